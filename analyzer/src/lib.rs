@@ -1,0 +1,1 @@
+//! Windows into verdicts with causes.

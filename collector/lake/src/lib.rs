@@ -1,0 +1,20 @@
+//! The only door to Delta and `DataFusion`: two tables of Parquet files, written once and read by anybody.
+//!
+//! [`Lake::append`] commits a batch of events together with the position of the log that it was read from, so that the
+//! log and the table can never disagree about what has arrived. [`Lake::scan`] reads a window of one table as Arrow
+//! batches, each event once. Columns and layout: `TABLE.md`; their names: [`tidemark_schema::columns`].
+//!
+//! What is absent: HTTP, statistics, and any knowledge of what the log is.
+
+mod append;
+mod error;
+mod location;
+mod scan;
+mod table;
+
+pub use append::{Appended, Position};
+pub use error::Error;
+pub use location::Location;
+pub use object_store;
+pub use scan::{Filter, RowStream, Scan};
+pub use table::{Lake, Table};

@@ -1,0 +1,167 @@
+use std::collections::HashSet;
+use std::pin::Pin;
+
+use deltalake::arrow::array::{Array, BooleanArray, RecordBatch, cast::AsArray};
+use deltalake::arrow::compute::{cast, filter_record_batch};
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::datafusion::error::DataFusionError;
+use deltalake::datafusion::logical_expr::{Expr, col, lit};
+use deltalake::datafusion::scalar::ScalarValue;
+use futures::{Stream, StreamExt, TryStreamExt};
+use tidemark_schema::columns::EVENT_DATE;
+use tidemark_schema::{CorpusName, CorpusVersion, EventId, Fingerprint, OperationId, Timestamp, TraceId};
+
+use crate::error::Error;
+use crate::table::{Lake, Table};
+
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// From which table.
+    pub table: Table,
+    /// Only rows for which all of these hold.
+    pub filters: Vec<Filter>,
+    /// Only these columns; none means all.
+    pub columns: Vec<&'static str>,
+    /// At this version of the table, or at the newest.
+    pub version: Option<u64>,
+}
+
+/// A condition on rows. Values become literals of the plan, never text of a query.
+#[derive(Debug, Clone)]
+pub enum Filter {
+    /// Events of this corpus.
+    Corpus(CorpusName),
+    /// Events of any of these corpora.
+    Corpora(Vec<CorpusName>),
+    /// Events that declare this version of the corpus.
+    CorpusVersion(CorpusVersion),
+    /// Events between two instants, the second excluded.
+    Between(Timestamp, Timestamp),
+    /// Events between two days since 1970, both included.
+    Days(i32, i32),
+    /// Events of one query.
+    Fingerprint(Fingerprint),
+    /// Events of one trace.
+    Trace(TraceId),
+    /// Events of one operation.
+    Operation(OperationId),
+}
+
+/// Batches of rows, each event once.
+pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Error>> + Send>>;
+
+impl Filter {
+    fn expressions(&self) -> Vec<Expr> {
+        let time = |time: Timestamp| lit(ScalarValue::TimestampMicrosecond(Some(time.micros()), Some("UTC".into())));
+        let day = |day: i32| lit(ScalarValue::Date32(Some(day)));
+        match self {
+            Self::Corpus(corpus) => vec![col("corpus").eq(lit(corpus.as_str()))],
+            Self::Corpora(corpora) => {
+                vec![col("corpus").in_list(corpora.iter().map(|corpus| lit(corpus.as_str())).collect(), false)]
+            }
+            Self::CorpusVersion(version) => vec![col("corpus_version").eq(lit(version.as_str()))],
+            Self::Between(from, to) => vec![
+                col("occurred_at").gt_eq(time(*from)),
+                col("occurred_at").lt(time(*to)),
+                // The same window in partitions, so that the others are never listed.
+                col(EVENT_DATE).gt_eq(day(from.days())),
+                col(EVENT_DATE).lt_eq(day(to.days())),
+            ],
+            Self::Days(from, to) => vec![col(EVENT_DATE).gt_eq(day(*from)), col(EVENT_DATE).lt_eq(day(*to))],
+            Self::Fingerprint(fingerprint) => vec![col("query_fingerprint").eq(lit(fingerprint.as_str()))],
+            Self::Trace(trace) => vec![col("trace_id").eq(lit(trace.as_str()))],
+            Self::Operation(operation) => vec![col("operation_id").eq(lit(operation.as_str()))],
+        }
+    }
+}
+
+impl Lake {
+    /// Reads rows, each event once however often it was stored: an event that was sent again while its first copy was
+    /// still on the way into the table may lie there twice until the partition is compacted.
+    pub async fn scan(&self, scan: Scan) -> Result<RowStream, Error> {
+        let wanted = wanted_schema(&scan)?;
+        let with_id = !scan.columns.is_empty() && !scan.columns.contains(&"event_id");
+        let mut seen = HashSet::new();
+        let table = scan.table;
+        let stream = self.execute(&scan, with_id).await?;
+        let rows = stream.map_err(move |source| table.read_error(source)).map(move |batch| {
+            let batch = batch?;
+            let first = first_copies(&batch, &mut seen)?;
+            let batch =
+                filter_record_batch(&batch, &first).map_err(|source| Error::Layout { table: table.name(), source })?;
+            conform(&batch, &wanted).map_err(|source| Error::Layout { table: table.name(), source })
+        });
+        Ok(Box::pin(rows))
+    }
+
+    /// The ids of the events that a scan finds.
+    pub async fn event_ids(&self, scan: Scan) -> Result<HashSet<EventId>, Error> {
+        let mut ids = HashSet::new();
+        let mut rows = self.scan(scan).await?;
+        while let Some(batch) = rows.next().await {
+            for id in event_id_column(&batch?)?.iter().flatten() {
+                ids.insert(event_id(id));
+            }
+        }
+        Ok(ids)
+    }
+
+    async fn execute(
+        &self,
+        scan: &Scan,
+        with_id: bool,
+    ) -> Result<impl Stream<Item = Result<RecordBatch, DataFusionError>> + use<>, Error> {
+        let open = |source| scan.table.open_error(source);
+        let read = |source| scan.table.read_error(source);
+        let mut delta = self.load(scan.table).await?;
+        if let Some(version) = scan.version {
+            delta.load_version(version).await.map_err(open)?;
+        }
+        delta.update_datafusion_session(&self.session.state()).map_err(open)?;
+        let mut frame = self.session.read_table(delta.table_provider().await.map_err(read)?).map_err(read)?;
+        for expression in scan.filters.iter().flat_map(Filter::expressions) {
+            frame = frame.filter(expression).map_err(read)?;
+        }
+        if !scan.columns.is_empty() {
+            let columns = scan.columns.iter().copied().chain(with_id.then_some("event_id"));
+            frame = frame.select_columns(&columns.collect::<Vec<_>>()).map_err(read)?;
+        }
+        frame.execute_stream().await.map_err(read)
+    }
+}
+
+/// The columns that were asked for, with the types that the table declares: the engine may hand out views or
+/// dictionaries in their place.
+fn wanted_schema(scan: &Scan) -> Result<SchemaRef, Error> {
+    let schema = scan.table.schema()?;
+    if scan.columns.is_empty() {
+        return Ok(schema);
+    }
+    let fields = scan.columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned());
+    Ok(SchemaRef::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+fn conform(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, deltalake::arrow::error::ArrowError> {
+    let columns = wanted.fields().iter().map(|field| {
+        let index = batch.schema_ref().index_of(field.name())?;
+        cast(batch.column(index), field.data_type())
+    });
+    RecordBatch::try_new(wanted.clone(), columns.collect::<Result<_, _>>()?)
+}
+
+fn event_id(bytes: &[u8]) -> EventId {
+    EventId::from_bytes(bytes.try_into().unwrap_or_default())
+}
+
+fn event_id_column(batch: &RecordBatch) -> Result<deltalake::arrow::array::BinaryArray, Error> {
+    let layout = |source| Error::Layout { table: "events", source };
+    let index = batch.schema_ref().index_of("event_id").map_err(layout)?;
+    let column = cast(batch.column(index), &deltalake::arrow::datatypes::DataType::Binary).map_err(layout)?;
+    Ok(column.as_binary::<i32>().clone())
+}
+
+fn first_copies(batch: &RecordBatch, seen: &mut HashSet<[u8; 16]>) -> Result<BooleanArray, Error> {
+    let ids = event_id_column(batch)?;
+    Ok((0..ids.len()).map(|row| Some(seen.insert(ids.value(row).try_into().unwrap_or_default()))).collect())
+}

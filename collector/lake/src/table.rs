@@ -1,0 +1,160 @@
+use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::error::DataFusionError;
+use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::kernel::{StructField, StructType};
+use deltalake::protocol::SaveMode;
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use tidemark_schema::columns;
+
+use crate::error::Error;
+use crate::location::Location;
+
+/// One of the two tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// One row per retrieval event.
+    Retrievals,
+    /// One row per output event.
+    Outputs,
+}
+
+impl Table {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Retrievals, Self::Outputs];
+
+    /// Its name, which is also its directory in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retrievals => "retrievals",
+            Self::Outputs => "outputs",
+        }
+    }
+
+    /// Its columns.
+    pub fn schema(self) -> Result<SchemaRef, Error> {
+        let schema = match self {
+            Self::Retrievals => columns::retrievals::schema(),
+            Self::Outputs => columns::outputs::schema(),
+        };
+        schema.map_err(|source| Error::Layout { table: self.name(), source })
+    }
+
+    pub(crate) fn partition_columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Retrievals => &columns::PARTITIONED_BY_CORPUS,
+            Self::Outputs => &columns::PARTITIONED_BY_DATE,
+        }
+    }
+
+    /// The columns whose minimum and maximum are kept per file, so that a file that cannot match is never opened.
+    fn skipping_columns(self) -> &'static str {
+        match self {
+            Self::Retrievals => "occurred_at,received_at,query_fingerprint,corpus_version",
+            Self::Outputs => "occurred_at,received_at",
+        }
+    }
+
+    pub(crate) fn read_error(self, source: DataFusionError) -> Error {
+        Error::Read { table: self.name(), source: Box::new(source) }
+    }
+
+    pub(crate) fn open_error(self, source: DeltaTableError) -> Error {
+        Error::Open { table: self.name(), source: Box::new(source) }
+    }
+}
+
+/// The two tables of a store, and the session that reads them.
+pub struct Lake {
+    pub(crate) location: Location,
+    pub(crate) session: SessionContext,
+}
+
+/// What one reader may hold in memory, in bytes; sorts and aggregations beyond it spill to disk.
+const READ_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+
+impl Lake {
+    /// Opens a store and makes what is missing.
+    pub async fn create(location: Location) -> Result<Self, Error> {
+        location.create()?;
+        let lake = Self::with_session(location)?;
+        for table in Table::ALL {
+            if lake.try_load(table).await?.is_none() {
+                lake.create_table(table).await?;
+            }
+        }
+        Ok(lake)
+    }
+
+    /// Opens a store that must be there already.
+    pub async fn open(location: Location) -> Result<Self, Error> {
+        let lake = Self::with_session(location)?;
+        for table in Table::ALL {
+            lake.load(table).await?;
+        }
+        Ok(lake)
+    }
+
+    /// Where it lies.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn with_session(location: Location) -> Result<Self, Error> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_limit(READ_MEMORY_BYTES, 1.0)
+            .build_arc()
+            .map_err(|source| Table::Retrievals.read_error(source))?;
+        let config = SessionConfig::new().with_information_schema(false);
+        Ok(Self { location, session: SessionContext::new_with_config_rt(config, runtime) })
+    }
+
+    fn builder(&self, table: Table) -> Result<DeltaTableBuilder, Error> {
+        let (url, options) = self.location.table(table.name())?;
+        let builder = DeltaTableBuilder::from_url(url).map_err(|source| table.open_error(source))?;
+        Ok(builder.with_storage_options(options))
+    }
+
+    /// The newest state of a table.
+    pub(crate) async fn load(&self, table: Table) -> Result<DeltaTable, Error> {
+        self.try_load(table).await?.ok_or_else(|| Error::NoStore(self.location.to_string()))
+    }
+
+    async fn try_load(&self, table: Table) -> Result<Option<DeltaTable>, Error> {
+        let mut delta = match self.builder(table)?.build() {
+            Ok(delta) => delta,
+            Err(DeltaTableError::InvalidTableLocation(_)) => return Ok(None),
+            Err(source) => return Err(table.open_error(source)),
+        };
+        if !delta.verify_deltatable_existence().await.map_err(|source| table.open_error(source))? {
+            return Ok(None);
+        }
+        delta.load().await.map_err(|source| table.open_error(source))?;
+        Ok(Some(delta))
+    }
+
+    /// The newest version of a table: with a window, all that is needed to read the same rows again.
+    pub async fn version(&self, table: Table) -> Result<u64, Error> {
+        Ok(self.load(table).await?.version().unwrap_or_default())
+    }
+
+    async fn create_table(&self, table: Table) -> Result<(), Error> {
+        let schema: StructType = table
+            .schema()?
+            .as_ref()
+            .try_into_kernel()
+            .map_err(|source| Error::Layout { table: table.name(), source })?;
+        let delta = self.builder(table)?.build().map_err(|source| table.open_error(source))?;
+        let made = delta
+            .create()
+            .with_table_name(table.name())
+            .with_columns(schema.fields().cloned().collect::<Vec<StructField>>())
+            .with_partition_columns(table.partition_columns().iter().copied())
+            .with_configuration([("delta.dataSkippingStatsColumns", Some(table.skipping_columns()))])
+            // Two processes may start on the same empty store: whoever comes second finds the table made.
+            .with_save_mode(SaveMode::Ignore)
+            .await;
+        made.map(|_| ()).map_err(|source| table.open_error(source))
+    }
+}

@@ -1,0 +1,107 @@
+//! Bytes into events. Everything here is a function of its arguments: the time, the key and the limits are passed in.
+
+mod json;
+mod pieces;
+mod wire;
+
+use tidemark_schema::{FingerprintKey, OutputEvent, RetrievalEvent, Timestamp};
+
+pub use json::{Kind, decode};
+pub use pieces::{Piece, PieceError, Pieces};
+
+/// An event of either kind.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are retrievals, the larger variant")]
+pub enum Event {
+    /// What a retriever returned.
+    Retrieval(RetrievalEvent),
+    /// What a model answered.
+    Output(OutputEvent),
+}
+
+impl Event {
+    /// Its idempotency key.
+    pub fn event_id(&self) -> tidemark_schema::EventId {
+        match self {
+            Self::Retrieval(event) => event.event_id,
+            Self::Output(event) => event.event_id,
+        }
+    }
+
+    /// When it happened.
+    pub fn occurred_at(&self) -> Timestamp {
+        match self {
+            Self::Retrieval(event) => event.occurred_at,
+            Self::Output(event) => event.occurred_at,
+        }
+    }
+
+    /// How many results were left out because there were more than are kept.
+    pub fn truncated_results(&self) -> u32 {
+        match self {
+            Self::Retrieval(event) => {
+                let kept = u32::try_from(event.results.len()).unwrap_or(u32::MAX);
+                event.results_total.map_or(0, |total| total.saturating_sub(kept))
+            }
+            Self::Output(_) => 0,
+        }
+    }
+}
+
+/// Why an event was not taken. The others of its batch are not affected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which field, such as `results[3].score`; none when the event as a whole cannot be read.
+    pub field: Option<String>,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+    /// Whether it is no JSON at all, as against JSON with a field that is wrong.
+    pub malformed: bool,
+}
+
+impl Rejection {
+    pub(crate) fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), reason: reason.into(), malformed: false }
+    }
+}
+
+/// How much of a query or an answer may be stored as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TextPolicy {
+    /// Nothing: fingerprints and hashes are kept, texts are not.
+    #[default]
+    None,
+    /// Everything.
+    Full,
+}
+
+/// What an event may be at most. Beyond [`Limits::event_bytes`] it is refused, beyond [`Limits::results`] it is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one event.
+    pub event_bytes: usize,
+    /// Results of one retrieval that are kept.
+    pub results: usize,
+    /// Seconds that an event may lie in the future of our clock.
+    pub ahead_s: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { event_bytes: 4 * 1024 * 1024, results: 1_000, ahead_s: 3_600 }
+    }
+}
+
+/// All that decoding depends on besides the bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Our clock; none for a recording, whose times are its own.
+    pub now: Option<Timestamp>,
+    /// What makes fingerprints.
+    pub key: &'a FingerprintKey,
+    /// What may be kept of texts.
+    pub text: TextPolicy,
+    /// What an event may be at most.
+    pub limits: Limits,
+}
