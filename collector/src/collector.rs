@@ -134,7 +134,7 @@ impl Collector {
         let open_error = |source| Error::OpenLog { directory: directory.clone(), source };
         let storage = FileStorage::open(&settings.directory).map_err(open_error)?;
         let (mut wal, recovery) = Wal::open(storage, settings.log).map_err(open_error)?;
-        if recovery.torn_tail.is_some() || !recovery.damage.listed().is_empty() {
+        if recovery.torn_tail.is_some() || !recovery.damage.is_empty() {
             tracing::warn!(?recovery, "the write-ahead log was mended");
         }
         let writer = writer_name(&settings.directory)?;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringArray, StructArray};
+use arrow_array::{Array, ArrayRef, ListArray, PrimitiveArray, RecordBatch, StringArray, StructArray};
 use serde_json::Value;
 
 use crate::ids::{EventId, Label};
@@ -56,38 +56,10 @@ enum Source<'a> {
     Struct(&'a StructArray),
 }
 
-/// A column of lists of structs: which elements belong to a row, and the elements' columns.
-pub struct StructLists<'a> {
-    lists: &'a ListArray,
-    elements: Columns<'a>,
-}
-
-impl<'a> StructLists<'a> {
-    /// The indices of a row's elements.
-    pub fn range(&self, row: usize) -> Range<usize> {
-        range(self.lists, row)
-    }
-
-    /// The columns of all elements.
-    pub fn elements(&self) -> &Columns<'a> {
-        &self.elements
-    }
-}
-
-fn range(lists: &ListArray, row: usize) -> Range<usize> {
-    let offsets = lists.value_offsets();
-    let at = |i: usize| offsets.get(i).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
-    if lists.is_null(row) { 0..0 } else { at(row)..at(row + 1) }
-}
-
 impl<'a> Columns<'a> {
     /// The columns of a batch.
     pub fn of(batch: &'a RecordBatch) -> Self {
         Self(Source::Batch(batch))
-    }
-
-    fn of_struct(array: &'a StructArray) -> Self {
-        Self(Source::Struct(array))
     }
 
     fn typed<T>(&self, name: &str, cast: impl Fn(&'a ArrayRef) -> Option<&'a T>) -> Result<&'a T, ColumnError> {
@@ -104,14 +76,40 @@ impl<'a> Columns<'a> {
         self.typed(name, |array| array.as_string_opt::<i32>())
     }
 
-    /// A column of lists of structs.
-    pub fn struct_list(&self, name: &str) -> Result<StructLists<'a>, ColumnError> {
-        let lists = self.typed(name, |array| array.as_list_opt::<i32>())?;
+    /// A column of instants.
+    pub fn times(&self, name: &str) -> Result<&'a PrimitiveArray<TimestampMicrosecondType>, ColumnError> {
+        self.typed(name, |array| array.as_primitive_opt())
+    }
+
+    /// A column of counts.
+    pub fn counts(&self, name: &str) -> Result<&'a PrimitiveArray<Int32Type>, ColumnError> {
+        self.typed(name, |array| array.as_primitive_opt())
+    }
+
+    /// A column of numbers.
+    pub fn numbers(&self, name: &str) -> Result<&'a PrimitiveArray<Float64Type>, ColumnError> {
+        self.typed(name, |array| array.as_primitive_opt())
+    }
+
+    /// A column of lists.
+    pub fn list(&self, name: &str) -> Result<&'a ListArray, ColumnError> {
+        self.typed(name, |array| array.as_list_opt::<i32>())
+    }
+
+    /// The indices of a row's elements.
+    pub fn range(lists: &ListArray, row: usize) -> Range<usize> {
+        let offsets = lists.value_offsets();
+        let at = |i: usize| offsets.get(i).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
+        if lists.is_null(row) { 0..0 } else { at(row)..at(row + 1) }
+    }
+
+    /// The columns of the structs in a column of lists.
+    pub fn of_elements(lists: &'a ListArray, name: &str) -> Result<Self, ColumnError> {
         let elements = lists
             .values()
             .as_struct_opt()
             .ok_or_else(|| ColumnError::Type { column: name.to_owned(), found: lists.data_type().to_string() })?;
-        Ok(StructLists { lists, elements: Columns::of_struct(elements) })
+        Ok(Self(Source::Struct(elements)))
     }
 
     /// A text, if it is not null.
@@ -132,11 +130,11 @@ impl<'a> Columns<'a> {
 
     /// A list of texts that are ids; a null list is empty.
     pub fn parsed_list<T: FromStr<Err: Display>>(&self, name: &str, row: usize) -> Result<Vec<T>, ColumnError> {
-        let lists = self.typed(name, |array| array.as_list_opt::<i32>())?;
+        let lists = self.list(name)?;
         let Some(texts) = lists.values().as_string_opt::<i32>() else {
             return Err(ColumnError::Type { column: name.to_owned(), found: lists.data_type().to_string() });
         };
-        range(lists, row).map(|i| parse(texts.value(i), name, row)).collect()
+        Self::range(lists, row).map(|i| parse(texts.value(i), name, row)).collect()
     }
 
     /// An instant.
@@ -146,21 +144,21 @@ impl<'a> Columns<'a> {
 
     /// An instant, if it is not null.
     pub fn maybe_time(&self, name: &str, row: usize) -> Result<Option<Timestamp>, ColumnError> {
-        let times = self.typed(name, |array| array.as_primitive_opt::<TimestampMicrosecondType>())?;
+        let times = self.times(name)?;
         let value = times.is_valid(row).then(|| Timestamp::from_micros(times.value(row))).transpose();
         value.map_err(|error| invalid(name, row, &error))
     }
 
     /// A count, if it is not null.
     pub fn count(&self, name: &str, row: usize) -> Result<Option<u32>, ColumnError> {
-        let counts = self.typed(name, |array| array.as_primitive_opt::<Int32Type>())?;
+        let counts = self.counts(name)?;
         let value = counts.is_valid(row).then(|| u32::try_from(counts.value(row))).transpose();
         value.map_err(|error| invalid(name, row, &error))
     }
 
     /// A number, if it is not null.
     pub fn number(&self, name: &str, row: usize) -> Result<Option<Finite>, ColumnError> {
-        let numbers = self.typed(name, |array| array.as_primitive_opt::<Float64Type>())?;
+        let numbers = self.numbers(name)?;
         let value = numbers.is_valid(row).then(|| Finite::new(numbers.value(row))).transpose();
         value.map_err(|error| invalid(name, row, &error))
     }
@@ -180,7 +178,7 @@ impl<'a> Columns<'a> {
 
     /// An embedding, if it is not null.
     pub fn vector(&self, name: &str, row: usize) -> Result<Option<Vec<f32>>, ColumnError> {
-        let lists = self.typed(name, |array| array.as_list_opt::<i32>())?;
+        let lists = self.list(name)?;
         if lists.is_null(row) {
             return Ok(None);
         }

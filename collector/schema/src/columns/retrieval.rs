@@ -109,10 +109,10 @@ fn held(count: Option<u64>) -> Option<u32> {
 /// Rows as events again. The batch must hold every column of [`schema`].
 pub fn decode(batch: &RecordBatch) -> Result<Vec<Stored<RetrievalEvent>>, ColumnError> {
     let rows = Columns::of(batch);
-    let documents = rows.struct_list("results")?;
+    let results = rows.list("results")?;
+    let document = Columns::of_elements(results, "results")?;
     (0..batch.num_rows())
         .map(|row| {
-            let document = documents.elements();
             Ok(Stored {
                 received_at: rows.time("received_at", row)?,
                 ingest: rows.parsed("ingest", row)?,
@@ -151,8 +151,7 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Stored<RetrievalEvent>>, Column
                         scope: rows.parsed_list("requested_scope", row)?,
                         filter: rows.text("requested_filter", row)?.map(str::to_owned),
                     },
-                    results: documents
-                        .range(row)
+                    results: Columns::range(results, row)
                         .map(|i| {
                             Ok(RetrievedDocument {
                                 doc_id: document.parsed("doc_id", i)?,

@@ -1,0 +1,205 @@
+//! Why rankings changed: every unit of distance is charged to a cause, and the charges add up.
+//!
+//! The truncated distance between two answers is a sum over the documents of the first (`tidemark_stats::charge`). A
+//! document that itself changed carries its charge to its own cause; one that did not, and was merely pushed down, passes
+//! its charge in equal parts to the documents that stand above it now and did not before, and so to their causes
+//! ([`classify`]). Noise is charged like everything else, so the same account is kept over pairs inside the reference and
+//! subtracted: what is left adds up to the excess change, and its parts are the shares.
+
+mod classify;
+mod evidence;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use tidemark_stats::Persistence;
+
+pub(crate) use classify::{Classifier, Reason};
+pub(crate) use evidence::sentence;
+
+use crate::matched::{MatchedQuery, mean_between, mean_within};
+use crate::observe::Answer;
+
+/// What can change a ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The requested number of documents, context or freshness differs and explains the absence alone.
+    Bounds,
+    /// The scope or filter differs and the document lies outside of it.
+    Scope,
+    /// One document under a new name.
+    IdChurn,
+    /// The corpus no longer holds the document.
+    CorpusRemoved,
+    /// The document's content changed.
+    CorpusModified,
+    /// New documents pushed others down.
+    CorpusAdded,
+    /// An exact search would have returned the document.
+    IndexRecall,
+    /// Scores changed and the order of unchanged documents did not.
+    Scoring,
+    /// Scores and the order of unchanged documents changed.
+    Embedding,
+    /// Documents of equal score changed places.
+    Nondeterminism,
+    /// None of the others.
+    Unexplained,
+}
+
+impl Cause {
+    /// Every cause, in the order in which they are asked.
+    pub const ALL: [Self; 11] = [
+        Self::Bounds,
+        Self::Scope,
+        Self::IdChurn,
+        Self::CorpusRemoved,
+        Self::CorpusModified,
+        Self::CorpusAdded,
+        Self::IndexRecall,
+        Self::Scoring,
+        Self::Embedding,
+        Self::Nondeterminism,
+        Self::Unexplained,
+    ];
+
+    /// Its name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bounds => "bounds",
+            Self::Scope => "scope",
+            Self::IdChurn => "id_churn",
+            Self::CorpusRemoved => "corpus_removed",
+            Self::CorpusModified => "corpus_modified",
+            Self::CorpusAdded => "corpus_added",
+            Self::IndexRecall => "index_recall",
+            Self::Scoring => "scoring",
+            Self::Embedding => "embedding",
+            Self::Nondeterminism => "nondeterminism",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
+const CAUSES: usize = Cause::ALL.len();
+
+/// How much of a distance is charged to each cause, and how much of that was declared.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Account {
+    charged: [f64; CAUSES],
+    declared: [f64; CAUSES],
+}
+
+impl Account {
+    pub(crate) fn add(&mut self, reason: Reason, charge: f64) {
+        self.charged[reason.cause as usize] += charge;
+        if reason.declared {
+            self.declared[reason.cause as usize] += charge;
+        }
+    }
+
+    pub(crate) fn of(&self, cause: Cause) -> f64 {
+        self.charged[cause as usize]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn total(&self) -> f64 {
+        self.charged.iter().sum()
+    }
+
+    fn is_declared(&self, cause: Cause) -> bool {
+        self.declared[cause as usize] * 2.0 > self.charged[cause as usize]
+    }
+
+    fn combine(mut self, other: &Self, times: f64) -> Self {
+        for (mine, theirs) in self.charged.iter_mut().zip(other.charged) {
+            *mine += times * theirs;
+        }
+        for (mine, theirs) in self.declared.iter_mut().zip(other.declared) {
+            *mine += times * theirs;
+        }
+        self
+    }
+}
+
+/// One cause's part of the change.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Share {
+    pub(crate) cause: Cause,
+    /// Its part of the excess change, between 0 and 1.
+    pub(crate) part: f64,
+    /// Whether events or registry said that it would happen.
+    pub(crate) declared: bool,
+    /// In how many matched queries it is charged more than noise is.
+    pub(crate) queries: usize,
+}
+
+/// The account of all matched queries, each with equal weight.
+///
+/// Queries that the reference asked only once take the noise of the others, as their floor does. A cause that is charged
+/// less between the windows than inside the reference has no part in the change.
+pub(crate) fn shares(queries: &[MatchedQuery<'_>], classifier: &Classifier<'_>, p: Persistence) -> Vec<Share> {
+    let accounts: Vec<(Account, Option<Account>)> =
+        queries.par_iter().map(|query| account_of(query, classifier, p)).collect();
+    let (noise, repeated) = accounts
+        .iter()
+        .filter_map(|(_, within)| within.as_ref())
+        .fold((Account::default(), 0.0), |(sum, count), within| (sum.combine(within, 1.0), count + 1.0));
+    let pooled = if repeated > 0.0 { Account::default().combine(&noise, 1.0 / repeated) } else { noise };
+
+    let mut excess = Account::default();
+    let mut affected = [0_usize; CAUSES];
+    for (between, within) in &accounts {
+        let left = between.combine(within.as_ref().unwrap_or(&pooled), -1.0);
+        for (count, charged) in affected.iter_mut().zip(left.charged) {
+            *count += usize::from(charged > 1e-9);
+        }
+        excess = excess.combine(&left, 1.0);
+    }
+    let total: f64 = excess.charged.iter().map(|charged| charged.max(0.0)).sum();
+    let mut shares: Vec<Share> = Cause::ALL
+        .into_iter()
+        .filter(|cause| total > 0.0 && excess.of(*cause) > total * 1e-6)
+        .map(|cause| Share {
+            cause,
+            part: excess.of(cause) / total,
+            declared: excess.is_declared(cause),
+            queries: affected[cause as usize],
+        })
+        .collect();
+    shares.sort_by(|a, b| b.part.total_cmp(&a.part));
+    shares
+}
+
+/// The mean account between the windows, and the one inside the reference.
+fn account_of(query: &MatchedQuery<'_>, classifier: &Classifier<'_>, p: Persistence) -> (Account, Option<Account>) {
+    let (reference, current) = (query.reference.answers(), query.current.answers());
+    let mut between = Account::default();
+    let pairs: f64 = mean_between(&reference, &current, |_, _| 1.0);
+    let weight = |times_a: f64, times_b: f64, answers_a: &[(&Answer, f64)], answers_b: &[(&Answer, f64)]| {
+        let total = |answers: &[(&Answer, f64)]| answers.iter().map(|(_, times)| times).sum::<f64>();
+        times_a * times_b / (total(answers_a) * total(answers_b))
+    };
+    if pairs > 0.0 {
+        for (a, times_a) in &reference {
+            for (b, times_b) in &current {
+                let account = classifier.between(p).account(a, b);
+                between = between.combine(&account, weight(*times_a, *times_b, &reference, &current));
+            }
+        }
+    }
+    let mut within = Account::default();
+    let repeated = mean_within(&reference, |_, _| 0.0).is_some();
+    if repeated {
+        let total: f64 = reference.iter().map(|(_, times)| times).sum();
+        for (i, (a, times_a)) in reference.iter().enumerate() {
+            for (j, (b, times_b)) in reference.iter().enumerate() {
+                if i != j {
+                    let account = classifier.within(p).account(a, b);
+                    within = within.combine(&account, times_a * times_b / (total * (total - 1.0)));
+                }
+            }
+        }
+    }
+    (between, repeated.then_some(within))
+}

@@ -1,0 +1,343 @@
+//! Which cause a document's charge belongs to: the first rule that holds.
+
+use tidemark_stats::{Persistence, charges};
+
+use super::{Account, Cause};
+use crate::observe::{Answer, Context, State, Vocabulary};
+use crate::presence::{Contents, Presence, Standing};
+use crate::scores::{Rescoring, common_scores};
+
+/// A cause, and whether it was declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reason {
+    pub(crate) cause: Cause,
+    pub(crate) declared: bool,
+}
+
+impl Reason {
+    fn declared(cause: Cause, declared: bool) -> Self {
+        Self { cause, declared }
+    }
+
+    fn silent(cause: Cause) -> Self {
+        Self { cause, declared: false }
+    }
+}
+
+/// All that is known besides the two answers.
+pub(crate) struct Classifier<'a> {
+    pub(crate) vocabulary: &'a Vocabulary,
+    pub(crate) presence: &'a Presence,
+    pub(crate) rescoring: Rescoring,
+    pub(crate) reference: &'a Contents,
+    pub(crate) current: &'a Contents,
+}
+
+impl<'a> Classifier<'a> {
+    /// For pairs of an answer of the reference and one of the current window.
+    pub(crate) fn between(&self, p: Persistence) -> Pairs<'_, 'a> {
+        Pairs { known: self, before: self.reference, after: self.current, p }
+    }
+
+    /// For pairs inside the reference.
+    pub(crate) fn within(&self, p: Persistence) -> Pairs<'_, 'a> {
+        Pairs { known: self, before: self.reference, after: self.reference, p }
+    }
+}
+
+/// The account of pairs of answers.
+pub(crate) struct Pairs<'c, 'a> {
+    known: &'c Classifier<'a>,
+    before: &'c Contents,
+    after: &'c Contents,
+    p: Persistence,
+}
+
+/// One pair: the earlier answer, the later one, and what holds for both as a whole.
+struct Pair<'p> {
+    a: &'p Answer,
+    b: &'p Answer,
+    context_a: &'p Context,
+    context_b: &'p Context,
+    /// Unchanged documents of both changed their scores.
+    rescored: bool,
+    /// The same, for a pair without a common document: as the other pairs of the windows.
+    scores_comparable: bool,
+}
+
+impl Pairs<'_, '_> {
+    /// Charges the whole distance from `a` to `b`.
+    pub(crate) fn account(&self, a: &Answer, b: &Answer) -> Account {
+        let charged = charges(&a.ranking, &b.ranking, self.p);
+        let mut account = Account::default();
+        if charged.by_item.iter().all(|charge| *charge <= 0.0) && charged.unfilled <= 0.0 {
+            return account;
+        }
+        let pair = self.pair(a, b);
+        for (i, charge) in charged.by_item.iter().enumerate().filter(|(_, charge)| **charge > 0.0) {
+            for (reason, part) in self.lost(&pair, i) {
+                account.add(reason, charge * part);
+            }
+        }
+        if charged.unfilled > 0.0 {
+            for (reason, part) in self.unfilled(&pair) {
+                account.add(reason, charged.unfilled * part);
+            }
+        }
+        account
+    }
+
+    /// Why the document at place `i` of `a` left or moved down, in parts that sum to 1.
+    pub(crate) fn reasons_lost(&self, a: &Answer, b: &Answer, i: usize) -> Vec<(Reason, f64)> {
+        self.lost(&self.pair(a, b), i)
+    }
+
+    /// Why the document at place `j` of `b` entered or moved up.
+    pub(crate) fn reason_gained(&self, a: &Answer, b: &Answer, j: usize) -> Reason {
+        self.gained(&self.pair(a, b), j)
+    }
+
+    fn pair<'p>(&'p self, a: &'p Answer, b: &'p Answer) -> Pair<'p> {
+        let vocabulary = self.known.vocabulary;
+        let (context_a, context_b) = (vocabulary.context_of(a.context), vocabulary.context_of(b.context));
+        let (mut common, mut rescored) = (false, false);
+        for (_, _, before, after) in common_scores(vocabulary, a, b) {
+            common = true;
+            rescored |= (after - before).abs() > self.known.rescoring.tolerance;
+        }
+        let rescored = if common { rescored } else { self.known.rescoring.seen };
+        Pair { a, b, context_a, context_b, rescored, scores_comparable: context_a.score_kind == context_b.score_kind }
+    }
+
+    fn lost(&self, pair: &Pair<'_>, i: usize) -> Vec<(Reason, f64)> {
+        let Some(state) = state_at(self.known.vocabulary, pair.a, i) else { return unexplained() };
+        let place = pair.b.ranking.items().iter().position(|document| *document == state.document);
+        if let Some(reason) = self.own(pair, i, state, place) {
+            return vec![(reason, 1.0)];
+        }
+        // It did not change: whatever stands above it now and did not before has pushed it down.
+        let above = place.unwrap_or(pair.b.ranking.len());
+        let pushed: Vec<usize> = (0..above)
+            .filter(|j| {
+                let Some(other) = pair.b.ranking.items().get(*j) else { return false };
+                let before = pair.a.ranking.items().iter().position(|document| document == other);
+                before.is_none_or(|before| before > i)
+            })
+            .collect();
+        if pushed.is_empty() {
+            return unexplained();
+        }
+        let part = 1.0 / pushed.len() as f64;
+        pushed.into_iter().map(|j| (self.gained(pair, j), part)).collect()
+    }
+
+    /// The document's own cause, if it itself changed.
+    fn own(&self, pair: &Pair<'_>, i: usize, state: &State, place: Option<usize>) -> Option<Reason> {
+        let absent = place.is_none();
+        if absent && outside_bounds(self.known.vocabulary, pair, i, state) {
+            return Some(Reason::declared(Cause::Bounds, true));
+        }
+        if absent && outside_scope(pair.context_a, pair.context_b, state.scope) {
+            return Some(Reason::declared(Cause::Scope, true));
+        }
+        let now = place.and_then(|j| state_at(self.known.vocabulary, pair.b, j));
+        if let Some(reason) = self.corpus_change(pair, state.document, Some(state), now) {
+            return Some(reason);
+        }
+        if absent {
+            return self.absent_unchanged(pair, i);
+        }
+        let j = place?;
+        let (before, after) = (score_at(pair.a, i)?, score_at(pair.b, j)?);
+        let rescored = pair.scores_comparable && (after - before).abs() > self.known.rescoring.tolerance;
+        rescored.then(|| self.rescored(pair))
+    }
+
+    /// A document that is still there, as it was, and was not returned.
+    fn absent_unchanged(&self, pair: &Pair<'_>, i: usize) -> Option<Reason> {
+        if pair.rescored || !pair.scores_comparable {
+            return Some(self.rescored(pair));
+        }
+        let short = pair.context_b.top_k.is_some_and(|top_k| pair.b.ranking.len() < top_k as usize)
+            && pair.context_a.top_k == pair.context_b.top_k;
+        let last = pair.b.scores.last().copied().flatten();
+        match (score_at(pair.a, i), last) {
+            _ if short => Some(index_recall(pair)),
+            (Some(score), Some(last)) if self.better(pair.context_b, score, last) => Some(index_recall(pair)),
+            _ => None,
+        }
+    }
+
+    /// Why the document at place `j` of `b` stands above one that it did not stand above before.
+    fn gained(&self, pair: &Pair<'_>, j: usize) -> Reason {
+        let Some(state) = state_at(self.known.vocabulary, pair.b, j) else { return Reason::silent(Cause::Unexplained) };
+        let before = pair.a.ranking.items().iter().position(|document| *document == state.document);
+        let earlier = before.and_then(|i| state_at(self.known.vocabulary, pair.a, i));
+        if before.is_none() && outside_scope(pair.context_b, pair.context_a, state.scope) {
+            return Reason::declared(Cause::Scope, true);
+        }
+        if let Some(reason) = self.corpus_change(pair, state.document, earlier, Some(state)) {
+            return reason;
+        }
+        let score = score_at(pair.b, j);
+        match before {
+            Some(i) => match (score_at(pair.a, i), score) {
+                (Some(before), Some(after)) if (after - before).abs() > self.known.rescoring.tolerance => {
+                    self.rescored(pair)
+                }
+                (Some(_), Some(_)) if pair.rescored => self.rescored(pair),
+                // Neither it nor what it passed has another score: only equals change places for no reason.
+                (Some(_), Some(_)) => Reason::silent(Cause::Nondeterminism),
+                _ => Reason::silent(Cause::Unexplained),
+            },
+            None if pair.rescored || !pair.scores_comparable => self.rescored(pair),
+            None => match (score, pair.a.scores.last().copied().flatten()) {
+                // It had the score to be there before, and was not found.
+                (Some(score), Some(last)) if self.better(pair.context_a, score, last) => index_recall(pair),
+                (Some(_), Some(_)) => Reason::silent(Cause::Nondeterminism),
+                _ => Reason::silent(Cause::Unexplained),
+            },
+        }
+    }
+
+    /// Places that the earlier answer did not have.
+    fn unfilled(&self, pair: &Pair<'_>) -> Vec<(Reason, f64)> {
+        let differ = pair.context_a.top_k != pair.context_b.top_k
+            || pair.context_a.context_tokens != pair.context_b.context_tokens
+            || pair.context_a.max_age_s != pair.context_b.max_age_s;
+        if differ {
+            return vec![(Reason::declared(Cause::Bounds, true), 1.0)];
+        }
+        let new: Vec<usize> = (0..pair.b.ranking.len())
+            .filter(|j| {
+                pair.b.ranking.items().get(*j).is_some_and(|document| !pair.a.ranking.items().contains(document))
+            })
+            .collect();
+        let part = 1.0 / new.len().max(1) as f64;
+        new.into_iter()
+            .map(|j| match self.gained(pair, j) {
+                // A place that was empty is not taken from anybody: whoever fills it was not found before.
+                Reason { cause: Cause::Nondeterminism, .. } => (index_recall(pair), part),
+                reason => (reason, part),
+            })
+            .collect()
+    }
+
+    /// Whether the corpus explains a document's change: it is gone, new, or has another content.
+    fn corpus_change(
+        &self,
+        pair: &Pair<'_>,
+        document: u32,
+        before: Option<&State>,
+        after: Option<&State>,
+    ) -> Option<Reason> {
+        let (version_a, version_b) =
+            (pair.context_a.corpus_version.as_deref(), pair.context_b.corpus_version.as_deref());
+        let presence = self.known.presence;
+        let (was, is) = (presence.standing(version_a, document), presence.standing(version_b, document));
+        let other_version = version_a != version_b;
+        match (was, is) {
+            // What was retrieved was there, whatever the manifest says; what it no longer lists is gone.
+            (Standing::Present(_) | Standing::Unknown, Standing::Absent) if after.is_none() => {
+                return Some(Reason::declared(Cause::CorpusRemoved, other_version));
+            }
+            (Standing::Absent, Standing::Present(_)) if before.is_none() => {
+                return Some(Reason::declared(Cause::CorpusAdded, other_version));
+            }
+            // Returned, and in no manifest: it came in beside the registry.
+            (Standing::Absent, Standing::Absent) if before.is_none() && after.is_some() => {
+                return Some(Reason::silent(Cause::CorpusAdded));
+            }
+            _ => {}
+        }
+        let listed = |standing| match standing {
+            Standing::Present(content) => Some(content),
+            _ => None,
+        };
+        let seen = |state: Option<&State>, contents: &Contents| {
+            state.and_then(|state| state.content).or_else(|| {
+                // Not in this answer: other answers of the window say what it said then.
+                contents
+                    .get(&document)
+                    .filter(|contents| contents.len() == 1)
+                    .and_then(|contents| contents.first().copied())
+            })
+        };
+        let before = seen(before, self.before).or(listed(was))?;
+        let after = seen(after, self.after).or(listed(is))?;
+        if before == after {
+            return None;
+        }
+        let registry_says = match (listed(was), listed(is)) {
+            (Some(was), Some(is)) => was != is,
+            _ => true,
+        };
+        Some(Reason::declared(Cause::CorpusModified, other_version && registry_says))
+    }
+
+    fn rescored(&self, pair: &Pair<'_>) -> Reason {
+        let (a, b) = (pair.context_a, pair.context_b);
+        let model = a.embedder != b.embedder || a.index != b.index;
+        let configured = a.retriever != b.retriever || a.params != b.params || a.score_kind != b.score_kind;
+        let cause =
+            if self.known.rescoring.is_rescaling() && pair.rescored { Cause::Scoring } else { Cause::Embedding };
+        Reason::declared(cause, model || configured)
+    }
+
+    fn better(&self, context: &Context, score: f64, than: f64) -> bool {
+        let lead = if context.score_kind.ranks_upwards() { than - score } else { score - than };
+        lead > self.known.rescoring.tolerance
+    }
+}
+
+fn index_recall(pair: &Pair<'_>) -> Reason {
+    let (a, b) = (pair.context_a, pair.context_b);
+    let declared = a.index != b.index || a.params != b.params || a.retriever != b.retriever;
+    Reason::declared(Cause::IndexRecall, declared)
+}
+
+fn unexplained() -> Vec<(Reason, f64)> {
+    vec![(Reason::silent(Cause::Unexplained), 1.0)]
+}
+
+fn state_at<'v>(vocabulary: &'v Vocabulary, answer: &Answer, place: usize) -> Option<&'v State> {
+    answer.states.get(place).map(|state| vocabulary.state_of(*state))
+}
+
+fn score_at(answer: &Answer, place: usize) -> Option<f64> {
+    answer.scores.get(place).copied().flatten()
+}
+
+/// Whether a bound that only `b` had, or had tighter, keeps the document at place `i` of `a` out.
+fn outside_bounds(vocabulary: &Vocabulary, pair: &Pair<'_>, i: usize, state: &State) -> bool {
+    let (a, b) = (pair.context_a, pair.context_b);
+    let tighter =
+        |before: Option<u32>, after: Option<u32>| after.filter(|after| before.is_none_or(|before| *after < before));
+    if tighter(a.top_k, b.top_k).is_some_and(|top_k| i >= top_k as usize) {
+        return true;
+    }
+    if let Some(budget) = tighter(a.context_tokens, b.context_tokens) {
+        let tokens = (0..=i).filter_map(|place| state_at(vocabulary, pair.a, place)?.tokens).map(u64::from);
+        if tokens.sum::<u64>() > u64::from(budget) {
+            return true;
+        }
+    }
+    tighter(a.max_age_s, b.max_age_s).is_some_and(|age| {
+        // The answer's own time is not kept; a document older than the bound beside the freshest one of the answer is
+        // older than the bound at any time the answer was given.
+        let newest = pair.b.states.iter().filter_map(|state| vocabulary.state_of(*state).updated_at).max();
+        matches!((state.updated_at, newest), (Some(updated), Some(newest)) if updated.plus_seconds(i64::from(age)) < newest)
+    })
+}
+
+/// Whether a restriction that `b` had and `a` did not keeps a document of this scope out.
+fn outside_scope(a: &Context, b: &Context, scope: Option<u32>) -> bool {
+    if a.scope == b.scope && a.filter == b.filter {
+        return false;
+    }
+    match scope {
+        Some(scope) if !b.scope.is_empty() => !b.scope.contains(&scope),
+        // The filter changed and nothing says what it let through.
+        _ => a.filter != b.filter && b.filter.is_some(),
+    }
+}

@@ -1,0 +1,76 @@
+//! What was counted for a cause, as a sentence.
+
+use std::collections::BTreeSet;
+
+use super::{Cause, Share};
+use crate::observe::Vocabulary;
+
+/// What the windows declare, as far as it can be said in a few words.
+fn versions(names: &[String]) -> String {
+    match names {
+        [] => "no version".to_owned(),
+        [one] => format!("version {one}"),
+        many => format!("versions {}", many.join(", ")),
+    }
+}
+
+/// The sentence of one cause.
+pub(crate) fn sentence(
+    share: &Share,
+    matched: usize,
+    (before, after): (&[String], &[String]),
+    order_agreement: f64,
+    vocabulary: &Vocabulary,
+) -> String {
+    let n = format!("{} of {matched} queries", share.queries);
+    let after = versions(after);
+    let same = format!("although both windows declare {after}");
+    let differing = differences(vocabulary);
+    let declared = if differing.is_empty() {
+        "embedder, index and retriever are declared unchanged".to_owned()
+    } else {
+        format!("declared: {}", differing.join(", "))
+    };
+    match (share.cause, share.declared) {
+        (Cause::CorpusRemoved, true) => format!("{n} lost documents that {after} removed"),
+        (Cause::CorpusRemoved, false) => format!("{n} lost documents that the corpus no longer holds, {same}"),
+        (Cause::CorpusModified, true) => format!("{n} changed through documents whose content {after} changed"),
+        (Cause::CorpusModified, false) => format!("{n} changed through documents whose content changed, {same}"),
+        (Cause::CorpusAdded, true) => format!("{n} had documents pushed down by new ones of {after}"),
+        (Cause::CorpusAdded, false) => format!("{n} had documents pushed down by new ones, {same}"),
+        (Cause::Embedding, _) => format!(
+            "in {n}, unchanged documents changed their scores and their order (order agreement {order_agreement:.2}); {declared}"
+        ),
+        (Cause::Scoring, _) => {
+            format!("in {n}, unchanged documents changed their scores and kept their order; {declared}")
+        }
+        (Cause::IndexRecall, _) => format!(
+            "{n} lost or found documents that are unchanged and whose known score beats the last one returned; {declared}"
+        ),
+        (Cause::Bounds, _) => format!("{n} lost documents to a tighter bound on number, context or age of documents"),
+        (Cause::Scope, _) => format!("{n} lost documents that lie outside of the scope or filter now requested"),
+        (Cause::Nondeterminism, _) => format!("{n} show documents of equal standing in another order"),
+        (Cause::IdChurn, _) => format!("{n} return documents under new ids with unchanged content"),
+        (Cause::Unexplained, _) => {
+            let first = before.first().map_or("VERSION", String::as_str);
+            format!(
+                "{n} changed in ways that no rule explains; a manifest per version (`tidemark corpus register CORPUS {first} FILE`) \
+                 lets removed and added documents be told from the rest"
+            )
+        }
+    }
+}
+
+/// Which declared parts of the retrieval have more than one value over both windows.
+fn differences(vocabulary: &Vocabulary) -> Vec<String> {
+    let values = |of: fn(&crate::observe::Context) -> Option<&String>| {
+        vocabulary.contexts().iter().filter_map(of).map(String::as_str).collect::<BTreeSet<&str>>()
+    };
+    let parts = [
+        ("embedder", values(|context| context.embedder.as_ref())),
+        ("index", values(|context| context.index.as_ref())),
+        ("retriever version", values(|context| context.retriever.1.as_ref())),
+    ];
+    let several = parts.into_iter().filter(|(_, values)| values.len() > 1);
+    several.map(|(name, values)| format!("{name} {}", values.into_iter().collect::<Vec<_>>().join(" / "))).collect()
+}

@@ -1,0 +1,73 @@
+use tidemark_schema::ErrorKind;
+
+/// Why a question about windows or traces has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text selects no window.
+    #[error("{text:?} selects no window: {reason}")]
+    Selector {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A window holds no event at all.
+    #[error("the {side} window {selector} holds no retrieval of corpus {corpus}")]
+    EmptyWindow {
+        /// `reference` or `current`.
+        side: &'static str,
+        /// Which window.
+        selector: String,
+        /// Which corpus.
+        corpus: String,
+    },
+    /// There is no such trace.
+    #[error("no retrieval of trace {0} is stored")]
+    NoTrace(String),
+    /// The query of a trace was never asked before.
+    #[error("the query of trace {0} was never asked before, so there is nothing to compare it with")]
+    NoReference(String),
+    /// The tables could not be read.
+    #[error("the recorded events could not be read")]
+    Lake(#[from] tidemark_lake::Error),
+    /// A row of a table is not what its schema says.
+    #[error("a stored event could not be read")]
+    Column(#[from] tidemark_schema::columns::ColumnError),
+    /// The registry of corpus versions could not be read.
+    #[error("the registry of corpus versions could not be read")]
+    Corpus(#[from] tidemark_corpus::Error),
+    /// A statistic refused its input: a defect.
+    #[error("a statistic refused its input")]
+    Statistics(#[from] tidemark_stats::Error),
+}
+
+impl Error {
+    /// What the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Selector { .. } => ErrorKind::Invalid,
+            Self::EmptyWindow { .. } | Self::NoTrace(_) | Self::NoReference(_) => ErrorKind::NotFound,
+            Self::Lake(error) => error.kind(),
+            Self::Column(_) => ErrorKind::Corrupt,
+            Self::Corpus(error) => error.kind(),
+            Self::Statistics(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Selector { .. } => {
+                "use version:NAME, FROM..TO (dates or RFC 3339 times, TO excluded) or last:7d (s, m, h, d, w)"
+            }
+            Self::EmptyWindow { .. } => "`tidemark doctor` shows which corpora, versions and days are stored",
+            Self::NoTrace(_) => "an event is visible a few seconds after it was acknowledged; check the id and --data",
+            Self::NoReference(_) => "name another trace to compare with: `tidemark diff TRACE OTHER`",
+            Self::Lake(error) => return error.hint().map(str::to_owned),
+            Self::Corpus(error) => return error.hint(),
+            Self::Column(_) => "run `tidemark doctor`",
+            Self::Statistics(_) => return None,
+        };
+        Some(text.to_owned())
+    }
+}

@@ -1,0 +1,152 @@
+//! Queries that both windows asked, and how far their answers are apart.
+
+use rayon::prelude::*;
+use tidemark_stats::{KernelStratum, Persistence, jaccard, kendall_top_k, rbo, truncated_distance};
+
+use crate::error::Error;
+use crate::observe::{Answer, Observations, QuerySample, Vocabulary};
+
+/// A query that both windows asked.
+pub struct MatchedQuery<'a> {
+    /// Its number.
+    pub fingerprint: u32,
+    /// What it was answered in the reference.
+    pub reference: &'a QuerySample,
+    /// What it was answered in the current window.
+    pub current: &'a QuerySample,
+}
+
+/// How far one query's answers are apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QueryChange {
+    /// Mean distance between an answer of the reference and one of the current window.
+    pub distance: f64,
+    /// Mean distance between two answers of the reference, if it holds two operations.
+    pub within_reference: Option<f64>,
+    /// Mean distance between two answers of the current window, if it holds two operations.
+    pub within_current: Option<f64>,
+    /// Mean extrapolated rank-biased overlap.
+    pub rbo: f64,
+    /// Mean Jaccard similarity.
+    pub jaccard: f64,
+    /// Mean normalised Kendall distance with penalty 1/2, as a similarity: 1 minus the distance.
+    pub kendall: f64,
+}
+
+/// The queries that both windows asked, ordered by their fingerprints so that every sum has one order.
+pub fn matched<'a>(
+    reference: &'a Observations,
+    current: &'a Observations,
+    vocabulary: &Vocabulary,
+) -> Vec<MatchedQuery<'a>> {
+    let both = reference.queries.iter().filter_map(|(fingerprint, reference)| {
+        let current = current.queries.get(fingerprint)?;
+        Some(MatchedQuery { fingerprint: *fingerprint, reference, current })
+    });
+    let mut both: Vec<_> = both.collect();
+    both.sort_by_key(|query| vocabulary.fingerprints.text(query.fingerprint));
+    both
+}
+
+/// The mean of a function over all pairs of answers of two windows.
+pub(crate) fn mean_between(
+    reference: &[(&Answer, f64)],
+    current: &[(&Answer, f64)],
+    mut of: impl FnMut(&Answer, &Answer) -> f64,
+) -> f64 {
+    let (mut sum, mut pairs) = (0.0, 0.0);
+    for (a, times_a) in reference {
+        for (b, times_b) in current {
+            sum += times_a * times_b * of(a, b);
+            pairs += times_a * times_b;
+        }
+    }
+    if pairs > 0.0 { sum / pairs } else { 0.0 }
+}
+
+/// The mean of a function over all ordered pairs of two operations of one window; `None` if it holds fewer than two.
+/// `of` must be 0 for two equal answers.
+pub(crate) fn mean_within(answers: &[(&Answer, f64)], mut of: impl FnMut(&Answer, &Answer) -> f64) -> Option<f64> {
+    let total: f64 = answers.iter().map(|(_, times)| times).sum();
+    if total < 2.0 {
+        return None;
+    }
+    let mut sum = 0.0;
+    for (i, (a, times_a)) in answers.iter().enumerate() {
+        for (j, (b, times_b)) in answers.iter().enumerate() {
+            if i != j {
+                sum += times_a * times_b * of(a, b);
+            }
+        }
+    }
+    Some(sum / (total * (total - 1.0)))
+}
+
+/// Measures every matched query.
+///
+/// The distance is RBO truncated at the depth of the longer list and normalised, not the extrapolated RBO that the
+/// report gives beside it: extrapolation takes a list that was cut short for the beginning of the same longer list, so a
+/// context of four documents in place of ten would count as unchanged. The truncated distance sees it, it is the one
+/// whose account adds up exactly (see `causes`), and it is the one behind the kernel of the two-sample test.
+pub fn measure(queries: &[MatchedQuery<'_>], p: Persistence) -> Result<Vec<QueryChange>, Error> {
+    queries.par_iter().map(|query| measure_one(query, p)).collect()
+}
+
+fn measure_one(query: &MatchedQuery<'_>, p: Persistence) -> Result<QueryChange, Error> {
+    let (a, b) = (query.reference.answers(), query.current.answers());
+    let distance = |a: &Answer, b: &Answer| truncated_distance(&a.ranking, &b.ranking, p);
+    let mut failed = None;
+    let kendall = mean_between(&a, &b, |a, b| match kendall_top_k(&a.ranking, &b.ranking, 0.5) {
+        Ok(kendall) => 1.0 - kendall.normalised,
+        Err(error) => {
+            failed = Some(error);
+            0.0
+        }
+    });
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    Ok(QueryChange {
+        distance: mean_between(&a, &b, distance),
+        within_reference: mean_within(&a, distance),
+        within_current: mean_within(&b, distance),
+        rbo: mean_between(&a, &b, |a, b| rbo(&a.ranking, &b.ranking, p)),
+        jaccard: mean_between(&a, &b, |a, b| jaccard(&a.ranking, &b.ranking)),
+        kendall,
+    })
+}
+
+/// The mean noise floor of a window: how far two answers to one query are apart inside it, over the queries that were
+/// asked by two operations. `None` if no query was.
+pub fn noise_floor(window: &Observations, p: Persistence) -> Option<f64> {
+    let mut floors: Vec<(u32, f64)> = window
+        .queries
+        .par_iter()
+        .filter_map(|(fingerprint, query)| {
+            let within = mean_within(&query.answers(), |a, b| truncated_distance(&a.ranking, &b.ranking, p))?;
+            Some((*fingerprint, within))
+        })
+        .collect();
+    // The order of a hash table must not reach a sum of floating-point numbers.
+    floors.sort_by_key(|(fingerprint, _)| *fingerprint);
+    let count = floors.len();
+    (count > 0).then(|| floors.iter().map(|(_, floor)| floor).sum::<f64>() / count as f64)
+}
+
+/// The queries that were repeated in both windows, for the kernel two-sample test; at most `limit`, evenly spread.
+pub fn kernel_strata(queries: &[MatchedQuery<'_>], p: Persistence, limit: usize) -> Result<Vec<KernelStratum>, Error> {
+    let repeated: Vec<_> =
+        queries.iter().filter(|query| query.reference.sample.len() > 1 && query.current.sample.len() > 1).collect();
+    let step = repeated.len().div_ceil(limit.max(1)).max(1);
+    let chosen: Vec<_> = repeated.into_iter().step_by(step).collect();
+    let rankings = |query: &QuerySample| query.sample.iter().map(|o| o.answer.clone()).collect::<Vec<_>>();
+    chosen
+        .par_iter()
+        .map(|query| {
+            let (a, b) = (rankings(query.reference), rankings(query.current));
+            let (a, b): (Vec<_>, Vec<_>) =
+                (a.iter().map(|x| &x.ranking).collect(), b.iter().map(|x| &x.ranking).collect());
+            Ok(KernelStratum::new(&a, &b, p)?)
+        })
+        .collect()
+}

@@ -1,0 +1,144 @@
+//! What the manifests say about the documents that were seen, by number.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tidemark_corpus::Manifest;
+
+use crate::observe::{Observations, Vocabulary};
+
+/// What is known of a document in one version of the corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The version has no registered manifest.
+    Unknown,
+    /// The manifest does not list it.
+    Absent,
+    /// The manifest lists it with this content.
+    Present(u32),
+}
+
+/// The standing of every document that was seen, in every version that was declared.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    versions: HashMap<String, Vec<Option<u32>>>,
+    /// Documents under a new name: the name in the current window, and the one in the reference.
+    pub(crate) renamed: BTreeMap<u32, u32>,
+}
+
+impl Presence {
+    pub(crate) fn new(manifests: &BTreeMap<String, Manifest>, vocabulary: &mut Vocabulary) -> Self {
+        let mut versions = HashMap::new();
+        for (version, manifest) in manifests {
+            let mut contents = vec![None; vocabulary.documents.texts().count()];
+            for entry in manifest.entries() {
+                if let Some(place) = vocabulary
+                    .documents
+                    .find(entry.doc_id.as_str())
+                    .and_then(|number| contents.get_mut(number as usize))
+                {
+                    *place = Some(vocabulary.contents.number(entry.content_hash.as_str()));
+                }
+            }
+            versions.insert(version.clone(), contents);
+        }
+        Self { versions, renamed: BTreeMap::new() }
+    }
+
+    pub(crate) fn standing(&self, version: Option<&str>, document: u32) -> Standing {
+        match version.and_then(|version| self.versions.get(version)) {
+            None => Standing::Unknown,
+            Some(contents) => {
+                contents.get(document as usize).copied().flatten().map_or(Standing::Absent, Standing::Present)
+            }
+        }
+    }
+
+    /// Finds documents that left under one name and entered under another with the same content, so that rankings can
+    /// be compared by content. Only documents that the manifests of two versions tell apart are considered, or, where
+    /// none is registered, those that one window returned and the other did not.
+    pub(crate) fn find_renamed(
+        &mut self,
+        manifests: &BTreeMap<String, Manifest>,
+        (before, after): (&[String], &[String]),
+        (reference, current): (&Contents, &Contents),
+        vocabulary: &Vocabulary,
+    ) {
+        let known: Option<Vec<(&Manifest, &Manifest)>> = before
+            .iter()
+            .flat_map(|a| after.iter().map(move |b| (a, b)))
+            .map(|(a, b)| Some((manifests.get(a)?, manifests.get(b)?)))
+            .collect();
+        match known {
+            Some(pairs) if !pairs.is_empty() => {
+                for (a, b) in pairs {
+                    self.rename_between(a, b, vocabulary);
+                }
+            }
+            _ => {
+                let only = |mine: &Contents, theirs: &Contents| -> BTreeMap<u32, Vec<u32>> {
+                    let mut by_content: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+                    for (document, contents) in mine.iter().filter(|(document, _)| !theirs.contains_key(document)) {
+                        for content in contents {
+                            by_content.entry(*content).or_default().push(*document);
+                        }
+                    }
+                    by_content
+                };
+                self.pair(&only(reference, current), &only(current, reference));
+            }
+        }
+        for contents in self.versions.values_mut() {
+            for (new, old) in &self.renamed {
+                let content = contents.get(*new as usize).copied().flatten();
+                if let (Some(content), Some(place)) = (content, contents.get_mut(*old as usize)) {
+                    *place = Some(content);
+                }
+            }
+        }
+    }
+
+    fn rename_between(&mut self, before: &Manifest, after: &Manifest, vocabulary: &Vocabulary) {
+        let only = |mine: &Manifest, theirs: &Manifest| {
+            let mut by_content: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+            for entry in mine.entries().iter().filter(|entry| theirs.get(&entry.doc_id).is_none()) {
+                // A content or a document that no window returned has no number, and nothing to rename.
+                let content = vocabulary.contents.find(entry.content_hash.as_str());
+                let document = vocabulary.documents.find(entry.doc_id.as_str());
+                if let (Some(content), Some(document)) = (content, document) {
+                    by_content.entry(content).or_default().push(document);
+                }
+            }
+            by_content
+        };
+        self.pair(&only(before, after), &only(after, before));
+    }
+
+    fn pair(&mut self, left: &BTreeMap<u32, Vec<u32>>, entered: &BTreeMap<u32, Vec<u32>>) {
+        for (content, new) in entered {
+            for (new, old) in new.iter().zip(left.get(content).into_iter().flatten()) {
+                self.renamed.insert(*new, *old);
+            }
+        }
+    }
+}
+
+/// Which contents each document was returned with in a window.
+pub(crate) type Contents = BTreeMap<u32, Vec<u32>>;
+
+pub(crate) fn contents(window: &Observations, vocabulary: &Vocabulary) -> Contents {
+    let mut contents = Contents::new();
+    for observed in window.queries.values().flat_map(|query| &query.sample) {
+        for state in observed.answer.states.iter().map(|state| vocabulary.state_of(*state)) {
+            let known = contents.entry(state.document).or_default();
+            if let Some(content) = state.content
+                && !known.contains(&content)
+            {
+                known.push(content);
+            }
+        }
+    }
+    for known in contents.values_mut() {
+        known.sort_unstable();
+    }
+    contents
+}

@@ -1,0 +1,5 @@
+//! x
+/// m
+pub fn markdown(_r: &crate::Report) -> String {
+    String::new()
+}

@@ -1,0 +1,187 @@
+//! The report of a comparison, in the shape of the contract.
+
+use serde::Serialize;
+use tidemark_schema::{CorpusName, ScoreKind, Timestamp};
+
+use crate::causes::Cause;
+
+/// What a comparison found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Derived from corpus, windows and table version: the same comparison has the same id.
+    pub id: String,
+    /// The corpus.
+    pub corpus: CorpusName,
+    /// When the report was made.
+    pub created_at: Timestamp,
+    /// The window that is compared with.
+    pub reference: WindowReport,
+    /// The window that is judged.
+    pub current: WindowReport,
+    /// Does the same query get different context?
+    pub retrieval: RetrievalReport,
+    /// Why, most important first.
+    pub causes: Vec<CauseReport>,
+    /// The queries that changed most.
+    pub queries: Vec<QueryReport>,
+    /// What a reader should know besides: assumptions, and what would make the report better.
+    pub notes: Vec<String>,
+}
+
+/// A verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// The effect does not exceed what matters in practice.
+    Stable,
+    /// The effect exceeds what matters in practice, and chance does not explain it.
+    Drift,
+    /// Too little was seen to say either.
+    #[default]
+    InsufficientEvidence,
+}
+
+impl Judgement {
+    /// Its name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Drift => "drift",
+            Self::InsufficientEvidence => "insufficient_evidence",
+        }
+    }
+}
+
+/// One window.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WindowReport {
+    /// How it was asked for.
+    pub selector: String,
+    /// Its first event.
+    pub from: Option<Timestamp>,
+    /// Its last event.
+    pub to: Option<Timestamp>,
+    /// How many events it holds.
+    pub events: u64,
+    /// How many different queries.
+    pub queries: usize,
+    /// Which versions of the corpus its events declare.
+    pub corpus_versions: Vec<String>,
+    /// The version of the table that was read.
+    pub table_version: u64,
+}
+
+/// Rankings and scores of matched queries.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RetrievalReport {
+    /// Whether rankings drifted.
+    pub verdict: Judgement,
+    /// Queries that both windows asked.
+    pub matched_queries: usize,
+    /// How many would be enough for a verdict, when there are too few.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries_needed: Option<usize>,
+    /// Mean extrapolated rank-biased overlap, persistence 0.9; 1 is the same.
+    pub mean_rbo: Option<f64>,
+    /// Mean Jaccard similarity of the sets; 1 is the same.
+    pub mean_jaccard: Option<f64>,
+    /// Mean Kendall similarity of the top-k lists (penalty 1/2, normalised); 1 is the same.
+    pub mean_kendall_top_k: Option<f64>,
+    /// Mean distance between repeats of a query inside the reference.
+    pub noise_floor: Option<f64>,
+    /// The same inside the current window.
+    pub current_noise_floor: Option<f64>,
+    /// How much farther current answers are from the reference's than the reference's are from each other.
+    pub excess_change: Option<f64>,
+    /// Its bootstrap interval over queries.
+    pub interval: Option<[f64; 2]>,
+    /// The level of the interval.
+    pub confidence: f64,
+    /// An excess change up to this is of no practical significance.
+    pub threshold: f64,
+    /// How likely a change like this is by chance.
+    pub p_value: Option<f64>,
+    /// Which test gave the p-value: `kernel_two_sample` or `bootstrap`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<&'static str>,
+    /// Scores of unchanged documents.
+    pub scores: ScoreReport,
+}
+
+/// Scores of unchanged documents for matched queries.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ScoreReport {
+    /// Whether scores drifted.
+    pub verdict: Judgement,
+    /// Queries with a common unchanged document.
+    pub queries: usize,
+    /// Hodges–Lehmann shift, in the unit of the scores.
+    pub shift: Option<f64>,
+    /// Slope of current on reference scores; 1 is the same.
+    pub scale: Option<f64>,
+    /// Mean rank correlation (tau-b) of common documents; 1 is the same order.
+    pub order_agreement: Option<f64>,
+    /// Mean excess difference, in standard deviations of the reference's scores.
+    pub effect: Option<f64>,
+    /// Its bootstrap interval over queries.
+    pub interval: Option<[f64; 2]>,
+    /// How likely a change like this is by chance.
+    pub p_value: Option<f64>,
+    /// What the scores mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ScoreKind>,
+}
+
+/// What a cause affects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Affects {
+    /// Which documents are returned, and in which order.
+    Ranking,
+    /// The scores they are returned with.
+    Scores,
+    /// What is asked.
+    Traffic,
+    /// The names of documents.
+    Identity,
+}
+
+impl Affects {
+    /// Its name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ranking => "ranking",
+            Self::Scores => "scores",
+            Self::Traffic => "traffic",
+            Self::Identity => "identity",
+        }
+    }
+}
+
+/// One cause of a change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CauseReport {
+    /// Which.
+    pub cause: Cause,
+    /// What it affects.
+    pub affects: Affects,
+    /// Its part of the change in what it affects; these add up to 1.
+    pub share: f64,
+    /// Whether events or registry said that it would happen.
+    pub declared: bool,
+    /// What was counted.
+    pub evidence: String,
+}
+
+/// One query that changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueryReport {
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// Mean overlap between its answers in the two windows; 1 is the same.
+    pub rbo: f64,
+    /// A trace of it in the reference.
+    pub reference_trace: Option<String>,
+    /// A trace of it in the current window.
+    pub current_trace: Option<String>,
+}

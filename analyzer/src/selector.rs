@@ -1,0 +1,148 @@
+use std::fmt;
+use std::str::FromStr;
+
+use tidemark_lake::Filter;
+use tidemark_schema::{CorpusName, CorpusVersion, Timestamp};
+
+use crate::error::Error;
+
+/// Names a window of events, as it is typed: `version:v2`, `2026-11-01..2026-11-08`, `last:7d`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// All events that declare a version of the corpus.
+    Version(CorpusVersion),
+    /// Events between two instants, the second excluded.
+    Between(Timestamp, Timestamp),
+    /// Events of the last so many seconds.
+    Last(i64),
+}
+
+/// A window: which events of a corpus, once the present is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// How it was asked for.
+    pub selector: String,
+    /// The corpus.
+    pub corpus: CorpusName,
+    /// Only events that declare this version.
+    pub version: Option<CorpusVersion>,
+    /// Only events at or after this instant.
+    pub from: Timestamp,
+    /// Only events before this instant.
+    pub to: Timestamp,
+}
+
+impl Selector {
+    /// The window that it names for a corpus at an instant.
+    pub fn resolve(&self, text: &str, corpus: &CorpusName, now: Timestamp) -> Window {
+        let (version, from, to) = match self {
+            Self::Version(version) => (Some(version.clone()), Timestamp::MIN, Timestamp::MAX),
+            Self::Between(from, to) => (None, *from, *to),
+            Self::Last(seconds) => (None, now.plus_seconds(-seconds), now),
+        };
+        Window { selector: text.to_owned(), corpus: corpus.clone(), version, from, to }
+    }
+}
+
+impl Window {
+    pub(crate) fn filters(&self) -> Vec<Filter> {
+        let mut filters = vec![Filter::Corpus(self.corpus.clone())];
+        filters.extend(self.version.clone().map(Filter::CorpusVersion));
+        if (self.from, self.to) != (Timestamp::MIN, Timestamp::MAX) {
+            filters.push(Filter::Between(self.from, self.to));
+        }
+        filters
+    }
+}
+
+impl FromStr for Selector {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let invalid = |reason: String| Error::Selector { text: text.to_owned(), reason };
+        if let Some(version) = text.strip_prefix("version:") {
+            return version.parse().map(Self::Version).map_err(|error| invalid(format!("the version {error}")));
+        }
+        if let Some(length) = text.strip_prefix("last:") {
+            return last(length)
+                .map(Self::Last)
+                .ok_or_else(|| invalid(format!("{length:?} is no length of time such as 90m, 36h, 7d or 2w")));
+        }
+        if text.starts_with("baseline:") {
+            return Err(invalid("this store has no named baselines".to_owned()));
+        }
+        let Some((from, to)) = text.split_once("..") else {
+            return Err(invalid("it has none of the known forms".to_owned()));
+        };
+        let instant = |text: &str| match text.len() {
+            10 => Timestamp::from_date(text),
+            _ => text.parse(),
+        };
+        let from = instant(from).map_err(|error| invalid(error.to_string()))?;
+        let to = instant(to).map_err(|error| invalid(error.to_string()))?;
+        if from >= to {
+            return Err(invalid(format!("it ends ({to}) before it begins ({from})")));
+        }
+        Ok(Self::Between(from, to))
+    }
+}
+
+fn last(length: &str) -> Option<i64> {
+    let unit = match length.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    let count: i64 = length.get(..length.len() - 1)?.parse().ok()?;
+    count.checked_mul(unit).filter(|seconds| *seconds > 0)
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(f, "version:{version}"),
+            Self::Between(from, to) => write!(f, "{from}..{to}"),
+            Self::Last(seconds) => write!(f, "last:{seconds}s"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let shown = match text.parse::<Selector>() {
+            Ok(selector) => selector.to_string(),
+            Err(error) => format!("error: {error}"),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn windows_are_named_by_version_by_dates_and_by_length() {
+        check("version:2026-11-18", "version:2026-11-18");
+        check("2026-11-01..2026-11-08", "2026-11-01T00:00:00Z..2026-11-08T00:00:00Z");
+        check("2026-11-01T06:00:00Z..2026-11-01T07:00:00+00:00", "2026-11-01T06:00:00Z..2026-11-01T07:00:00Z");
+        check("last:7d", "last:604800s");
+    }
+
+    #[test]
+    fn what_selects_nothing_is_refused_with_its_reason() {
+        check("yesterday", "error: \"yesterday\" selects no window: it has none of the known forms");
+        check("last:7", "error: \"last:7\" selects no window: \"7\" is no length of time such as 90m, 36h, 7d or 2w");
+        check("last:", "error: \"last:\" selects no window: \"\" is no length of time such as 90m, 36h, 7d or 2w");
+        check(
+            "2026-11-08..2026-11-01",
+            "error: \"2026-11-08..2026-11-01\" selects no window: it ends (2026-11-01T00:00:00Z) before it begins (2026-11-08T00:00:00Z)",
+        );
+        check(
+            "2026-13-01..2026-11-01",
+            "error: \"2026-13-01..2026-11-01\" selects no window: \"2026-13-01\" is not an RFC 3339 time such as 2026-11-18T09:30:00Z",
+        );
+    }
+}
