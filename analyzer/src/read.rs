@@ -176,7 +176,8 @@ impl<'a> Rows<'a> {
             key.push('\u{1}');
         }
         for (_, counts) in &self.bounds {
-            key.push_str(&format!("{:?}\u{1}", counts.is_valid(row).then(|| counts.value(row))));
+            key.push_str(&counts.is_valid(row).then(|| counts.value(row)).map_or_else(String::new, |n| n.to_string()));
+            key.push('\u{1}');
         }
         key.push_str(self.score_kind.value(row));
         let scope: Vec<String> = Columns::of(self.batch).parsed_list("requested_scope", row)?;

@@ -16,7 +16,7 @@ use crate::observe::{Answer, Observations, Vocabulary};
 use crate::presence::{Presence, contents};
 use crate::read::observe;
 use crate::scores::{Rescoring, common_scores};
-use crate::selector::Window;
+use crate::selector::Selector;
 
 /// What to compare.
 #[derive(Debug, Clone)]
@@ -26,7 +26,9 @@ pub struct TraceQuery {
     /// The one it is compared with; none means what the same query got before.
     pub other: Option<TraceId>,
     /// Where "before" is looked for; none means all that is stored.
-    pub reference: Option<Window>,
+    pub reference: Option<Selector>,
+    /// The present, for a reference such as `last:7d`.
+    pub now: Timestamp,
 }
 
 /// The documents of two retrievals side by side.
@@ -187,7 +189,7 @@ async fn before(
     notes: &mut Vec<String>,
 ) -> Result<Stored<RetrievalEvent>, Error> {
     let mut filters = match &query.reference {
-        Some(window) => window.filters(),
+        Some(selector) => selector.resolve(&selector.to_string(), &current.event.corpus, query.now).filters(),
         None => vec![
             Filter::Corpus(current.event.corpus.clone()),
             Filter::Between(Timestamp::MIN, current.event.occurred_at),

@@ -19,7 +19,8 @@ impl Batch {
         self.retrievals.len() + self.outputs.len()
     }
 
-    pub(crate) fn push(&mut self, row: Stored<Event>) {
+    /// Takes an event in.
+    pub fn push(&mut self, row: Stored<Event>) {
         let Stored { received_at, ingest, event } = row;
         match event {
             Event::Retrieval(event) => self.retrievals.push(Stored { received_at, ingest, event }),

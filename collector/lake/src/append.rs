@@ -145,7 +145,7 @@ fn range(days: impl Iterator<Item = i32>) -> Option<(i32, i32)> {
 }
 
 /// Zstandard and dictionaries for everything; Bloom filters on what a single event is looked up by.
-fn writer_properties(table: Table) -> Result<WriterProperties, deltalake::parquet::errors::ParquetError> {
+pub(crate) fn writer_properties(table: Table) -> Result<WriterProperties, deltalake::parquet::errors::ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_dictionary_enabled(true)

@@ -9,6 +9,7 @@
 mod append;
 mod error;
 mod location;
+mod parquet;
 mod scan;
 mod table;
 
@@ -16,5 +17,6 @@ pub use append::{Appended, Position};
 pub use error::Error;
 pub use location::Location;
 pub use object_store;
+pub use parquet::{ParquetError, WriteParquetError, write_parquet};
 pub use scan::{Filter, RowStream, Scan};
 pub use table::{Lake, Table};

@@ -40,6 +40,8 @@ pub enum Filter {
     Between(Timestamp, Timestamp),
     /// Events between two days since 1970, both included.
     Days(i32, i32),
+    /// Events that were received at or after an instant.
+    ReceivedSince(Timestamp),
     /// Events of one query.
     Fingerprint(Fingerprint),
     /// Events of one trace.
@@ -69,6 +71,7 @@ impl Filter {
                 col(EVENT_DATE).lt_eq(day(to.days())),
             ],
             Self::Days(from, to) => vec![col(EVENT_DATE).gt_eq(day(*from)), col(EVENT_DATE).lt_eq(day(*to))],
+            Self::ReceivedSince(since) => vec![col("received_at").gt_eq(time(*since))],
             Self::Fingerprint(fingerprint) => vec![col("query_fingerprint").eq(lit(fingerprint.as_str()))],
             Self::Trace(trace) => vec![col("trace_id").eq(lit(trace.as_str()))],
             Self::Operation(operation) => vec![col("operation_id").eq(lit(operation.as_str()))],

@@ -1,2 +1,39 @@
-//! The one binary.
-fn main() {}
+//! The one binary. Its commands live in `commands`; what they do lives in the library.
+
+mod arguments;
+mod commands;
+mod failure;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::of(error).report(),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let place = &arguments.place;
+    match arguments.command {
+        Command::Demo(demo) => commands::demo::run(place, &demo).await,
+        Command::Serve(serve) => commands::serve::run(place, &serve).await,
+        Command::Import(import) => commands::import::run(place, &import).await,
+        Command::Export(export) => commands::export::run(place, &export).await,
+        Command::Corpus(corpus) => commands::corpus::run(place, &corpus).await,
+        Command::Compare(compare) => commands::compare::run(place, &compare).await,
+        Command::Diff(diff) => commands::diff::run(place, &diff).await,
+        Command::Doctor(doctor) => commands::doctor::run(place, &doctor).await,
+    }
+}

@@ -1,0 +1,341 @@
+//! What can be typed. Nothing is done here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shows what retrieval did, when it changed, and why.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidemark",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  tidemark demo                                          see it work on a bundled recording
+  tidemark --data store serve                            collect events on http://127.0.0.1:7700
+  tidemark --data store import retrievals.ndjson.gz      or take them from files
+  tidemark --data store compare --corpus handbook --reference last:14d --current last:7d
+
+Exit codes: 0 done (compare: stable), 1 failed, 2 wrong usage, 3 drift, 4 insufficient evidence"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the store lies.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The store: a directory, or an object-store URL such as s3://bucket/prefix
+    #[arg(long, global = true, env = "TIDEMARK_DATA", value_name = "DIR|URL", help_heading = "Store")]
+    pub(crate) data: Option<String>,
+    /// Local directory of the write-ahead log and the fingerprint key; the store itself when that is local
+    #[arg(long, global = true, env = "TIDEMARK_STATE", value_name = "DIR", help_heading = "Store")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(Demo),
+    Serve(Serve),
+    Import(Import),
+    Export(Export),
+    Corpus(Corpus),
+    Compare(Compare),
+    Diff(Diff),
+    Doctor(Doctor),
+}
+
+/// Run the whole job on a bundled recording: import, compare, name the causes, diff one trace
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tidemark demo
+  tidemark --data /tmp/demo demo
+
+The recording: three weeks of real retrieval over the Cranfield collection (1,400 abstracts, 225 queries,
+all-MiniLM-L6-v2). The store is made anew each time, in ./tidemark-demo unless --data names a place.")]
+pub(crate) struct Demo {}
+
+/// Collect events over HTTP, answer questions about them
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidemark --data store serve
+  tidemark serve --data s3://bucket/tidemark --state /var/lib/tidemark --listen 127.0.0.1:7700
+
+  curl -s http://127.0.0.1:7700/v1/retrievals -d '{\"occurred_at\":\"2026-11-18T09:30:00Z\",
+    \"corpus\":\"handbook\",\"query\":{\"text\":\"how do I reset my badge\"},
+    \"results\":[{\"doc_id\":\"hr/badges.md#3\",\"score\":0.83}]}'
+
+An event that was answered with 202 is on disk: it survives kill -9 and is stored once, however often it is sent.
+Routes: http://127.0.0.1:7700/openapi.json")]
+pub(crate) struct Serve {
+    /// Address to listen on; only loopback addresses, because there are no credentials yet
+    #[arg(long, default_value = "127.0.0.1:7700", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) text: Text,
+    /// Longest time in seconds until an acknowledged event is in the table
+    #[arg(long, default_value_t = 2, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) flush_seconds: u64,
+}
+
+/// What may be kept of texts.
+#[derive(Debug, Args, Clone, Copy)]
+pub(crate) struct Text {
+    /// What is stored of query and output texts; fingerprints are always stored
+    #[arg(long, value_enum, default_value_t = TextStored::None, env = "TIDEMARK_TEXT", value_name = "POLICY")]
+    pub(crate) text: TextStored,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextStored {
+    /// Nothing
+    None,
+    /// Everything
+    Full,
+}
+
+/// Take events from files into the store
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidemark --data store import retrievals.ndjson.gz outputs.ndjson.gz
+  zcat events.gz | tidemark --data store import -
+
+Kinds (retrievals, outputs), forms (NDJSON, JSON array, JSON object) and compression (gzip, zstd) are recognised by
+content. A bad event is refused with its line and field, and the rest goes in; then the exit code is 1. Importing a
+file again adds nothing.")]
+pub(crate) struct Import {
+    /// Files of events; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) text: Text,
+}
+
+/// Write events of a window to a file or to standard output
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidemark --data store export --corpus handbook > events.ndjson
+  tidemark --data store export --corpus handbook --from 2026-11-01 --to 2026-11-08 --format parquet --output week.parquet
+  tidemark --data store export --kind outputs --from 2026-11-01")]
+pub(crate) struct Export {
+    /// Only retrievals of this corpus
+    #[arg(long, value_name = "CORPUS")]
+    pub(crate) corpus: Option<String>,
+    /// Which events
+    #[arg(long, value_enum, default_value_t = ExportKind::Retrievals)]
+    pub(crate) kind: ExportKind,
+    /// How they are written
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
+    pub(crate) format: ExportFormat,
+    /// Only events at or after this date or RFC 3339 time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Only events before this date or RFC 3339 time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// The file to write; it appears when it is complete
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportKind {
+    /// What retrievers returned
+    Retrievals,
+    /// What models answered
+    Outputs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One JSON object per line, as they can be imported again
+    Ndjson,
+    /// One Parquet file with the columns of the table
+    Parquet,
+}
+
+/// Say what each version of a corpus held
+#[derive(Debug, Args)]
+pub(crate) struct Corpus {
+    #[command(subcommand)]
+    pub(crate) command: CorpusCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CorpusCommand {
+    Register(CorpusRegister),
+    List(CorpusList),
+    Show(CorpusShow),
+    Diff(CorpusDiff),
+}
+
+/// Register the manifest of a version: one entry per document or chunk
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tidemark --data store corpus register handbook 2026-11-18 manifest.ndjson.gz --parent 2026-11-11
+
+A line of a manifest (NDJSON, plain or compressed, or the same columns as Parquet):
+  {\"doc_id\":\"hr/badges.md#3\",\"content_hash\":\"b3:9f86d081884c7d65\",\"tokens\":118,\"scope\":\"public\"}")]
+pub(crate) struct CorpusRegister {
+    /// The corpus
+    pub(crate) corpus: String,
+    /// The name of the version, as events declare it
+    pub(crate) version: String,
+    /// The manifest; - is standard input
+    pub(crate) manifest: PathBuf,
+    /// The version it was made from
+    #[arg(long)]
+    pub(crate) parent: Option<String>,
+    /// The model that embedded it
+    #[arg(long)]
+    pub(crate) embedder: Option<String>,
+    /// The index that holds it
+    #[arg(long)]
+    pub(crate) index: Option<String>,
+    /// Where it came from
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+    /// Who made it
+    #[arg(long)]
+    pub(crate) creator: Option<String>,
+}
+
+/// List versions
+#[derive(Debug, Args)]
+pub(crate) struct CorpusList {
+    /// Only of this corpus
+    pub(crate) corpus: Option<String>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Show one version
+#[derive(Debug, Args)]
+pub(crate) struct CorpusShow {
+    /// The corpus
+    pub(crate) corpus: String,
+    /// The version
+    pub(crate) version: String,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Say what changed between two versions
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tidemark --data store corpus diff handbook 2026-11-11 2026-11-18 --format json")]
+pub(crate) struct CorpusDiff {
+    /// The corpus
+    pub(crate) corpus: String,
+    /// The earlier version
+    pub(crate) before: String,
+    /// The later version
+    pub(crate) after: String,
+    /// How many documents of each kind to name
+    #[arg(long, default_value_t = 5)]
+    pub(crate) examples: usize,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Compare two windows: did the same queries get different context, and why?
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidemark --data store compare --corpus handbook --reference version:v1 --current version:v2
+  tidemark --data store compare --corpus handbook --reference 2026-11-01..2026-11-08 --current last:7d --format json
+
+Windows: version:NAME, FROM..TO (dates or RFC 3339 times, TO excluded), last:7d (s, m, h, d, w).
+Exit codes: 0 stable, 3 drift, 4 insufficient evidence, for what --fail-on names.")]
+pub(crate) struct Compare {
+    /// The corpus
+    #[arg(long)]
+    pub(crate) corpus: String,
+    /// The window that is compared with
+    #[arg(long, value_name = "WINDOW")]
+    pub(crate) reference: String,
+    /// The window that is judged
+    #[arg(long, value_name = "WINDOW")]
+    pub(crate) current: String,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
+    /// Which verdicts decide the exit code
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Dimension::Retrieval, Dimension::Scores])]
+    pub(crate) fail_on: Vec<Dimension>,
+    /// The seed of everything that is drawn: the same seed gives the same report
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For pull requests
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dimension {
+    /// Rankings of the same queries
+    Retrieval,
+    /// Scores of unchanged documents
+    Scores,
+}
+
+/// Show one trace document by document, against another or against what its query got before
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tidemark --data store diff 4bf92f3577b34da6a3ce929d0e0e4736
+  tidemark --data store diff TRACE OTHER --format json
+  tidemark --data store diff TRACE --reference version:v1")]
+pub(crate) struct Diff {
+    /// The trace (or operation) that is looked at
+    pub(crate) trace: String,
+    /// The one it is compared with
+    #[arg(conflicts_with = "reference")]
+    pub(crate) other: Option<String>,
+    /// Where to look for what the query got before
+    #[arg(long, value_name = "WINDOW")]
+    pub(crate) reference: Option<String>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Check the store and show what is in it
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,62 @@
+//! `tidemark compare`
+
+use std::process::ExitCode;
+
+use tidemark_analyzer::report::Judgement;
+use tidemark_analyzer::{Options, Report, Selector, compare, render};
+use tidemark_api::wire::Store;
+
+use super::{corpus_name, now, open, print, print_json, style};
+use crate::arguments::{Compare, Dimension, Place, ReportFormat};
+use crate::failure::Failure;
+use crate::progress;
+
+pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, Failure> {
+    // What was typed is looked at before the store is.
+    let corpus = corpus_name(&arguments.corpus)?;
+    let reference: Selector = arguments.reference.parse()?;
+    let current: Selector = arguments.current.parse()?;
+    let now = now();
+    let reference = reference.resolve(&arguments.reference, &corpus, now);
+    let current = current.resolve(&arguments.current, &corpus, now);
+    let store = open(place).await?;
+    let options = Options { seed: arguments.seed, ..Options::default() };
+    let spinner = progress::spinner("comparing");
+    let report = compare(&store.lake, &store.registry, (&reference, &current), &options, now).await;
+    spinner.finish_and_clear();
+    let report = report?;
+    match arguments.format {
+        ReportFormat::Text => print(&render::text(&report, style()))?,
+        ReportFormat::Markdown => print(&render::markdown(&report))?,
+        ReportFormat::Json => print_json(&report)?,
+    }
+    Ok(exit_code(&report, &arguments.fail_on))
+}
+
+/// 3 if any of the dimensions drifted, else 4 if the evidence for any of them is insufficient, else 0.
+fn exit_code(report: &Report, dimensions: &[Dimension]) -> ExitCode {
+    let verdicts: Vec<Judgement> = dimensions
+        .iter()
+        .map(|dimension| match dimension {
+            Dimension::Retrieval => report.retrieval.verdict,
+            Dimension::Scores => report.retrieval.scores.verdict,
+        })
+        .collect();
+    if verdicts.contains(&Judgement::Drift) {
+        ExitCode::from(3)
+    } else if verdicts.contains(&Judgement::InsufficientEvidence) {
+        ExitCode::from(4)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// A comparison of two windows that are named in the program.
+pub(crate) async fn between(store: &Store, corpus: &str, windows: [&str; 2]) -> Result<Report, Failure> {
+    let corpus = corpus_name(corpus)?;
+    let now = now();
+    let [reference, current] = windows;
+    let reference = reference.parse::<Selector>()?.resolve(reference, &corpus, now);
+    let current = current.parse::<Selector>()?.resolve(current, &corpus, now);
+    Ok(compare(&store.lake, &store.registry, (&reference, &current), &Options::default(), now).await?)
+}

@@ -1,0 +1,28 @@
+//! `tidemark diff`
+
+use std::process::ExitCode;
+
+use tidemark_analyzer::{Selector, TraceQuery, diff_trace, render};
+use tidemark_schema::TraceId;
+
+use super::{now, open, print, print_json, style};
+use crate::arguments::{Diff, Format, Place};
+use crate::failure::Failure;
+
+pub(crate) async fn run(place: &Place, arguments: &Diff) -> Result<ExitCode, Failure> {
+    let trace = trace_id(&arguments.trace)?;
+    let other = arguments.other.as_deref().map(trace_id).transpose()?;
+    let reference = arguments.reference.as_deref().map(str::parse::<Selector>).transpose()?;
+    let store = open(place).await?;
+    let query = TraceQuery { trace, other, reference, now: now() };
+    let diff = diff_trace(&store.lake, &store.registry, &query).await?;
+    match arguments.format {
+        Format::Text => print(&render::trace_text(&diff, style()))?,
+        Format::Json => print_json(&diff)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn trace_id(text: &str) -> Result<TraceId, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("the trace {text:?} {error}")))
+}

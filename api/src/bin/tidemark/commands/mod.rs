@@ -1,0 +1,128 @@
+//! One file per command: what was typed into one call of the library, and its answer onto the terminal.
+
+pub(crate) mod compare;
+pub(crate) mod corpus;
+pub(crate) mod demo;
+pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod serve;
+
+use std::io::Write;
+
+use serde::Serialize;
+use tidemark_analyzer::render::Style;
+use tidemark_api::wire::Store;
+use tidemark_collector::decode::TextPolicy;
+use tidemark_lake::Location;
+use tidemark_schema::{Clock, CorpusName, CorpusVersion, SystemClock, Timestamp};
+
+use crate::arguments::{Place, Text, TextStored};
+use crate::failure::Failure;
+
+fn location(place: &Place) -> Result<Location, Failure> {
+    let Some(data) = &place.data else {
+        let hint = "add --data DIR, or set TIDEMARK_DATA; `tidemark demo` makes a store to look at";
+        return Err(Failure::usage("no store is named").hint(hint));
+    };
+    Ok(Location::parse(data, std::env::vars())?)
+}
+
+/// The store, which must be there already.
+async fn open(place: &Place) -> Result<Store, Failure> {
+    Ok(Store::open(location(place)?, place.state.clone()).await?)
+}
+
+/// The store, made if it is not there.
+async fn create(place: &Place) -> Result<Store, Failure> {
+    Ok(Store::create(location(place)?, place.state.clone()).await?)
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+fn corpus_name(text: &str) -> Result<CorpusName, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("the corpus {text:?} {error}")))
+}
+
+fn corpus_version(text: &str) -> Result<CorpusVersion, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("the version {text:?} {error}")))
+}
+
+fn text_policy(text: Text) -> TextPolicy {
+    match text.text {
+        TextStored::None => TextPolicy::None,
+        TextStored::Full => TextPolicy::Full,
+    }
+}
+
+/// Colours on a terminal that wants them.
+fn style() -> Style {
+    match anstream::AutoStream::choice(&std::io::stdout()) {
+        anstream::ColorChoice::Never => Style::Plain,
+        _ => Style::Coloured,
+    }
+}
+
+/// Onto standard output. Whoever closed it (`| head`) has seen enough.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::of)?;
+    print(&format!("{text}\n"))
+}
+
+/// A number with separators of thousands.
+fn count(number: impl TryInto<u64>) -> String {
+    let digits = number.try_into().unwrap_or(u64::MAX).to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Rows with aligned columns; the first row is the heading.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:<width$}  ", width = *width));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_separators_of_thousands() {
+        let shown: Vec<String> = [0_u64, 999, 1_000, 1_234_567].into_iter().map(count).collect();
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "x".to_owned()]];
+        assert_eq!(table(&rows), "a     b\nlong  x\n");
+    }
+}

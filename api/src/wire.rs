@@ -1,0 +1,134 @@
+//! Where the parts are put together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use tidemark_collector::decode::Kind;
+use tidemark_collector::{Batch, EventSink, SinkError};
+use tidemark_corpus::Registry;
+use tidemark_lake::{Filter, Lake, Location, Position, Scan, Table};
+use tidemark_schema::columns::Columns;
+use tidemark_schema::{EventId, FingerprintKey, Timestamp};
+
+use crate::fingerprint_key;
+
+/// A store: what was recorded, what the corpora held, and the secret that makes fingerprints.
+#[derive(Clone)]
+pub struct Store {
+    /// The tables.
+    pub lake: Arc<Lake>,
+    /// The versions of the corpora.
+    pub registry: Registry,
+    /// What makes fingerprints.
+    pub key: FingerprintKey,
+    /// What belongs to this machine alone: the log and the key.
+    pub state: PathBuf,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The tables.
+    #[error(transparent)]
+    Lake(#[from] tidemark_lake::Error),
+    /// The secret.
+    #[error(transparent)]
+    Key(#[from] fingerprint_key::Error),
+    /// The data lies in an object store, and nothing says where this machine may write.
+    #[error("{0} is an object store, and --state does not say which local directory holds the write-ahead log")]
+    NoState(String),
+}
+
+impl StoreError {
+    /// The next step.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Lake(error) => error.hint(),
+            Self::Key(error) => Some(error.hint()),
+            Self::NoState(_) => Some("add --state DIR (or TIDEMARK_STATE), a directory on a local disk that survives restarts"),
+        }
+    }
+}
+
+impl Store {
+    /// Opens a store and makes what is missing.
+    pub async fn create(location: Location, state: Option<PathBuf>) -> Result<Self, StoreError> {
+        let state = state_directory(&location, state)?;
+        let lake = Lake::create(location).await?;
+        Self::around(lake, state)
+    }
+
+    /// Opens a store that must be there already.
+    pub async fn open(location: Location, state: Option<PathBuf>) -> Result<Self, StoreError> {
+        let state = state_directory(&location, state)?;
+        let lake = Lake::open(location).await?;
+        Self::around(lake, state)
+    }
+
+    fn around(lake: Lake, state: PathBuf) -> Result<Self, StoreError> {
+        let (objects, prefix) = lake.location().object_store()?;
+        let registry = Registry::new(objects, prefix.join("corpora"));
+        let key = fingerprint_key::load_or_create(&state)?;
+        Ok(Self { lake: Arc::new(lake), registry, key, state })
+    }
+
+    /// Where the write-ahead log lies.
+    pub fn log_directory(&self) -> PathBuf {
+        self.state.join("wal")
+    }
+}
+
+fn state_directory(location: &Location, state: Option<PathBuf>) -> Result<PathBuf, StoreError> {
+    state.or_else(|| location.directory()).ok_or_else(|| StoreError::NoState(location.to_string()))
+}
+
+/// The lake as the collector sees it.
+pub struct LakeSink(pub Arc<Lake>);
+
+impl EventSink for LakeSink {
+    async fn append(&self, batch: Batch, writer: &str, next: u64) -> Result<(), SinkError> {
+        let position = || Some(Position { writer: writer.to_owned(), next });
+        self.0.append_retrievals(batch.retrievals, position()).await?;
+        self.0.append_outputs(batch.outputs, position()).await?;
+        Ok(())
+    }
+
+    async fn committed(&self, kind: Kind, writer: &str) -> Result<Option<u64>, SinkError> {
+        Ok(self.0.committed(table_of(kind), writer).await?)
+    }
+
+    async fn received_since(&self, since: Timestamp, limit: usize) -> Result<Vec<(Timestamp, EventId)>, SinkError> {
+        let mut received = Vec::new();
+        for table in Table::ALL {
+            let filters = vec![Filter::ReceivedSince(since)];
+            let columns = vec!["event_id", "received_at"];
+            let mut rows = self.0.scan(Scan { table, filters, columns, version: None }).await?;
+            while let Some(batch) = rows.try_next().await? {
+                let columns = Columns::of(&batch);
+                for row in 0..batch.num_rows() {
+                    received.push((columns.time("received_at", row)?, columns.event_id("event_id", row)?));
+                }
+                // The newest are wanted, and rows come in no order: keep twice the limit at most while reading.
+                if received.len() > 2 * limit.max(1) {
+                    keep_newest(&mut received, limit);
+                }
+            }
+        }
+        keep_newest(&mut received, limit);
+        Ok(received)
+    }
+}
+
+fn keep_newest(received: &mut Vec<(Timestamp, EventId)>, limit: usize) {
+    received.sort_unstable_by(|a, b| b.cmp(a));
+    received.truncate(limit);
+}
+
+/// The table that holds events of a kind.
+pub fn table_of(kind: Kind) -> Table {
+    match kind {
+        Kind::Retrieval => Table::Retrievals,
+        Kind::Output => Table::Outputs,
+    }
+}
