@@ -1,1 +1,14 @@
-//! Whole-system tests.
+//! What whole-system tests share: the real binary, real processes, real stores in directories of their own.
+
+mod binary;
+mod recording;
+mod server;
+
+pub use binary::{Finished, binary, run};
+pub use recording::{Recording, recordings};
+pub use server::{Answer, Server, post};
+
+/// Whether the long campaigns were asked for (`tests/run --long`).
+pub fn is_long() -> bool {
+    std::env::var_os("TIDEMARK_LONG").is_some()
+}

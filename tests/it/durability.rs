@@ -1,0 +1,145 @@
+//! A real process is killed, again and again, while events stream in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use tidemark_schema::{Clock, SystemClock, Timestamp};
+use tidemark_tests::{Server, is_long, run};
+
+/// Every other event is a day and a half late, so that both ways of recognising a resend are taken: the window of recent
+/// ids, and the table.
+fn time(number: u64) -> Timestamp {
+    static START: OnceLock<Timestamp> = OnceLock::new();
+    let start = START.get_or_init(|| SystemClock.now().plus_seconds(-600));
+    let late = if number % 2 == 0 { 0 } else { 129_600 };
+    start.plus_seconds(i64::try_from(number % 300).unwrap() - late)
+}
+
+fn event(number: u64) -> String {
+    format!(
+        r#"{{"event_id":"event-{number}","occurred_at":"{}","operation_id":"op-{number}","corpus":"handbook","query":{{"fingerprint":"q{}"}},"results":[{{"doc_id":"d{number}","score":0.5}}]}}"#,
+        time(number),
+        number % 97
+    )
+}
+
+fn output(number: u64) -> String {
+    format!(
+        r#"{{"event_id":"output-{number}","occurred_at":"{}","operation_id":"op-{number}","model":"m","output":{{"tokens":1}}}}"#,
+        time(number)
+    )
+}
+
+fn lines(numbers: &[u64], line: fn(u64) -> String) -> Vec<u8> {
+    numbers.iter().map(|number| line(*number) + "\n").collect::<String>().into_bytes()
+}
+
+/// How often each operation is in a table, as the binary reads it.
+fn stored(data: &str, kind: &str) -> BTreeMap<String, usize> {
+    let exported = run(&["--data", data, "export", "--kind", kind], b"");
+    assert_eq!(exported.code, Some(0), "{}", exported.stderr);
+    let mut counts = BTreeMap::new();
+    for line in exported.stdout.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        *counts.entry(event["operation_id"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+/// Rows of a table in its files, without the deduplication of reads.
+fn rows_in_files(data: &str, table: &str) -> u64 {
+    let log = std::path::Path::new(data).join(table).join("_delta_log");
+    let mut rows = 0;
+    for entry in std::fs::read_dir(log).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            for line in std::fs::read_to_string(path).unwrap().lines() {
+                let action: Value = serde_json::from_str(line).unwrap();
+                if let Some(stats) = action["add"]["stats"].as_str() {
+                    rows += serde_json::from_str::<Value>(stats).unwrap()["numRecords"].as_u64().unwrap();
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// INV-01: an acknowledged event survives `kill -9`. INV-02: an event is stored exactly once however often it is sent.
+#[test]
+fn killed_again_and_again_the_server_loses_nothing_acknowledged_and_stores_nothing_twice() {
+    let cycles = if is_long() { 500 } else { 6 };
+    let seed = 7;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let store = tempfile::tempdir().unwrap();
+    let data = store.path().to_string_lossy().into_owned();
+    let next = AtomicU64::new(0);
+    let acknowledged = Mutex::new(BTreeSet::new());
+    let mut recoveries = Vec::new();
+    for _ in 0..cycles {
+        let started = Instant::now();
+        let mut server = Server::start(store.path());
+        recoveries.push(started.elapsed());
+        let killed = AtomicBool::new(false);
+        let url = (server.url("/v1/retrievals"), server.url("/v1/outputs"));
+        let life = Duration::from_millis(random.random_range(50..2_500));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !killed.load(Ordering::SeqCst) {
+                        let first = next.fetch_add(20, Ordering::SeqCst);
+                        let batch: Vec<u64> = (first..first + 20).collect();
+                        let retrievals = tidemark_tests::post(&url.0, &lines(&batch, event));
+                        let outputs = tidemark_tests::post(&url.1, &lines(&batch, output));
+                        let durable = |answer: Option<tidemark_tests::Answer>| answer.is_some_and(|a| a.status == 202);
+                        if durable(retrievals) && durable(outputs) {
+                            acknowledged.lock().unwrap().extend(batch);
+                        }
+                    }
+                });
+            }
+            std::thread::sleep(life);
+            server.kill();
+            killed.store(true, Ordering::SeqCst);
+        });
+    }
+    let sent: Vec<u64> = (0..next.load(Ordering::SeqCst)).collect();
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert!(acknowledged.len() >= 100, "only {} events were acknowledged (seed {seed})", acknowledged.len());
+
+    // What was acknowledged is there before anything is sent again.
+    Server::start(store.path()).stop();
+    for kind in ["retrievals", "outputs"] {
+        let found = stored(&data, kind);
+        let lost = acknowledged.iter().filter(|number| !found.contains_key(&format!("op-{number}"))).count();
+        assert_eq!(lost, 0, "{lost} acknowledged {kind} were lost (seed {seed})");
+    }
+
+    // The sender does not know what arrived, so it sends everything again, twice.
+    for _ in 0..2 {
+        let server = Server::start(store.path());
+        for batch in sent.chunks(500) {
+            assert_eq!(server.post("/v1/retrievals", &lines(batch, event)).map(|answer| answer.status), Some(202));
+            assert_eq!(server.post("/v1/outputs", &lines(batch, output)).map(|answer| answer.status), Some(202));
+        }
+        server.stop();
+    }
+    for kind in ["retrievals", "outputs"] {
+        let found = stored(&data, kind);
+        assert_eq!(found.len(), sent.len(), "{kind} (seed {seed})");
+        let repeated: Vec<_> = found.iter().filter(|(_, count)| **count != 1).collect();
+        assert!(repeated.is_empty(), "{kind} stored more than once: {repeated:?} (seed {seed})");
+        assert_eq!(rows_in_files(&data, kind), sent.len() as u64, "{kind} in the files themselves (seed {seed})");
+    }
+    let slowest = recoveries.iter().max().unwrap();
+    println!(
+        "{cycles} kills, {} events acknowledged, {} sent, 0 lost, 0 doubled; slowest start {} ms",
+        acknowledged.len(),
+        sent.len(),
+        slowest.as_millis()
+    );
+}

@@ -1,0 +1,7 @@
+//! All integration tests are modules of this one binary: one link step, and one place to look.
+
+mod bad_input;
+mod command_line;
+mod durability;
+mod recordings;
+mod serving;

@@ -1,0 +1,71 @@
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use std::io::Write;
+
+/// The binary, built once per test run. Cargo tells the path of a binary only to the tests of its own package.
+///
+/// # Panics
+///
+/// If it cannot be built.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let build = ["build", "--locked", "--package", "tidemark-api", "--bin", "tidemark", "--message-format=json"];
+        let output = Command::new(cargo)
+            .args(build)
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .stderr(Stdio::inherit())
+            .output();
+        let output = match output {
+            Ok(output) if output.status.success() => output,
+            failed => panic!("the binary could not be built: {failed:?}"),
+        };
+        let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+        let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let path = built.filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from)).last();
+        path.unwrap_or_else(|| panic!("the build did not say where the binary is"))
+    })
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said on standard error.
+    pub stderr: String,
+}
+
+/// Runs the binary with arguments and input, and waits for its end.
+///
+/// # Panics
+///
+/// If it cannot be started.
+pub fn run(arguments: &[&str], input: &[u8]) -> Finished {
+    let child = Command::new(binary())
+        .args(arguments)
+        .env_remove("TIDEMARK_DATA")
+        .env_remove("CARGO")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("tidemark could not be started: {error}"));
+    // A command that reads no input may have ended by now.
+    if let Some(mut stdin) = child.stdin.take()
+        && let Err(error) = stdin.write_all(input)
+    {
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "{error}");
+    }
+    let output = child.wait_with_output().unwrap_or_else(|error| panic!("tidemark could not be waited for: {error}"));
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

@@ -1,0 +1,123 @@
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::binary::binary;
+
+/// A running `tidemark serve`, a process of its own on a port of its own. It is killed when it is dropped.
+pub struct Server {
+    child: Child,
+    address: String,
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON, null if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+}
+
+impl Server {
+    /// Starts a server on a store and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub fn start(data: &Path) -> Self {
+        let child = Command::new(binary())
+            .args(["serve", "--listen", "127.0.0.1:0", "--flush-seconds", "1", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("the server could not be started: {error}"));
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line).unwrap_or_default();
+        }
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
+        let Some(address) = address.map(str::to_owned) else {
+            let mut said = String::new();
+            if let Some(mut stderr) = child.stderr.take() {
+                std::io::Read::read_to_string(&mut stderr, &mut said).unwrap_or_default();
+            }
+            panic!("the server does not listen: {line:?} {said}");
+        };
+        Self { child, address }
+    }
+
+    /// Where it listens.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Sends a body; `None` if the connection broke, as it does when the server is killed.
+    pub fn post(&self, path: &str, body: &[u8]) -> Option<Answer> {
+        post(&self.url(path), body)
+    }
+
+    /// Asks for something.
+    pub fn get(&self, path: &str) -> Option<Answer> {
+        answer(agent().get(self.url(path)).call())
+    }
+
+    /// The end that `kill -9` brings: no warning, no flush.
+    ///
+    /// # Panics
+    ///
+    /// If there is no process to kill.
+    pub fn kill(&mut self) {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        assert!(killed.is_ok(), "{killed:?}");
+    }
+
+    /// The end that is asked for: what was acknowledged is in the table afterwards.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end well.
+    pub fn stop(mut self) {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()));
+        let ended = self.child.wait();
+        assert!(ended.as_ref().is_ok_and(std::process::ExitStatus::success), "{ended:?}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended; then there is nothing to kill.
+        if self.child.kill().is_ok() {
+            self.child.wait().map(|_| ()).unwrap_or_default();
+        }
+    }
+}
+
+/// Sends a body to a URL; `None` if the connection broke.
+pub fn post(url: &str, body: &[u8]) -> Option<Answer> {
+    answer(agent().post(url).header("content-type", "application/json").send(body))
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder();
+    config.http_status_as_error(false).timeout_global(Some(Duration::from_secs(30))).build().into()
+}
+
+fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Option<Answer> {
+    let mut response = response.ok()?;
+    let status = response.status().as_u16();
+    let body = response.body_mut().read_to_string().ok()?;
+    Some(Answer { status, body })
+}
