@@ -114,7 +114,7 @@ pub(crate) enum Message {
     /// The flusher takes what waits, and the position after it.
     Take(oneshot::Sender<(Vec<Stored<Event>>, u64)>),
     /// The flusher has stored everything before this position.
-    Flushed(u64, usize),
+    Flushed(u64),
 }
 
 /// Takes events, makes them durable and hands them on.

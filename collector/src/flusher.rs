@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidemark_schema::{Ingest, Stored};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::collector::{Counters, Message};
 use crate::decode::Event;
@@ -29,7 +30,7 @@ impl<S: EventSink> Flusher<S> {
         due: Arc<Notify>,
         mut requests: mpsc::Receiver<oneshot::Sender<Result<(), Error>>>,
     ) {
-        let mut ticks = tokio::time::interval(interval);
+        let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let reply = tokio::select! {
@@ -94,6 +95,7 @@ impl<S: EventSink> Flusher<S> {
             return Err(Error::Flush(source));
         }
         self.counters.flushed.fetch_add(events as u64, Ordering::Relaxed);
-        self.messages.send(Message::Flushed(next, events)).await.map_err(|_| Error::Stopped)
+        self.counters.pending.fetch_sub(events, Ordering::Relaxed);
+        self.messages.send(Message::Flushed(next)).await.map_err(|_| Error::Stopped)
     }
 }

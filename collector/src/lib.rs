@@ -25,3 +25,6 @@ pub use compression::{Compression, CompressionError, decompress};
 pub use error::Error;
 pub use recent::RecentIds;
 pub use sink::{Batch, EventSink, SinkError};
+
+#[cfg(test)]
+mod tests;

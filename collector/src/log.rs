@@ -50,7 +50,7 @@ impl Log {
                             self.pending = rows;
                         }
                     }
-                    Message::Flushed(next, events) => self.forget(next, events),
+                    Message::Flushed(next) => self.forget(next),
                 }
                 // A group has an end, or a steady stream would wait for its answers for ever.
                 message = if submissions.len() < self.settings.queue { inbox.try_recv().ok() } else { None };
@@ -59,11 +59,10 @@ impl Log {
         }
     }
 
-    fn forget(&mut self, next: u64, events: usize) {
+    fn forget(&mut self, next: u64) {
         if let Err(error) = self.wal.truncate_before(Sequence::try_from(next).unwrap_or(Sequence::MAX)) {
             tracing::error!(error = %chain(&error), "the log could not be shortened");
         }
-        self.counters.pending.fetch_sub(events, Ordering::Relaxed);
         self.counters.log_bytes.store(self.wal.bytes(), Ordering::Relaxed);
     }
 

@@ -35,12 +35,30 @@ fn a_bad_event_is_refused_with_its_line_and_field_and_the_others_are_stored() {
     check(&EVENT.replace("0.9", "NaN"), "events.ndjson:3: results[0].score is NaN or infinite");
     check(&EVENT.replace("0.8", "-Infinity"), "events.ndjson:3: results[1].score is NaN or infinite");
     check(&EVENT.replace("0.8", "1e999"), "events.ndjson:3: results[1].score number out of range");
-    check(&EVENT.replace("\"b\"", "\"a\""), "events.ndjson:3: results[1].doc_id \"a\" is already the document of results[0]");
-    check(&EVENT.replace("0.8", "\"high\""), "events.ndjson:3: results[1].score invalid type: string \"high\", expected f64");
-    check(&EVENT.replace("\"query\"", "\"qurey\""), "events.ndjson:3: qurey is not a field of this event (did you mean query?)");
-    check(&EVENT.replace("2026-11-18", "9999-11-18"), "events.ndjson:3: occurred_at 9999-11-18T09:30:00Z lies outside of the years 2000 to 2099");
-    check(&EVENT.replace("handbook", "../../etc"), "events.ndjson:3: corpus has a `.`, `..` or empty part between slashes");
-    check(&format!("{{\"a\":\"{}\"}}", "x".repeat(100 << 20)), "events.ndjson:3: the event has 104857608 bytes, the limit is 4194304");
+    check(
+        &EVENT.replace("\"b\"", "\"a\""),
+        "events.ndjson:3: results[1].doc_id \"a\" is already the document of results[0]",
+    );
+    check(
+        &EVENT.replace("0.8", "\"high\""),
+        "events.ndjson:3: results[1].score invalid type: string \"high\", expected f64",
+    );
+    check(
+        &EVENT.replace("\"query\"", "\"qurey\""),
+        "events.ndjson:3: qurey is not a field of this event (did you mean query?)",
+    );
+    check(
+        &EVENT.replace("2026-11-18", "9999-11-18"),
+        "events.ndjson:3: occurred_at 9999-11-18T09:30:00Z lies outside of the years 2000 to 2099",
+    );
+    check(
+        &EVENT.replace("handbook", "../../etc"),
+        "events.ndjson:3: corpus has a `.`, `..` or empty part between slashes",
+    );
+    check(
+        &format!("{{\"a\":\"{}\"}}", "x".repeat(100 << 20)),
+        "events.ndjson:3: the event has 104857608 bytes, the limit is 4194304",
+    );
     check("[]", "events.ndjson:3: invalid");
     check("\u{0}\u{1}\u{ff}", "events.ndjson:3: ");
 }
@@ -88,8 +106,16 @@ fn what_is_no_file_of_events_is_refused_with_a_next_step() {
     refused("blank.ndjson", Some(b"\n \n"), "error: /blank.ndjson is empty\n");
     refused("missing.ndjson", None, "error: /missing.ndjson cannot be read\n  because: No such file or directory");
     refused("", None, "is a directory, not a file of events\n");
-    refused("array.json", Some(b"[{\"a\":1},"), "error: /array.json is no file of events\n  because: line 1: the array does not end");
-    refused("cut.ndjson.gz", Some(&gzip(|encoder| encoder.write_all(&[b'x'; 100_000]).unwrap())[..60]), "error: /cut.ndjson.gz is no file of events\n");
+    refused(
+        "array.json",
+        Some(b"[{\"a\":1},"),
+        "error: /array.json is no file of events\n  because: line 1: the array does not end",
+    );
+    refused(
+        "cut.ndjson.gz",
+        Some(&gzip(|encoder| encoder.write_all(&b"x".repeat(100_000)).unwrap())[..60]),
+        "error: /cut.ndjson.gz is no file of events\n",
+    );
 }
 
 /// INV-04: nothing grows without a bound.

@@ -38,7 +38,8 @@ fn mistakes(recording: &Recording) -> Vec<String> {
     if !expected.is_empty() && !declared.is_null() && &report["causes"][0]["declared"] != declared {
         mistakes.push(format!("{}: declared should be {declared}", recording.name));
     }
-    let shares: f64 = list(&report["causes"]).iter().filter(|c| c["affects"] == "ranking").filter_map(|c| c["share"].as_f64()).sum();
+    let shares: f64 =
+        list(&report["causes"]).iter().filter(|c| c["affects"] == "ranking").filter_map(|c| c["share"].as_f64()).sum();
     if report["retrieval"]["verdict"] == "drift" && (shares - 1.0).abs() > 1e-9 {
         mistakes.push(format!("{}: the shares of the ranking's causes sum to {shares}", recording.name));
     }

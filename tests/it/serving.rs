@@ -67,11 +67,17 @@ fn what_was_refused_and_cut_is_in_the_metrics() {
     assert_eq!((json["accepted"].as_u64(), json["rejected"].as_u64()), (Some(2), Some(1)), "{}", answer.body);
     let metrics = server.get("/metrics").unwrap().body;
     let value = |line: &str| {
-        let found = metrics.lines().find(|found| found.starts_with(line)).unwrap_or_else(|| panic!("{line} in {metrics}"));
+        let found =
+            metrics.lines().find(|found| found.starts_with(line)).unwrap_or_else(|| panic!("{line} in {metrics}"));
         found.rsplit(' ').next().and_then(|number| number.parse::<f64>().ok())
     };
     assert_eq!(value("tidemark_results_truncated_total"), Some(500.0));
-    assert!(metrics.lines().any(|line| line.starts_with("tidemark_events_total{") && line.contains("rejected") && line.ends_with(" 1")), "{metrics}");
+    assert!(
+        metrics.lines().any(|line| line.starts_with("tidemark_events_total{")
+            && line.contains("rejected")
+            && line.ends_with(" 1")),
+        "{metrics}"
+    );
 }
 
 #[test]

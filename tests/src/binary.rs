@@ -24,8 +24,9 @@ pub fn binary() -> &'static Path {
             failed => panic!("the binary could not be built: {failed:?}"),
         };
         let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-        let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let path = built.filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from)).last();
+        let mut lines = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let path = lines.rfind(|message| message.get("executable").is_some_and(serde_json::Value::is_string));
+        let path = path.and_then(|message| message.get("executable")?.as_str().map(PathBuf::from));
         path.unwrap_or_else(|| panic!("the build did not say where the binary is"))
     })
 }

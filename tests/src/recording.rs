@@ -26,7 +26,8 @@ pub fn recordings(set: &str) -> Vec<Recording> {
     let mut directories: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     directories.sort();
     let read = |directory: PathBuf| {
-        let truth = std::fs::read(directory.join("truth.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let truth =
+            std::fs::read(directory.join("truth.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
         let truth = truth.unwrap_or_else(|| panic!("{} has no truth", directory.display()));
         let scenario = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Recording { name: format!("{set}/{scenario}"), directory, truth }

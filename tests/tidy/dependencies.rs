@@ -46,7 +46,11 @@ fn each_heavy_dependency_has_its_one_door() {
     for package in members(&metadata()) {
         for name in uses(package) {
             if let Some(allowed) = doors.get(name) {
-                assert!(allowed.contains(&package.name.as_str()), "{} uses {name}, whose door is {allowed:?}", package.name);
+                assert!(
+                    allowed.contains(&package.name.as_str()),
+                    "{} uses {name}, whose door is {allowed:?}",
+                    package.name
+                );
             }
         }
     }
@@ -66,8 +70,22 @@ fn leaves_know_neither_a_runtime_nor_a_file_format_of_others() {
 #[test]
 fn every_licence_is_permissive() {
     let permissive = [
-        "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
-        "CDLA-Permissive-2.0", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Unlicense", "Zlib", "bzip2-1.0.6", "OpenSSL",
+        "0BSD",
+        "Apache-2.0",
+        "Apache-2.0 WITH LLVM-exception",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "CC0-1.0",
+        "CDLA-Permissive-2.0",
+        "ISC",
+        "MIT",
+        "MIT-0",
+        "Unicode-3.0",
+        "Unlicense",
+        "Zlib",
+        "bzip2-1.0.6",
+        "OpenSSL",
     ];
     let metadata = metadata();
     let unknown: Vec<String> = metadata
@@ -85,9 +103,8 @@ fn every_licence_is_permissive() {
 /// Whether an SPDX expression can be met with permissive licences alone: all of an `AND`, any of an `OR`.
 fn may_use(expression: &str, permissive: &[&str]) -> bool {
     let expression = expression.replace('/', " OR ");
-    let all = |part: &str| {
-        part.split(" AND ").all(|licence| permissive.contains(&licence.trim_matches(['(', ')', ' '])))
-    };
+    let all =
+        |part: &str| part.split(" AND ").all(|licence| permissive.contains(&licence.trim_matches(['(', ')', ' '])));
     // In `A AND (B OR C)` the alternatives are inside of the brackets; splitting at the conjunction first is right there.
     let any = |part: &str| part.trim_matches(['(', ')', ' ']).split(" OR ").any(all);
     if expression.contains(") AND ") || expression.contains(" AND (") {

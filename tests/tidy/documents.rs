@@ -26,12 +26,17 @@ fn each_invariant_of_the_architecture_is_named_by_a_test_or_listed_as_open() {
     let tests: String = files(&[".rs", ".py"]).into_iter().map(|(_, text)| text).collect();
     let named = |text: &str| -> Vec<String> {
         let parts = text.split("INV-").skip(1);
-        parts.filter_map(|rest| rest.get(..2)).filter(|n| n.chars().all(|c| c.is_ascii_digit())).map(|n| format!("INV-{n}")).collect()
+        parts
+            .filter_map(|rest| rest.get(..2))
+            .filter(|n| n.chars().all(|c| c.is_ascii_digit()))
+            .map(|n| format!("INV-{n}"))
+            .collect()
     };
     let (kept, open) = architecture.split_once("### Not kept yet").unwrap_or((&architecture, ""));
     let open = named(open.split("\n#").next().unwrap_or_default());
     assert!(!named(kept).is_empty());
-    let missing: Vec<String> = named(kept).into_iter().filter(|id| !open.contains(id) && !tests.contains(id.as_str())).collect();
+    let missing: Vec<String> =
+        named(kept).into_iter().filter(|id| !open.contains(id) && !tests.contains(id.as_str())).collect();
     assert!(missing.is_empty(), "no test names {missing:?}");
 }
 

@@ -1,5 +1,7 @@
 //! Rules about the repository itself, each a test.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod dependencies;
 mod documents;
 mod sources;
@@ -17,7 +19,8 @@ fn files(endings: &[&str]) -> Vec<(String, String)> {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let skipped = name.starts_with('.') || ["target", "data", "snapshots", "tidemark-demo"].contains(&name.as_str());
+            let skipped =
+                name.starts_with('.') || ["target", "data", "snapshots", "tidemark-demo"].contains(&name.as_str());
             if path.is_dir() && !skipped {
                 collect(&path, endings, found);
             } else if path.is_file() && endings.iter().any(|ending| name.ends_with(ending)) {

@@ -29,7 +29,8 @@ fn nothing_refers_to_a_place_outside_of_the_project() {
 /// INV-07: statistics never read a clock, a random source or a file.
 #[test]
 fn statistics_never_read_a_clock_a_random_source_or_a_file() {
-    let forbidden = ["std::fs", "std::time", "SystemTime", "Instant::now", "rand::rng(", "from_os_rng", "std::env", "std::net"];
+    let forbidden =
+        ["std::fs", "std::time", "SystemTime", "Instant::now", "rand::rng(", "from_os_rng", "std::env", "std::net"];
     for (name, text) in files(&[".rs"]) {
         if name.starts_with("analyzer/stats/src") {
             let found: Vec<&str> = forbidden.into_iter().filter(|word| text.contains(word)).collect();

@@ -20,3 +20,6 @@ pub use object_store;
 pub use parquet::{ParquetError, WriteParquetError, write_parquet};
 pub use scan::{Filter, RowStream, Scan};
 pub use table::{Lake, Table};
+
+#[cfg(test)]
+mod tests;
