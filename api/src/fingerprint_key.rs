@@ -32,8 +32,12 @@ impl Error {
     /// The next step.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Variable => "use the output of `openssl rand -hex 32`, the same on every machine that records for this store",
-            Self::Content(_) => "restore the file from a backup: with another key, queries no longer match their history",
+            Self::Variable => {
+                "use the output of `openssl rand -hex 32`, the same on every machine that records for this store"
+            }
+            Self::Content(_) => {
+                "restore the file from a backup: with another key, queries no longer match their history"
+            }
             Self::File { .. } => "check that the directory exists and can be written by this user",
         }
     }

@@ -64,8 +64,12 @@ impl Error {
         match self {
             Self::Open { .. } => Some("check the path and its permissions; `-` is standard input"),
             Self::Directory(_) => Some("name the files in it, for instance with DIRECTORY/*.ndjson.gz"),
-            Self::Empty(_) => Some("the export that made it may have failed; a file of events has one JSON object per line"),
-            Self::Content { .. } => Some("events are NDJSON, a JSON array or one JSON object, plain or compressed with gzip or zstd"),
+            Self::Empty(_) => {
+                Some("the export that made it may have failed; a file of events has one JSON object per line")
+            }
+            Self::Content { .. } => {
+                Some("events are NDJSON, a JSON array or one JSON object, plain or compressed with gzip or zstd")
+            }
             Self::Lake(error) => error.hint(),
         }
     }
@@ -236,7 +240,10 @@ fn read_event(path: &Path, piece: Piece, kind: &mut Kind, context: &Context<'_>)
     let (line, bytes) = match piece {
         Piece::TooLong { line, bytes } => {
             let limit = context.limits.event_bytes;
-            return Decoded::Refused(format!("{}:{line}: the event has {bytes} bytes, the limit is {limit}", path.display()));
+            return Decoded::Refused(format!(
+                "{}:{line}: the event has {bytes} bytes, the limit is {limit}",
+                path.display()
+            ));
         }
         Piece::Event { line, bytes } => (line, bytes),
     };

@@ -46,7 +46,9 @@ impl StoreError {
         match self {
             Self::Lake(error) => error.hint(),
             Self::Key(error) => Some(error.hint()),
-            Self::NoState(_) => Some("add --state DIR (or TIDEMARK_STATE), a directory on a local disk that survives restarts"),
+            Self::NoState(_) => {
+                Some("add --state DIR (or TIDEMARK_STATE), a directory on a local disk that survives restarts")
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ fn check(bad: &str, answer: &str) {
 /// INV-03: one bad event never spoils its batch.
 #[test]
 fn a_bad_event_is_refused_with_its_line_and_field_and_the_others_are_stored() {
-    check("{\"occurred_at\":", "events.ndjson:3: EOF while parsing");
+    check("{\"occurred_at\":", "events.ndjson:3: occurred_at EOF while parsing a value");
     check(&EVENT.replace("0.9", "NaN"), "events.ndjson:3: results[0].score is NaN or infinite");
     check(&EVENT.replace("0.8", "-Infinity"), "events.ndjson:3: results[1].score is NaN or infinite");
     check(&EVENT.replace("0.8", "1e999"), "events.ndjson:3: results[1].score number out of range");

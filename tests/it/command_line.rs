@@ -61,8 +61,7 @@ fn errors_say_what_failed_and_what_to_do() {
     check(
         &["--data", "ftp://host/x", "doctor"],
         1,
-        "error: \"ftp://host/x\" is neither a directory nor an object-store URL: the scheme ftp is not one of file, memory, \
-         s3, s3a, gs, az, azure, abfs, abfss, adl\nhint: use a directory, or a URL such as s3://bucket/prefix\n",
+        "error: \"ftp://host/x\" is neither a directory nor an object-store URL: the scheme ftp is not one of file, s3, s3a, gs, az, azure, abfs, abfss, adl\nhint: use a directory, or a URL such as s3://bucket/prefix\n",
     );
     check(
         &["--data", "store", "serve", "--listen", "0.0.0.0:7700"],

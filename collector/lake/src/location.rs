@@ -57,7 +57,9 @@ impl Location {
 
     /// The directory, when the store is local.
     pub fn directory(&self) -> Option<PathBuf> {
-        (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()
+        let path = (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()?;
+        // Without the slash that makes the URL a directory's.
+        Some(path.components().collect())
     }
 
     /// Makes the directory, when the store is local.

@@ -156,7 +156,8 @@ async fn diff(place: &Place, arguments: &CorpusDiff) -> Result<(), Failure> {
     if arguments.format == Format::Json {
         return print_json(&summary);
     }
-    let named = |ids: &[tidemark_schema::DocumentId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let named =
+        |ids: &[tidemark_schema::DocumentId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let examples = &summary.examples;
     let heading = ["change", "documents", "for instance"].map(str::to_owned).to_vec();
     let rows = [

@@ -127,8 +127,7 @@ async fn one_trace(store: &Store, report: &Report) -> Result<(), Failure> {
     let Some((Some(current), Some(reference))) = traces else { return Ok(()) };
     heading("The query that changed most, document by document")?;
     let parse = |text: &str| text.parse().map_err(|error| Failure::of(format!("the trace {text:?} {error}")));
-    let query =
-        TraceQuery { trace: parse(current)?, other: Some(parse(reference)?), reference: None, now: now() };
+    let query = TraceQuery { trace: parse(current)?, other: Some(parse(reference)?), reference: None, now: now() };
     let diff = diff_trace(&store.lake, &store.registry, &query).await?;
     print(&render::trace_text(&diff, style()))?;
     print("\n")

@@ -80,7 +80,9 @@ async fn examine(store: &Store) -> Result<Findings, Failure> {
     for ((corpus, version), (events, from, to)) in corpora {
         let registered = registered(store, &corpus, version.as_ref(), &mut findings.problems).await?;
         if to > now().plus_seconds(3_600) {
-            findings.problems.push(format!("{corpus} has events of {to}, which lies in the future; check the sender's clock"));
+            findings
+                .problems
+                .push(format!("{corpus} has events of {to}, which lies in the future; check the sender's clock"));
         }
         findings.corpora.push(CorpusFindings {
             corpus: corpus.to_string(),

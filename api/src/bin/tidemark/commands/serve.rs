@@ -32,13 +32,15 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     let clock = Arc::new(SystemClock);
     let collector = Arc::new(Collector::start(settings, Arc::new(LakeSink(store.lake.clone())), clock.clone()).await?);
     let recovered = collector.health().recovered;
+    // Before the address is told: whoever knows it may also ask to stop.
+    let stopped = stop_requested()?;
     let address = listener.local_addr()?;
     print(&format!("listening on http://{address} (store {}; stop with Ctrl-C)\n", store.lake.location()))?;
     if recovered > 0 {
         tracing::info!(events = recovered, "recovered events from the write-ahead log");
     }
     let app = http::App::new(store, collector.clone(), clock, text_policy(arguments.text));
-    http::serve(listener, http::router(app), stopped()).await?;
+    http::serve(listener, http::router(app), stopped).await?;
     if let Ok(collector) = Arc::try_unwrap(collector) {
         collector.shutdown().await?;
     }
@@ -54,21 +56,18 @@ fn log_to_standard_error() {
     }
 }
 
-/// Ends when the process is asked to stop.
-async fn stopped() {
-    let interrupt = tokio::signal::ctrl_c();
+/// Listens for a request to stop from now on; what it gives ends when there is one.
+fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        let terminated = terminate.recv();
+        #[cfg(not(unix))]
+        let terminated = std::future::pending::<Option<()>>();
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated => {}
         }
-    }
-    if interrupt.await.is_err() {
-        std::future::pending::<()>().await;
-    }
+    })
 }

@@ -1,0 +1,347 @@
+//! Reports for the tests of the renderers, in the shapes that comparisons produce.
+
+use tidemark_schema::{ScoreKind, Timestamp};
+
+use crate::causes::Cause;
+use crate::report::{Affects, CauseReport, Judgement, QueryReport, Report, RetrievalReport, ScoreReport, WindowReport};
+use crate::trace::{DocumentChange, DocumentDiff, RetrievalSummary, TraceDiff};
+
+pub(super) fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn window(selector: &str, day: &str, version: &str) -> WindowReport {
+    WindowReport {
+        selector: selector.to_owned(),
+        from: Some(time(&format!("{day}T00:00:03Z"))),
+        to: Some(time(&format!("{day}T23:59:58.250Z"))),
+        events: 5_012,
+        queries: 812,
+        corpus_versions: vec![version.to_owned()],
+        table_version: 41,
+    }
+}
+
+pub(super) fn stable() -> Report {
+    Report {
+        id: "cmp_6f1d3a5284c74b0e".to_owned(),
+        corpus: "handbook".parse().unwrap(),
+        created_at: time("2026-11-18T02:07:11Z"),
+        reference: window("2026-11-16..2026-11-17", "2026-11-16", "v1"),
+        current: WindowReport { events: 4_870, queries: 790, ..window("2026-11-17..2026-11-18", "2026-11-17", "v1") },
+        retrieval: RetrievalReport {
+            verdict: Judgement::Stable,
+            matched_queries: 640,
+            queries_needed: None,
+            mean_rbo: Some(0.987_6),
+            mean_jaccard: Some(0.981),
+            mean_kendall_top_k: Some(0.979),
+            noise_floor: Some(0.010_2),
+            current_noise_floor: Some(0.011_7),
+            excess_change: Some(0.002_34),
+            interval: Some([-0.000_81, 0.005_5]),
+            confidence: 0.95,
+            threshold: 0.02,
+            p_value: Some(0.412),
+            test: Some("kernel_two_sample"),
+            scores: ScoreReport {
+                verdict: Judgement::Stable,
+                queries: 640,
+                shift: Some(-0.000_4),
+                scale: Some(0.999),
+                order_agreement: Some(0.994),
+                effect: Some(0.003),
+                interval: Some([0.001, 0.006]),
+                p_value: Some(1.0),
+                kind: Some(ScoreKind::Cosine),
+            },
+        },
+        causes: Vec::new(),
+        queries: vec![query(1, 0.92)],
+        notes: Vec::new(),
+    }
+}
+
+fn query(n: u64, rbo: f64) -> QueryReport {
+    let hex = |seed: u64| {
+        let half = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{half:016x}{:016x}", half.rotate_left(29) ^ seed)
+    };
+    QueryReport {
+        fingerprint: format!("fp:{}", hex(n)),
+        rbo,
+        reference_trace: Some(hex(100 + n)),
+        current_trace: Some(hex(200 + n)),
+    }
+}
+
+/// Documents were removed with a new version, and besides the index was rebuilt without a word.
+pub(super) fn drift() -> Report {
+    let stable = stable();
+    Report {
+        reference: window("version:v1", "2026-11-16", "v1"),
+        current: WindowReport { events: 4_870, queries: 790, ..window("version:v2", "2026-11-17", "v2") },
+        retrieval: RetrievalReport {
+            verdict: Judgement::Drift,
+            mean_rbo: Some(0.718_3),
+            mean_jaccard: Some(0.664),
+            mean_kendall_top_k: Some(0.702),
+            noise_floor: Some(0.010_2),
+            current_noise_floor: Some(0.011_7),
+            excess_change: Some(0.281_3),
+            interval: Some([0.262_1, 0.300_9]),
+            p_value: Some(0.000_5),
+            ..stable.retrieval.clone()
+        },
+        causes: vec![
+            CauseReport {
+                cause: Cause::CorpusRemoved,
+                affects: Affects::Ranking,
+                share: 0.618,
+                declared: true,
+                evidence: "318 of 640 queries lost documents that version v2 removed".to_owned(),
+            },
+            CauseReport {
+                cause: Cause::IndexRecall,
+                affects: Affects::Ranking,
+                share: 0.382,
+                declared: false,
+                evidence:
+                    "205 of 640 queries lost or found documents that are unchanged and whose known score beats the \
+                           last one returned; embedder, index and retriever are declared unchanged"
+                        .to_owned(),
+            },
+        ],
+        queries: vec![query(7, 0.031), query(2, 0.103), QueryReport { reference_trace: None, ..query(5, 0.25) }],
+        notes: vec![
+            "version v1 of handbook has no registered manifest, so removed and added documents cannot be told from the \
+             rest: `tidemark corpus register handbook v1 MANIFEST`"
+                .to_owned(),
+        ],
+        ..stable
+    }
+}
+
+/// Every vector rebuilt from the first tokens of its text, under the same name.
+pub(super) fn reembedded() -> Report {
+    let drift = drift();
+    Report {
+        reference: window("last:7d", "2026-11-16", "v2"),
+        current: window("last:1d", "2026-11-17", "v2"),
+        retrieval: RetrievalReport {
+            scores: ScoreReport {
+                verdict: Judgement::Drift,
+                queries: 633,
+                shift: Some(-0.041_2),
+                scale: Some(0.873),
+                order_agreement: Some(0.421),
+                effect: Some(1.27),
+                interval: Some([1.19, 1.36]),
+                p_value: Some(0.000_499_75),
+                kind: Some(ScoreKind::Cosine),
+            },
+            ..drift.retrieval.clone()
+        },
+        causes: vec![
+            CauseReport {
+                cause: Cause::Embedding,
+                affects: Affects::Ranking,
+                share: 0.973,
+                declared: false,
+                evidence: "in 598 of 640 queries, unchanged documents changed their scores and their order (order \
+                           agreement 0.42); embedder, index and retriever are declared unchanged"
+                    .to_owned(),
+            },
+            CauseReport {
+                cause: Cause::Unexplained,
+                affects: Affects::Ranking,
+                share: 0.026_9,
+                declared: false,
+                evidence: "31 of 640 queries changed in ways that no rule explains; a manifest per version (`tidemark \
+                           corpus register CORPUS v2 FILE`) lets removed and added documents be told from the rest"
+                    .to_owned(),
+            },
+            CauseReport {
+                cause: Cause::Nondeterminism,
+                affects: Affects::Ranking,
+                share: 0.000_1,
+                declared: false,
+                evidence: "1 of 640 queries show documents of equal standing in another order".to_owned(),
+            },
+            CauseReport {
+                cause: Cause::Embedding,
+                affects: Affects::Scores,
+                share: 1.0,
+                declared: false,
+                evidence: "scores of unchanged documents moved by -0.041 in 633 queries: scale 0.873, order agreement \
+                           0.421; nothing was declared"
+                    .to_owned(),
+            },
+        ],
+        notes: Vec::new(),
+        ..drift
+    }
+}
+
+pub(super) fn too_few_queries() -> Report {
+    let stable = stable();
+    Report {
+        current: WindowReport { events: 14, queries: 13, ..stable.current.clone() },
+        retrieval: RetrievalReport {
+            verdict: Judgement::InsufficientEvidence,
+            matched_queries: 12,
+            queries_needed: Some(30),
+            noise_floor: None,
+            current_noise_floor: None,
+            excess_change: Some(0.094),
+            interval: Some([0.012, 0.188]),
+            p_value: Some(0.081),
+            test: Some("bootstrap"),
+            scores: ScoreReport { queries: 12, ..ScoreReport::default() },
+            ..stable.retrieval.clone()
+        },
+        notes: vec!["no query repeats in either window: the noise floor was assumed to be 0".to_owned()],
+        ..stable
+    }
+}
+
+/// The interval lies across the threshold.
+pub(super) fn undecided() -> Report {
+    let stable = stable();
+    Report {
+        retrieval: RetrievalReport {
+            verdict: Judgement::InsufficientEvidence,
+            queries_needed: Some(1_830),
+            excess_change: Some(0.031),
+            interval: Some([0.014, 0.049]),
+            p_value: Some(0.021),
+            ..stable.retrieval.clone()
+        },
+        ..stable
+    }
+}
+
+pub(super) fn id_churn() -> Report {
+    Report {
+        causes: vec![CauseReport {
+            cause: Cause::IdChurn,
+            affects: Affects::Identity,
+            share: 1.0,
+            declared: false,
+            evidence:
+                "412 of 790 queries return documents under new ids with unchanged content; rankings are compared by \
+                       content"
+                    .to_owned(),
+        }],
+        ..stable()
+    }
+}
+
+/// What a sender could put into every name, as far as types let it and farther.
+pub(super) const HOSTILE: &str = "\u{1b}[31m\u{202e}a|b`c\n</td><script>@all #1 $(reboot)";
+
+pub(super) fn hostile() -> Report {
+    let drift = drift();
+    let corpus = "team|`x`<b>@all $(reboot)\u{202e}";
+    let window = |window: &WindowReport| WindowReport {
+        selector: format!("version:{HOSTILE}"),
+        corpus_versions: vec![HOSTILE.to_owned(), "| --- |".to_owned()],
+        ..window.clone()
+    };
+    Report {
+        id: HOSTILE.to_owned(),
+        corpus: corpus.parse().unwrap(),
+        reference: window(&drift.reference),
+        current: WindowReport { corpus_versions: vec!["v 2; ls".to_owned()], ..window(&drift.current) },
+        causes: vec![CauseReport {
+            evidence: format!("118 of 640 queries lost documents that version {HOSTILE} removed"),
+            ..drift.causes[0].clone()
+        }],
+        queries: vec![
+            QueryReport {
+                fingerprint: HOSTILE.to_owned(),
+                rbo: 0.1,
+                reference_trace: Some(HOSTILE.repeat(5)),
+                current_trace: Some("-rf".to_owned()),
+            },
+            QueryReport {
+                fingerprint: "手册手册手册手册手册手册手册".to_owned(),
+                rbo: 0.2,
+                reference_trace: Some("it's 1".to_owned()),
+                current_trace: Some("`two`|2".to_owned()),
+            },
+        ],
+        notes: vec![
+            format!(
+                "version v 2; ls of {corpus} has no registered manifest, so removed and added documents cannot be told \
+                 from the rest: `tidemark corpus register {corpus} v 2; ls MANIFEST`"
+            ),
+            HOSTILE.to_owned(),
+        ],
+        ..drift
+    }
+}
+
+pub(super) fn trace_diff() -> TraceDiff {
+    let document = |doc_id: &str, change, ranks: [Option<usize>; 2], scores: [Option<f64>; 2], cause| DocumentDiff {
+        doc_id: doc_id.to_owned(),
+        change,
+        reference_rank: ranks[0],
+        current_rank: ranks[1],
+        reference_score: scores[0],
+        current_score: scores[1],
+        cause,
+    };
+    let before = RetrievalSummary {
+        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+        occurred_at: time("2026-11-16T09:30:00.123456Z"),
+        corpus: "handbook".to_owned(),
+        corpus_version: Some("v1".to_owned()),
+        fingerprint: "fp:9e3779b97f4a7c15f39cc0605cedc834".to_owned(),
+        query: Some("how do I reset my badge".to_owned()),
+        embedder: Some("all-MiniLM-L6-v2".to_owned()),
+        index: None,
+    };
+    TraceDiff {
+        rbo: 0.612_4,
+        current: RetrievalSummary {
+            trace_id: Some("a3ce929d0e0e47364bf92f3577b34da6".to_owned()),
+            occurred_at: time("2026-11-17T09:31:00Z"),
+            corpus_version: Some("v2".to_owned()),
+            ..before.clone()
+        },
+        reference: before,
+        documents: vec![
+            document("hr/badges.md#3", DocumentChange::Same, [Some(1), Some(1)], [Some(0.831_2), Some(0.831_2)], None),
+            document(
+                "hr/visitor-badges-2026.md#1",
+                DocumentChange::Entered,
+                [None, Some(2)],
+                [None, Some(0.802_5)],
+                Some(Cause::CorpusAdded),
+            ),
+            document(
+                "it/passwords.md#7",
+                DocumentChange::Moved,
+                [Some(10), Some(3)],
+                [Some(0.731_2), Some(0.731_5)],
+                Some(Cause::CorpusModified),
+            ),
+            document(
+                "https://wiki.example.com/spaces/OPS/pages/1234567/Building+access+after+hours#section-lost-and-found",
+                DocumentChange::Moved,
+                [Some(2), Some(4)],
+                [Some(0.729_9), Some(0.729_9)],
+                Some(Cause::CorpusAdded),
+            ),
+            document(
+                "hr/old-badges.md#2",
+                DocumentChange::Left,
+                [Some(3), None],
+                [Some(0.721), None],
+                Some(Cause::CorpusRemoved),
+            ),
+        ],
+        notes: vec!["compared with the last different answer; this query was answered as now 3 times since".to_owned()],
+    }
+}

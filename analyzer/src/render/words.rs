@@ -1,0 +1,227 @@
+//! What a report says, in words and numbers, before it is laid out.
+
+use crate::report::{Affects, CauseReport, Judgement, Report, ScoreReport, WindowReport};
+
+use super::number::{UNKNOWN, count, estimate, known, number, size};
+
+/// The verdict on everything that was judged.
+pub(super) fn judgement(report: &Report) -> Judgement {
+    match (report.retrieval.verdict, report.retrieval.scores.verdict) {
+        (Judgement::Drift, _) | (_, Judgement::Drift) => Judgement::Drift,
+        (verdict, _) => verdict,
+    }
+}
+
+/// A verdict as a word that is seen from afar.
+pub(super) fn word(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Stable => "STABLE",
+        Judgement::Drift => "DRIFT",
+        Judgement::InsufficientEvidence => "INSUFFICIENT EVIDENCE",
+    }
+}
+
+/// The verdict in words, to follow [`word`].
+pub(super) fn verdict(report: &Report) -> String {
+    let retrieval = &report.retrieval;
+    let renamed = report.causes.iter().any(|cause| cause.affects == Affects::Identity);
+    let mut words = match (retrieval.verdict, retrieval.scores.verdict) {
+        (Judgement::Drift, Judgement::Drift) => "the same queries get different context, and other scores".to_owned(),
+        (Judgement::Drift, _) => "the same queries get different context".to_owned(),
+        (Judgement::Stable, Judgement::Drift) => "the same queries get the same context with other scores".to_owned(),
+        (Judgement::InsufficientEvidence, Judgement::Drift) => {
+            "the same documents get other scores; too little was seen to judge the context".to_owned()
+        }
+        (Judgement::Stable, Judgement::Stable) => "the same queries get the same context".to_owned(),
+        (Judgement::Stable, Judgement::InsufficientEvidence) => {
+            "the same queries get the same context; scores were not judged".to_owned()
+        }
+        (Judgement::InsufficientEvidence, _) => lack(report),
+    };
+    if renamed {
+        words.push_str("; documents have new ids");
+    }
+    words
+}
+
+/// What was too little, and what would be enough.
+fn lack(report: &Report) -> String {
+    let matched = report.retrieval.matched_queries;
+    let were = if matched == 1 { "was" } else { "were" };
+    let asked = format!("{} {were} asked in both windows", queries(matched));
+    match report.retrieval.queries_needed {
+        Some(needed) => format!("{asked}, a verdict needs {}", size(needed)),
+        None => asked,
+    }
+}
+
+/// Which comparison this is, and when it was made. The id is not in it: it is written as a name.
+pub(super) fn made(report: &Report) -> String {
+    let (before, after) = (report.reference.table_version, report.current.table_version);
+    let tables = if before == after { count(before) } else { format!("{} and {}", count(before), count(after)) };
+    format!("made {} from version {tables} of the table", report.created_at)
+}
+
+/// On how many queries the verdict on rankings rests.
+pub(super) fn asked(report: &Report) -> String {
+    format!("{} asked in both", queries(report.retrieval.matched_queries))
+}
+
+/// The rows that tell the windows apart: a name, and the value of each window in one or more parts. What comes from
+/// events is in [`Value::Names`].
+pub(super) fn windows(report: &Report) -> Vec<(&'static str, [Value; 2])> {
+    let both = |of: fn(&WindowReport) -> Value| [of(&report.reference), of(&report.current)];
+    let time = |time: Option<tidemark_schema::Timestamp>| {
+        Value::Own(time.map_or_else(|| UNKNOWN.to_owned(), |time| time.to_string()))
+    };
+    vec![
+        ("selector", both(|window| Value::Names(vec![window.selector.clone()]))),
+        ("from", [time(report.reference.from), time(report.current.from)]),
+        ("to", [time(report.reference.to), time(report.current.to)]),
+        ("events", both(|window| Value::Own(count(window.events)))),
+        ("queries", both(|window| Value::Own(size(window.queries)))),
+        ("corpus versions", both(|window| Value::Names(window.corpus_versions.clone()))),
+    ]
+}
+
+/// A value, by whose words it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Ours.
+    Own(String),
+    /// Those of whoever sent the events.
+    Names(Vec<String>),
+}
+
+impl Value {
+    pub(super) fn joined(&self) -> String {
+        match self {
+            Self::Own(text) => text.clone(),
+            Self::Names(names) if names.is_empty() => UNKNOWN.to_owned(),
+            Self::Names(names) => names.join(", "),
+        }
+    }
+}
+
+/// One number of the report. All of it is in our words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fact {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    pub(super) meaning: String,
+}
+
+impl Fact {
+    fn new(name: &'static str, value: String, meaning: impl Into<String>) -> Self {
+        Self { name, value, meaning: meaning.into() }
+    }
+}
+
+/// A number with its unit; without a number there is no unit.
+fn with_unit(value: Option<f64>, unit: &str) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| format!("{} {unit}", number(value)))
+}
+
+/// The numbers behind the verdict on rankings.
+pub(super) fn rankings(report: &Report) -> Vec<Fact> {
+    let retrieval = &report.retrieval;
+    let change = estimate(retrieval.excess_change, retrieval.interval, retrieval.confidence);
+    vec![
+        Fact::new("mean overlap", with_unit(retrieval.mean_rbo, "RBO"), "1 = same documents in the same order"),
+        Fact::new("mean set overlap", with_unit(retrieval.mean_jaccard, "Jaccard"), "1 = same set"),
+        Fact::new("mean agreement", with_unit(retrieval.mean_kendall_top_k, "Kendall top-k"), "1 = same order"),
+        Fact::new(
+            "noise floor",
+            known(retrieval.noise_floor),
+            format!("distance of repeats in reference; current {}", known(retrieval.current_noise_floor)),
+        ),
+        Fact::new("excess change", change, format!("beyond the floor, 0 = same; {}", matters(report))),
+        Fact::new("p-value", known(retrieval.p_value), test(retrieval.test)),
+    ]
+}
+
+/// From where on a change counts.
+pub(super) fn matters(report: &Report) -> String {
+    format!("matters above {}", number(report.retrieval.threshold))
+}
+
+fn test(name: Option<&str>) -> String {
+    let name = match name {
+        Some("kernel_two_sample") => "kernel two-sample test",
+        Some("bootstrap") => "bootstrap over queries",
+        Some(_) => "another test",
+        None => return "nothing was tested".to_owned(),
+    };
+    format!("{name}; small = hardly chance")
+}
+
+/// The numbers behind the verdict on scores; none if there was nothing to compare.
+pub(super) fn scores(report: &Report) -> Vec<Fact> {
+    let scores = &report.retrieval.scores;
+    if scores.effect.is_none() {
+        return Vec::new();
+    }
+    let kind = scores.kind.map_or("score", |kind| match kind {
+        tidemark_schema::ScoreKind::Other => "score",
+        known => known.as_str(),
+    });
+    vec![
+        Fact::new(
+            "effect",
+            estimate(scores.effect, scores.interval, report.retrieval.confidence),
+            "standard deviations beyond noise, 0 = same",
+        ),
+        Fact::new("shift", with_unit(scores.shift, kind), "current minus reference, 0 = same"),
+        Fact::new("scale", with_unit(scores.scale, "x"), "slope of current on reference, 1 = same"),
+        Fact::new("order agreement", with_unit(scores.order_agreement, "tau-b"), "1 = same order, -1 = reversed"),
+        Fact::new("p-value", known(scores.p_value), test(Some("bootstrap"))),
+    ]
+}
+
+/// Why there is no verdict on scores.
+pub(super) fn scores_not_judged(scores: &ScoreReport) -> String {
+    match scores.queries {
+        0 => "no query returned an unchanged document with a comparable score in both windows".to_owned(),
+        n => format!("only {} returned an unchanged document with a comparable score in both windows", queries(n)),
+    }
+}
+
+/// `1 query`, `2 queries`.
+pub(super) fn queries(n: usize) -> String {
+    format!("{} {}", size(n), if n == 1 { "query" } else { "queries" })
+}
+
+/// The causes of the change in one dimension, under its heading.
+pub(super) fn causes(report: &Report) -> Vec<(&'static str, Vec<&CauseReport>)> {
+    let of = |affects: Affects| -> Vec<&CauseReport> {
+        report.causes.iter().filter(|cause| cause.affects == affects).collect()
+    };
+    [
+        (Affects::Ranking, "Why rankings changed"),
+        (Affects::Scores, "Why scores changed"),
+        (Affects::Traffic, "Why traffic changed"),
+        (Affects::Identity, "What happened to document ids"),
+    ]
+    .into_iter()
+    .map(|(affects, heading)| (heading, of(affects)))
+    .filter(|(heading, causes)| {
+        !causes.is_empty() || (report.retrieval.verdict == Judgement::Drift && heading.contains("rankings"))
+    })
+    .collect()
+}
+
+/// Said where rankings changed and nothing was charged.
+pub(super) const NO_CAUSE: &str = "No part of the change could be charged to a cause.";
+
+/// Whether events or registry said that it would happen.
+pub(super) fn declared(cause: &CauseReport) -> &'static str {
+    if cause.declared { "declared" } else { "SILENT" }
+}
+
+/// A sentence of its own, from words that were written to be part of one.
+pub(super) fn sentence(words: &str) -> String {
+    let mut rest = words.chars();
+    let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if words.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", rest.as_str())
+}

@@ -1,0 +1,118 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_analyzer as analyzer;
+use tidemark_collector::Collector;
+use tidemark_collector::decode::{self, TextPolicy};
+use tidemark_schema::Clock;
+
+use crate::wire::Store;
+
+use super::gate::Gate;
+use super::metrics::Metrics;
+
+const MIB: usize = 1024 * 1024;
+
+/// What all requests share. Cloning is cheap.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) store: Arc<Store>,
+    pub(crate) collector: Arc<Collector>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) text: TextPolicy,
+    pub(crate) options: Arc<Options>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// How requests are served.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Names and addresses, besides the loopback ones, under which this server may be asked; without port.
+    pub hosts: Vec<String>,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// What one event may be at most.
+    pub events: decode::Limits,
+    /// How comparisons judge.
+    pub comparison: analyzer::Options,
+    /// What requests may cost.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            request_timeout: Duration::from_mins(1),
+            events: decode::Limits::default(),
+            comparison: analyzer::Options::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What requests may cost. All limits are hard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a batch of events as it is sent.
+    pub body_bytes: usize,
+    /// Bytes of a batch of events after decompression.
+    pub content_bytes: usize,
+    /// Events of a batch.
+    pub batch_events: usize,
+    /// Bytes of a manifest as it is sent; it is held in memory, so a larger one has to be compressed.
+    pub manifest_body_bytes: usize,
+    /// Bytes of a manifest after decompression; it is read as a stream.
+    pub manifest_content_bytes: u64,
+    /// Entries of a manifest. A million take about 300 MB; `tidemark corpus register` takes ten times as many.
+    pub manifest_entries: u64,
+    /// Bytes of all bodies that are received or waiting for their answer; beyond it requests are turned away.
+    pub in_flight_bytes: usize,
+    /// Bodies that are decoded at a time.
+    pub decoders: usize,
+    /// Comparisons, diffs and registrations that run at a time.
+    pub computations: usize,
+    /// How long a request waits for one of these places before it is turned away.
+    pub patience: Duration,
+    /// Retrievals and outputs of one trace that are shown, each.
+    pub trace_events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 32 * MIB,
+            content_bytes: 64 * MIB,
+            batch_events: 20_000,
+            manifest_body_bytes: 64 * MIB,
+            manifest_content_bytes: 256 * MIB as u64,
+            manifest_entries: 1_000_000,
+            in_flight_bytes: 256 * MIB,
+            decoders: 4,
+            computations: 2,
+            patience: Duration::from_secs(1),
+            trace_events: 1_000,
+        }
+    }
+}
+
+impl App {
+    /// Serves a store and a running collector, with the default [`Options`].
+    pub fn new(store: Store, collector: Arc<Collector>, clock: Arc<dyn Clock>, text: TextPolicy) -> Self {
+        Self::with_options(store, collector, clock, text, Options::default())
+    }
+
+    /// Serves a store and a running collector.
+    pub fn with_options(
+        store: Store,
+        collector: Arc<Collector>,
+        clock: Arc<dyn Clock>,
+        text: TextPolicy,
+        options: Options,
+    ) -> Self {
+        let gate = Arc::new(Gate::new(&options.limits));
+        let metrics = Arc::new(Metrics::new(Arc::clone(&collector)));
+        Self { store: Arc::new(store), collector, clock, text, options: Arc::new(options), gate, metrics }
+    }
+}

@@ -1,0 +1,185 @@
+//! From the bytes of a batch to events and an answer for each, and from the collector's receipt to the whole answer.
+//! Nothing here waits, reads a clock or keeps anything.
+
+use serde::Serialize;
+use tidemark_collector::Verdict;
+use tidemark_collector::decode::{Context, Event, Kind, Piece, PieceError, Pieces, Rejection, decode};
+use tidemark_schema::EventId;
+use utoipa::ToSchema;
+
+use super::problem::{INVALID, MALFORMED, Problem, TOO_LARGE};
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EventStatus {
+    /// It is on disk.
+    Accepted,
+    /// It was on disk already.
+    Duplicate,
+    /// It was not taken; `field` and `reason` say why.
+    Rejected,
+}
+
+/// What became of one event of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct EventAnswer {
+    /// Its place in the batch, from 0.
+    index: usize,
+    /// The line of the body in which it begins, from 1.
+    line: u64,
+    /// What became of it.
+    status: EventStatus,
+    /// Its id; one that is no UUID was made into one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    event_id: Option<EventId>,
+    /// The field that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "results[0].score")]
+    field: Option<String>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// How many of its results are not kept because there are more than the limit.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schema(required = false)]
+    truncated_results: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// What became of a batch. Accepted events are on disk and are stored once, however often they are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct BatchAnswer {
+    /// How many events are new.
+    pub(crate) accepted: u64,
+    /// How many were stored before.
+    pub(crate) duplicates: u64,
+    /// How many were not taken.
+    pub(crate) rejected: u64,
+    /// How many results of the accepted events are not kept because there are more than the limit.
+    pub(crate) truncated_results: u64,
+    /// One answer for each event, in the order of the batch.
+    pub(crate) events: Vec<EventAnswer>,
+}
+
+/// A batch whose events were looked at one by one.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// Those that can be taken, in their order.
+    pub(crate) events: Vec<Event>,
+    answers: Vec<EventAnswer>,
+    all_malformed: bool,
+}
+
+/// Cuts a batch into events and decodes each; one bad event does not touch the others.
+pub(crate) fn decode_batch(
+    content: &[u8],
+    kind: Kind,
+    context: &Context<'_>,
+    events_max: usize,
+) -> Result<Decoded, Problem> {
+    let mut batch = Decoded { events: Vec::new(), answers: Vec::new(), all_malformed: true };
+    for piece in Pieces::new(content, context.limits.event_bytes) {
+        if batch.answers.len() >= events_max {
+            let detail = format!("the batch has more than {events_max} events; none of them was stored");
+            return Err(Problem::new(&TOO_LARGE, detail).hint("send smaller batches"));
+        }
+        let (line, event) = decode_piece(piece, kind, context);
+        batch.push(line, event);
+    }
+    if batch.answers.is_empty() {
+        let hint = "send one JSON object, an array of them, or one per line";
+        return Err(Problem::new(&MALFORMED, "the body holds no event").hint(hint));
+    }
+    Ok(batch)
+}
+
+fn decode_piece(
+    piece: Result<Piece, PieceError>,
+    kind: Kind,
+    context: &Context<'_>,
+) -> (u64, Result<Event, Rejection>) {
+    match piece {
+        Ok(Piece::Event { line, bytes }) => (line, decode(&bytes, kind, context)),
+        Ok(Piece::TooLong { line, bytes }) => {
+            let reason = format!("has {bytes} bytes, the limit is {}", context.limits.event_bytes);
+            (line, Err(Rejection { field: None, reason, malformed: false }))
+        }
+        // The events before this place are whole, so they are taken; what follows it cannot be told apart any more.
+        Err(error) => {
+            let (PieceError::Read { line, .. } | PieceError::Syntax { line, .. } | PieceError::Endless { line, .. }) =
+                &error;
+            let reason = format!("the body cannot be read from here on: {error}");
+            (*line, Err(Rejection { field: None, reason, malformed: true }))
+        }
+    }
+}
+
+impl Decoded {
+    fn push(&mut self, line: u64, event: Result<Event, Rejection>) {
+        let index = self.answers.len();
+        let blank = EventAnswer {
+            index,
+            line,
+            status: EventStatus::Accepted,
+            event_id: None,
+            field: None,
+            reason: None,
+            truncated_results: 0,
+        };
+        self.answers.push(match event {
+            Ok(event) => {
+                let (event_id, truncated_results) = (Some(event.event_id()), event.truncated_results());
+                self.events.push(event);
+                EventAnswer { event_id, truncated_results, ..blank }
+            }
+            Err(Rejection { field, reason, malformed }) => {
+                self.all_malformed &= malformed;
+                EventAnswer { status: EventStatus::Rejected, field, reason: Some(reason), ..blank }
+            }
+        });
+    }
+
+    /// The whole answer, given a verdict for each of the events that could be taken; and a problem when none was.
+    pub(crate) fn settle(self, receipt: &[Verdict]) -> (BatchAnswer, Option<Problem>) {
+        let Self { mut answers, all_malformed, .. } = self;
+        let taken = answers.iter_mut().filter(|answer| answer.status == EventStatus::Accepted);
+        for (answer, verdict) in taken.zip(receipt) {
+            if *verdict == Verdict::Duplicate {
+                answer.status = EventStatus::Duplicate;
+            }
+        }
+        let count = |status| answers.iter().filter(|answer| answer.status == status).count() as u64;
+        let accepted = answers.iter().filter(|answer| answer.status == EventStatus::Accepted);
+        let answer = BatchAnswer {
+            accepted: count(EventStatus::Accepted),
+            duplicates: count(EventStatus::Duplicate),
+            rejected: count(EventStatus::Rejected),
+            truncated_results: accepted.map(|answer| u64::from(answer.truncated_results)).sum(),
+            events: answers,
+        };
+        let nothing = answer.accepted + answer.duplicates == 0;
+        let problem = nothing.then(|| nothing_taken(&answer, all_malformed));
+        (answer, problem)
+    }
+}
+
+fn nothing_taken(answer: &BatchAnswer, all_malformed: bool) -> Problem {
+    let first = answer.events.first().map_or_else(String::new, |first| {
+        let field = first.field.as_ref().map(|field| format!("{field} ")).unwrap_or_default();
+        format!("line {}: {field}{}", first.line, first.reason.as_deref().unwrap_or_default())
+    });
+    let detail = match answer.rejected {
+        1 => format!("the event was rejected: {first}"),
+        n => format!("all {n} events were rejected; the first, {first}"),
+    };
+    let class = if all_malformed { &MALFORMED } else { &INVALID };
+    Problem::new(class, detail)
+        .hint("`events` names the field and the reason for each; correct them and send the batch again")
+        .tells(answer)
+}

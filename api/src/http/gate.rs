@@ -1,0 +1,119 @@
+//! How much may happen at once. What does not get a place is turned away, so memory stays bounded under any load.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::app::Limits;
+use super::problem::{BUSY, INTERNAL, Problem};
+
+/// Semaphores count to 2³²: in this unit that is enough.
+const UNIT: usize = 1024;
+
+/// The places there are.
+pub(crate) struct Gate {
+    in_flight: Arc<Semaphore>,
+    decoders: Arc<Semaphore>,
+    computations: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl Gate {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes / UNIT)),
+            decoders: Arc::new(Semaphore::new(limits.decoders)),
+            computations: Arc::new(Semaphore::new(limits.computations)),
+            patience: limits.patience,
+        }
+    }
+
+    /// Room for a body, held until the request is answered. There is no waiting for it: whoever would wait has the body
+    /// on the way already.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.in_flight).try_acquire_many_owned(units);
+        room.map_err(|_| Problem::new(&BUSY, "too many bytes of other requests are being received"))
+    }
+
+    /// Decodes on a blocking thread. The place is given back when the work ends, even if nobody waits for it any more.
+    pub(crate) async fn decode<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let place = self.place(&self.decoders, "too many other bodies are being decoded").await?;
+        in_background(move || {
+            let result = work();
+            drop(place);
+            result
+        })
+        .await
+    }
+
+    /// Runs something that computes as much as it waits, such as a comparison, on a blocking thread.
+    pub(crate) async fn compute<T, F>(&self, work: impl FnOnce() -> F + Send + 'static) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = T>,
+    {
+        let place = self.place(&self.computations, "too many other comparisons and registrations are running").await?;
+        let runtime = Handle::current();
+        in_background(move || {
+            let result = runtime.block_on(work());
+            drop(place);
+            result
+        })
+        .await
+    }
+
+    async fn place(&self, places: &Arc<Semaphore>, full: &str) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = tokio::time::timeout(self.patience, Arc::clone(places).acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| Problem::new(&BUSY, full))
+    }
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Problem::new(&INTERNAL, "the work on this request was cut off").caused_by(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(limits: Limits) -> Gate {
+        Gate::new(&Limits { patience: Duration::from_millis(20), ..limits })
+    }
+
+    #[tokio::test]
+    async fn whoever_finds_no_place_is_told_to_come_again() {
+        let gate = gate(Limits { decoders: 0, computations: 0, ..Limits::default() });
+        assert_eq!(gate.decode(|| 1).await.unwrap_err().status(), 503);
+        assert_eq!(gate.compute(|| async { 1 }).await.unwrap_err().status(), 503);
+    }
+
+    #[tokio::test]
+    async fn bodies_in_flight_share_one_budget() {
+        let gate = gate(Limits { in_flight_bytes: 10 * UNIT, ..Limits::default() });
+        let first = gate.reserve(9 * UNIT + 1).unwrap();
+        assert_eq!(gate.reserve(1).unwrap_err().status(), 503);
+        drop(first);
+        assert!(gate.reserve(1).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_gives_its_place_back() {
+        let gate = gate(Limits { decoders: 1, ..Limits::default() });
+        let panicked = gate
+            .decode(|| {
+                if true {
+                    panic!("on purpose")
+                }
+            })
+            .await;
+        assert_eq!(panicked.unwrap_err().status(), 500);
+        assert_eq!(gate.decode(|| 1).await.unwrap(), 1);
+    }
+}

@@ -1,0 +1,76 @@
+//! A manifest from the body of a request: NDJSON, compressed or not, or Parquet.
+//!
+//! What it may take of memory: the body as it was sent (64 MiB by default), one buffer of the decompressor, and the
+//! entries (a million by default). NDJSON is decompressed as it is read, so the 256 MiB that it may have are never in
+//! memory at once.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use bytes::Bytes;
+use tidemark_collector::Compression;
+use tidemark_corpus::{Error, Manifest, read_ndjson, read_parquet};
+
+use super::app::Limits;
+use super::problem::{MALFORMED, Problem, TOO_LARGE};
+
+/// With these four bytes every Parquet file begins.
+const PARQUET: &[u8] = b"PAR1";
+
+/// Reads the manifest; meant for a blocking thread.
+pub(crate) fn read(bytes: Vec<u8>, compression: Compression, limits: &Limits) -> Result<Manifest, Problem> {
+    if bytes.is_empty() {
+        let hint = "send the manifest as NDJSON, one entry per line, or as Parquet";
+        return Err(Problem::new(&MALFORMED, "the body is empty").hint(hint));
+    }
+    if compression == Compression::None && bytes.starts_with(PARQUET) {
+        return Ok(read_parquet(Bytes::from(bytes), limits.manifest_entries)?);
+    }
+    let content = compression.reader(bytes.as_slice()).map_err(|error| broken(&error))?;
+    let mut content = BufReader::new(Bounded::new(content, limits.manifest_content_bytes));
+    if content.fill_buf().map_err(|error| broken(&error))?.starts_with(PARQUET) {
+        let hint = "send the Parquet file as it is: it is compressed inside";
+        return Err(Problem::new(&MALFORMED, "the body is Parquet in another compression").hint(hint));
+    }
+    let manifest = read_ndjson(&mut content, limits.manifest_entries);
+    if content.get_ref().exceeded {
+        let limit = limits.manifest_content_bytes;
+        let detail = format!("the manifest is larger than {limit} bytes after decompression");
+        return Err(Problem::new(&TOO_LARGE, detail).hint("use `tidemark corpus register` on the machine of the store"));
+    }
+    manifest.map_err(|error| match &error {
+        // The body is in memory, so what cannot be read is the sender's compression.
+        Error::ReadLine { source, .. } => broken(source),
+        _ => Problem::from(error),
+    })
+}
+
+fn broken(error: &io::Error) -> Problem {
+    Problem::new(&MALFORMED, "the body cannot be decompressed")
+        .caused_by(error)
+        .hint("check that the body is complete and compressed as Content-Encoding says")
+}
+
+/// A reader that fails beyond a limit, and remembers that it did.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+    exceeded: bool,
+}
+
+impl<R> Bounded<R> {
+    fn new(reader: R, limit: u64) -> Self {
+        Self { reader, left: limit, exceeded: false }
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        let Some(left) = self.left.checked_sub(read as u64) else {
+            self.exceeded = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
+        self.left = left;
+        Ok(read)
+    }
+}

@@ -1,0 +1,125 @@
+//! What `/metrics` tells. Labels come from closed sets (route templates, statuses, kinds), never from a request.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use prometheus_client::collector::Collector as Source;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tidemark_collector::Collector;
+use tidemark_collector::decode::Kind;
+
+use super::batch::BatchAnswer;
+
+const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// The media type of what [`Metrics::encode`] writes.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    status: u32,
+}
+
+/// What is counted since the start.
+pub(crate) struct Metrics {
+    registry: Registry,
+    events: Family<EventLabels, Counter>,
+    truncated: Counter,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+}
+
+impl Metrics {
+    pub(crate) fn new(collector: Arc<Collector>) -> Self {
+        let mut registry = Registry::with_prefix("tidemark");
+        let events = Family::<EventLabels, Counter>::default();
+        registry.register("events", "Events that were sent, by what became of them", events.clone());
+        let truncated = Counter::default();
+        registry.register("results_truncated", "Results of accepted events beyond the limit", truncated.clone());
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("http_requests", "Requests by route and status", requests.clone());
+        let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        let help = "Duration of requests by route";
+        registry.register_with_unit("http_request", help, Unit::Seconds, seconds.clone());
+        registry.register_collector(Box::new(HealthSource(collector)));
+        Self { registry, events, truncated, requests, seconds }
+    }
+
+    /// Counts a batch.
+    pub(crate) fn batch(&self, kind: Kind, answer: &BatchAnswer) {
+        let kind = match kind {
+            Kind::Retrieval => "retrieval",
+            Kind::Output => "output",
+        };
+        let results = [("accepted", answer.accepted), ("duplicate", answer.duplicates), ("rejected", answer.rejected)];
+        for (result, count) in results {
+            self.events.get_or_create(&EventLabels { kind, result }).inc_by(count);
+        }
+        self.truncated.inc_by(answer.truncated_results);
+    }
+
+    /// Counts a request.
+    pub(crate) fn request(&self, route: String, status: StatusCode, took: Duration) {
+        self.seconds.get_or_create(&RouteLabels { route: route.clone() }).observe(took.as_secs_f64());
+        self.requests.get_or_create(&RequestLabels { route, status: status.as_u16().into() }).inc();
+    }
+
+    /// Everything, in the text format that Prometheus reads.
+    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// What the collector counts itself, asked when somebody looks.
+struct HealthSource(Arc<Collector>);
+
+impl fmt::Debug for HealthSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HealthSource")
+    }
+}
+
+impl Source for HealthSource {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let health = self.0.health();
+        let counters = [
+            ("events_flushed", "Events that were written to the table", health.flushed),
+            ("flush_failures", "Flushes that failed and are tried again", health.flush_failures),
+        ];
+        for (name, help, count) in counters {
+            let metric = ConstCounter::new(count);
+            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+        }
+        let gauges = [
+            ("pending_events", "Events that are on disk and not in the table yet", health.pending as u64, None),
+            ("log", "Bytes of the write-ahead log on disk", health.log_bytes, Some(Unit::Bytes)),
+        ];
+        for (name, help, value, unit) in gauges {
+            let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            metric.encode(encoder.encode_descriptor(name, help, unit.as_ref(), metric.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

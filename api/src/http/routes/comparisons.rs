@@ -1,0 +1,61 @@
+//! Comparing two windows.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use serde::Deserialize;
+use tidemark_analyzer::{Report, Selector, Window, compare};
+use tidemark_schema::{CorpusName, Timestamp};
+use utoipa::ToSchema;
+
+use super::parsed;
+use crate::http::app::App;
+use crate::http::body;
+use crate::http::problem::Problem;
+
+/// Compare two windows of a corpus
+///
+/// Does the same query get different context, and why? The report names its windows, corpus versions and table version;
+/// the same comparison gives the same report.
+#[utoipa::path(
+    post,
+    path = "/v1/comparisons",
+    tag = "comparisons",
+    request_body = ComparisonRequest,
+    responses((
+        status = 200,
+        description = "The report, as the contract describes it: verdicts, causes with their shares, the queries that changed most",
+        body = Object,
+    )),
+)]
+pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<Json<Report>, Problem> {
+    let asked: ComparisonRequest = body::json(&app, request).await?;
+    let now = app.clock.now();
+    let [reference, current] = asked.windows(now)?;
+    let (store, options) = (app.store.clone(), app.options.comparison);
+    let compare =
+        move || async move { compare(&store.lake, &store.registry, (&reference, &current), &options, now).await };
+    Ok(Json(app.gate.compute(compare).await??))
+}
+
+/// Which windows to compare.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ComparisonRequest {
+    /// The corpus.
+    #[schema(example = "handbook")]
+    corpus: String,
+    /// The window that is compared with: `version:v1`, `2026-11-01..2026-11-08` or `last:7d`.
+    #[schema(example = "version:2026-11-11")]
+    reference: String,
+    /// The window that is judged.
+    #[schema(example = "version:2026-11-18")]
+    current: String,
+}
+
+impl ComparisonRequest {
+    fn windows(&self, now: Timestamp) -> Result<[Window; 2], Problem> {
+        let corpus: CorpusName = parsed("corpus", &self.corpus)?;
+        let window = |text: &str| Ok::<_, Problem>(text.parse::<Selector>()?.resolve(text, &corpus, now));
+        Ok([window(&self.reference)?, window(&self.current)?])
+    }
+}

@@ -1,0 +1,85 @@
+//! Sending events.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use tidemark_collector::decode::{Context, Kind};
+use tidemark_collector::decompress;
+
+use crate::http::app::App;
+use crate::http::batch::{BatchAnswer, Decoded, decode_batch};
+use crate::http::body::{Received, receive};
+use crate::http::problem::Problem;
+
+type Answer = Result<(StatusCode, Json<BatchAnswer>), Problem>;
+
+/// Send retrievals: what a retriever returned for a query
+///
+/// One JSON object, an array of them, or NDJSON, whatever `Content-Type` says; `Content-Encoding` may be `gzip` or `zstd`.
+/// At most 32 MiB as sent, 64 MiB after decompression, 20,000 events, 4 MiB for one event, of whose results 1,000 are
+/// kept. Each event is answered by itself; sending it again is safe.
+#[utoipa::path(
+    post,
+    path = "/v1/retrievals",
+    tag = "events",
+    request_body(
+        description = "Retrieval events; the contract describes their fields",
+        content((Object = "application/json"), (String = "application/x-ndjson")),
+    ),
+    responses(
+        (status = 202, description = "At least one event is stored", body = BatchAnswer),
+        (status = 400, description = "The body, or every event, is malformed; each is told of in `events`",
+            body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 413, description = "The body, its content or the number of events is beyond its limit",
+            body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 415, description = "The Content-Encoding is not supported",
+            body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 422, description = "Every event was rejected; each is told of in `events`",
+            body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 503, description = "Too much at once; nothing was acknowledged; send it again after `Retry-After`",
+            body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn retrievals(State(app): State<App>, request: Request) -> Answer {
+    ingest(&app, Kind::Retrieval, request).await
+}
+
+/// Send outputs: what a model answered with the retrieved context
+///
+/// Forms, limits and answers are those of `/v1/retrievals`.
+#[utoipa::path(
+    post,
+    path = "/v1/outputs",
+    tag = "events",
+    request_body(
+        description = "Output events; the contract describes their fields",
+        content((Object = "application/json"), (String = "application/x-ndjson")),
+    ),
+    responses((status = 202, description = "At least one event is stored", body = BatchAnswer)),
+)]
+pub(crate) async fn outputs(State(app): State<App>, request: Request) -> Answer {
+    ingest(&app, Kind::Output, request).await
+}
+
+async fn ingest(app: &App, kind: Kind, request: Request) -> Answer {
+    let Received { bytes, compression, room } = receive(app, request, app.options.limits.body_bytes).await?;
+    let decoder = app.clone();
+    let decode = move || {
+        let content = decompress(&bytes, compression, decoder.options.limits.content_bytes)?;
+        drop(bytes);
+        decode_with(&decoder, kind, &content)
+    };
+    let mut batch = app.gate.decode(decode).await??;
+    let events = std::mem::take(&mut batch.events);
+    let receipt = if events.is_empty() { Vec::new() } else { app.collector.submit(events).await? };
+    drop(room);
+    let (answer, problem) = batch.settle(&receipt);
+    app.metrics.batch(kind, &answer);
+    problem.map_or_else(|| Ok((StatusCode::ACCEPTED, Json(answer))), Err)
+}
+
+fn decode_with(app: &App, kind: Kind, body: &[u8]) -> Result<Decoded, Problem> {
+    let now = Some(app.clock.now());
+    let context = Context { now, key: &app.store.key, text: app.text, limits: app.options.events };
+    decode_batch(body, kind, &context, app.options.limits.batch_events)
+}

@@ -1,0 +1,37 @@
+use insta::assert_snapshot;
+
+use super::*;
+
+const ASKED: &str = r#"{"corpus":"handbook","reference":"2026-11-17..2026-11-18","current":"2026-11-18..2026-11-19"}"#;
+
+#[tokio::test]
+async fn two_windows_are_compared() {
+    let server = server().await;
+    let before: Vec<_> = (1..=40).map(|n| retrieval(n).replace("11-18T", "11-17T")).collect();
+    let after: Vec<_> = (41..=80).map(|n| retrieval(n).replace("\"b\"", "\"c\"")).collect();
+    let asked = |events: &[String]| {
+        let numbered = events.iter().enumerate().map(|(n, event)| event.replace("my badge", &format!("badge {n}")));
+        numbered.collect::<Vec<_>>().join("\n")
+    };
+    server.post("/v1/retrievals", asked(&before)).await;
+    server.post("/v1/retrievals", asked(&after)).await;
+    server.flush().await;
+    let answer = server.post("/v1/comparisons", ASKED).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let report = answer.json();
+    assert_eq!((&report["corpus"], &report["created_at"]), (&"handbook".into(), &NOW.into()));
+    assert_eq!((&report["reference"]["events"], &report["current"]["events"]), (&40.into(), &40.into()));
+    assert_eq!(report["retrieval"]["verdict"], "drift");
+}
+
+#[tokio::test]
+async fn a_window_that_is_none_or_holds_nothing_is_a_problem() {
+    let server = server().await;
+    assert_snapshot!(server.post("/v1/comparisons", ASKED).await.refusal(), @"");
+    let asked = ASKED.replace("2026-11-17..2026-11-18", "lately");
+    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"");
+    let asked = ASKED.replace("handbook", "../../etc");
+    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"");
+    let asked = ASKED.replace("\"current\"", "\"curent\"");
+    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"");
+}

@@ -1,0 +1,102 @@
+use insta::assert_snapshot;
+
+use super::*;
+use crate::http::Limits;
+
+fn limited(limits: Limits) -> Options {
+    Options { limits, ..Options::default() }
+}
+
+#[tokio::test]
+async fn a_body_beyond_its_limit_is_refused_before_it_is_read() {
+    let server = server().await;
+    let announced = Request::post("/v1/retrievals").header(header::CONTENT_LENGTH, 40 * 1024 * 1024);
+    assert_snapshot!(server.send(announced, Body::empty()).await.refusal(), @"");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_say_how_long_it_is_is_cut_off_at_the_limit() {
+    let server = server_with(limited(Limits { body_bytes: 1_000, ..Limits::default() })).await;
+    let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 100]));
+    assert_snapshot!(server.post("/v1/retrievals", Body::from_stream(endless)).await.refusal(), @"");
+}
+
+#[tokio::test]
+async fn a_gzip_bomb_is_stopped() {
+    let server = server().await;
+    let bomb = gzip(&vec![b' '; 65 * 1024 * 1024]);
+    assert!(bomb.len() < 100_000);
+    assert_snapshot!(server.post_encoded("/v1/retrievals", "gzip", bomb).await.refusal(), @"");
+}
+
+#[tokio::test]
+async fn a_batch_has_20_000_events_at_most() {
+    let server = server().await;
+    let line = "{}\n";
+    assert_snapshot!(server.post("/v1/retrievals", line.repeat(20_001)).await.refusal(), @"");
+    assert_eq!(server.post("/v1/retrievals", line.repeat(20_000)).await.status, 422);
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_long_is_rejected_and_the_others_are_not() {
+    let server = server().await;
+    let long = format!(r#"{{"x":"{}"}}"#, "x".repeat(5_000_000));
+    let answer = server.post("/v1/retrievals", format!("{}\n{long}\n{}", retrieval(1), retrieval(2))).await.json();
+    assert_eq!(answer["accepted"], 2);
+    assert_snapshot!(answer["events"][1], @"");
+}
+
+#[tokio::test]
+async fn unknown_encodings_are_refused_with_what_is_accepted() {
+    let server = server().await;
+    let answer = server.post_encoded("/v1/retrievals", "br", retrieval(1)).await;
+    assert_eq!(answer.header("accept-encoding"), "gzip, zstd, identity");
+    assert_snapshot!(answer.refusal(), @"");
+    let answer = server.post_encoded("/v1/retrievals", "gzip, zstd", retrieval(1)).await;
+    assert_snapshot!(answer.refusal(), @"");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_in_the_encoding_it_claims_is_malformed() {
+    let server = server().await;
+    for encoding in ["gzip", "zstd"] {
+        let answer = server.post_encoded("/v1/retrievals", encoding, retrieval(1)).await;
+        assert_eq!(answer.status, 400, "{}", answer.refusal());
+    }
+    let mut cut_off = gzip(retrieval(1).as_bytes());
+    cut_off.truncate(cut_off.len() / 2);
+    assert_snapshot!(server.post_encoded("/v1/retrievals", "gzip", cut_off).await.refusal(), @"");
+}
+
+#[tokio::test]
+async fn without_a_free_decoder_a_batch_is_turned_away() {
+    let limits = Limits { decoders: 0, patience: Duration::from_millis(10), ..Limits::default() };
+    let server = server_with(limited(limits)).await;
+    let answer = server.post("/v1/retrievals", retrieval(1)).await;
+    assert_eq!(answer.header("retry-after"), "2");
+    assert_snapshot!(answer.refusal(), @"");
+}
+
+#[tokio::test]
+async fn a_collector_that_is_full_is_busy() {
+    let server = server().await;
+    let App { store, clock, .. } = server.app.clone();
+    let settings = Settings { pending_events: 1, ..Settings::in_directory(store.state.join("other-log")) };
+    let sink = Arc::new(LakeSink(store.lake.clone()));
+    let collector = Arc::new(Collector::start(settings, sink, clock.clone()).await.unwrap());
+    let app = App::new(Store::clone(&store), collector, clock, TextPolicy::None);
+    let small = Server { router: router(app.clone()), app, _directory: tempfile::tempdir().unwrap() };
+    let answer = small.post("/v1/retrievals", format!("{}\n{}", retrieval(1), retrieval(2))).await;
+    assert_eq!(answer.header("retry-after"), "2");
+    assert_snapshot!(answer.refusal(), @"");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_ended() {
+    let options = Options { request_timeout: Duration::from_millis(20), ..Options::default() };
+    let server = server_with(options).await;
+    let silent = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let answer = server.post("/v1/retrievals", silent).await;
+    assert_eq!(answer.header("retry-after"), "10");
+    assert_snapshot!(answer.refusal(), @"");
+}

@@ -1,0 +1,38 @@
+use insta::assert_snapshot;
+
+use super::*;
+
+#[tokio::test]
+async fn the_process_is_up_and_ready() {
+    let server = server().await;
+    assert_eq!(server.get("/livez").await.status, 200);
+    server.post("/v1/retrievals", retrieval(1)).await;
+    let ready = server.get("/readyz").await;
+    assert_eq!(ready.status, 200);
+    let json = ready.json();
+    assert_eq!((&json["state"], &json["pending_events"]), (&"normal".into(), &1.into()));
+    assert!(json["log_bytes"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn metrics_count_events_and_requests_and_name_no_query() {
+    let server = server().await;
+    server.post("/v1/retrievals", format!("{}\n{}\noops", retrieval(1), retrieval(1))).await;
+    server.flush().await;
+    server.get("/v1/traces/how-do-I-reset-my-badge").await;
+    let answer = server.get("/metrics").await;
+    assert_eq!(answer.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let unsteady = ["_seconds_bucket", "_seconds_sum", "tidemark_log_bytes "];
+    let mut lines: Vec<_> =
+        answer.text.lines().filter(|line| !unsteady.iter().any(|part| line.contains(part))).collect();
+    lines.sort_unstable();
+    assert_snapshot!(lines.join("\n"), @"");
+    assert!(answer.text.contains("tidemark_log_bytes "));
+}
+
+#[tokio::test]
+async fn the_description_of_all_routes_changes_only_on_purpose() {
+    let answer = server().await.get("/openapi.json").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert_snapshot!("openapi", answer.text);
+}
