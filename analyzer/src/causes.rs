@@ -8,6 +8,8 @@
 
 mod classify;
 mod evidence;
+#[cfg(test)]
+mod tests;
 
 use rayon::prelude::*;
 use serde::Serialize;

@@ -86,6 +86,9 @@ pub async fn compare(
         current: declared_versions(&after, &vocabulary),
     };
     let mut notes = Vec::new();
+    if reference.version == current.version && reference.from < current.to && current.from < reference.to {
+        notes.push("the windows overlap: events in both make them look more alike than they are".to_owned());
+    }
     let manifests = manifests(registry, &reference.corpus, &versions, &mut notes).await?;
     let reference_report = window_report(reference, &before, versions.reference.clone(), table_version);
     let current_report = window_report(current, &after, versions.current.clone(), table_version);
@@ -413,7 +416,7 @@ fn most_changed(
 ) -> Vec<QueryReport> {
     let mut worst: Vec<_> = queries.iter().zip(changes).filter(|(_, change)| change.distance > 0.0).collect();
     // Stable, so that equal changes stay in the order of their fingerprints.
-    worst.sort_by(|(_, a), (_, b)| b.distance.total_cmp(&a.distance));
+    worst.sort_by(|(_, a), (_, b)| a.rbo.total_cmp(&b.rbo).then(b.distance.total_cmp(&a.distance)));
     let trace = |query: &QuerySample| query.sample.first().and_then(|o| o.trace.as_deref().map(str::to_owned));
     let report = |(query, change): (&MatchedQuery<'_>, &QueryChange)| QueryReport {
         fingerprint: vocabulary.fingerprints.text(query.fingerprint).to_owned(),

@@ -86,6 +86,29 @@ fn a_comparison_exits_with_its_verdict() {
     assert_eq!(compare("version:v1", "version:v9"), Some(1));
 }
 
+/// INV-08: a verdict names its windows, corpus versions and table version, and recomputes to the same bytes.
+#[test]
+fn the_same_comparison_gives_the_same_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("demo").to_string_lossy().into_owned();
+    assert_eq!(run(&["--data", &data, "demo"], b"").code, Some(0));
+    let windows = ["--reference", "version:v1", "--current", "version:v2", "--format", "json"];
+    let report = || {
+        let report =
+            run(&[&["--data", data.as_str(), "compare", "--corpus", "cran"], windows.as_slice()].concat(), b"").stdout;
+        let lines = report.lines().filter(|line| !line.contains("\"created_at\""));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let (first, second) = (report(), report());
+    assert_eq!(first, second);
+    let report: serde_json::Value = serde_json::from_str(&first).unwrap();
+    for (window, version) in [("reference", "v1"), ("current", "v2")] {
+        assert_eq!(report[window]["selector"], format!("version:{version}"));
+        assert_eq!(report[window]["corpus_versions"][0], version);
+        assert_eq!(report[window]["table_version"], 1);
+    }
+}
+
 /// INV-10: too little data is said, never called stable.
 #[test]
 fn too_few_queries_are_no_verdict() {

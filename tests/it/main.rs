@@ -5,5 +5,6 @@
 mod bad_input;
 mod command_line;
 mod durability;
+mod readme;
 mod recordings;
 mod serving;

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use std::cmp::Ordering;
+
 /// What is not known.
 pub(super) const UNKNOWN: &str = "-";
 
@@ -92,7 +94,7 @@ pub(super) fn estimate(value: Option<f64>, interval: Option<[f64; 2]>, confidenc
         (Some(value), Some([low, high])) => {
             let largest = [value, low, high].map(f64::abs).into_iter().fold(0.0, f64::max);
             // One number of decimals for all three, where three are enough for the largest.
-            let shown = |value| if (0.01..1.0).contains(&largest) { fixed(value, 3) } else { number(value) };
+            let shown = |value| if (0.005..1.0).contains(&largest) { fixed(value, 3) } else { number(value) };
             format!("{} [{}, {}] at {}", shown(value), shown(low), shown(high), level(confidence))
         }
         (value, _) => known(value),
@@ -105,7 +107,9 @@ pub(super) fn decimals_for(pairs: &[(Option<f64>, Option<f64>)]) -> usize {
     let largest = pairs.iter().flat_map(|(before, now)| [before, now]).flatten().fold(0.0, |a: f64, b| a.max(b.abs()));
     let enough = |decimals: &usize| {
         let smallest_told = 0.1_f64.powi(i32::try_from(*decimals).unwrap_or(i32::MAX));
-        let told_apart = both().all(|(before, now)| before == now || fixed(before, *decimals) != fixed(now, *decimals));
+        let told_apart = both().all(|(before, now)| {
+            before.partial_cmp(&now) == Some(Ordering::Equal) || fixed(before, *decimals) != fixed(now, *decimals)
+        });
         told_apart && (largest == 0.0 || largest >= 100.0 * smallest_told)
     };
     (3..DECIMALS_MAX).find(enough).unwrap_or(DECIMALS_MAX)
@@ -154,8 +158,8 @@ mod tests {
     fn an_interval_is_written_as_finely_as_its_estimate() {
         for (value, interval, shown) in [
             (Some(0.2813), Some([0.2621, 0.3009]), "0.281 [0.262, 0.301] at 95 %"),
-            (Some(0.0023), Some([-0.0008, 0.0155]), "0.002 [-0.001, 0.016] at 95 %"),
-            (Some(0.0023), Some([0.0008, 0.0055]), "0.0023 [0.0008, 0.0055] at 95 %"),
+            (Some(0.0023), Some([-0.0008, 0.0056]), "0.002 [-0.001, 0.006] at 95 %"),
+            (Some(0.0013), Some([0.0008, 0.0025]), "0.0013 [0.0008, 0.0025] at 95 %"),
             (Some(1.27), Some([1.19, 1.36]), "1.27 [1.19, 1.36] at 95 %"),
             (Some(0.5), None, "0.500"),
             (None, None, "-"),

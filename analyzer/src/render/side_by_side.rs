@@ -26,11 +26,14 @@ pub fn trace_text(diff: &TraceDiff, style: Style) -> String {
     page.finish()
 }
 
+/// One thing that a retrieval declares.
+type Part = fn(&RetrievalSummary) -> Option<String>;
+
 fn write_retrievals(page: &mut Page, before: &RetrievalSummary, now: &RetrievalSummary) {
     page.heading("Retrievals");
     let mut table = Table::new(&[Column::Left, Column::Left, Column::Left, Column::Left]);
     table.headings(&["", "before", "", "now"]);
-    let rows: [(&str, fn(&RetrievalSummary) -> Option<String>); 8] = [
+    let rows: [(&str, Part); 8] = [
         ("trace", |retrieval| retrieval.trace_id.clone()),
         ("time", |retrieval| Some(retrieval.occurred_at.to_string())),
         ("corpus", |retrieval| Some(retrieval.corpus.clone())),

@@ -114,6 +114,8 @@ fn every_row_of_a_markdown_table_has_as_many_cells_as_its_heading() {
 
 #[test]
 fn a_verdict_is_in_words_in_the_first_line() {
+    use Judgement::{Drift, InsufficientEvidence, Stable};
+
     let verdicts = |retrieval, scores| Report {
         retrieval: RetrievalReport {
             verdict: retrieval,
@@ -122,18 +124,17 @@ fn a_verdict_is_in_words_in_the_first_line() {
         },
         ..stable()
     };
-    use Judgement::{Drift, InsufficientEvidence, Stable};
     for (retrieval, scores, first) in [
         (Drift, Stable, "DRIFT: the same queries get different context"),
-        (Drift, Drift, "DRIFT: the same queries get different context, and other scores"),
-        (Stable, Drift, "DRIFT: the same queries get the same context with other scores"),
+        (Drift, Drift, "DRIFT: the same queries get different context and different scores"),
+        (Stable, Drift, "DRIFT: the same queries get the same context with different scores"),
         (Stable, Stable, "STABLE: the same queries get the same context"),
         (Stable, InsufficientEvidence, "STABLE: the same queries get the same context; scores were not judged"),
-        (InsufficientEvidence, Stable, "INSUFFICIENT EVIDENCE: both windows asked 640 queries"),
+        (InsufficientEvidence, Stable, "INSUFFICIENT EVIDENCE: 640 queries were asked in both windows"),
         (
             InsufficientEvidence,
             Drift,
-            "DRIFT: the same documents get other scores; too little was seen to judge the context",
+            "DRIFT: the same documents get different scores; too little was seen to judge the context",
         ),
     ] {
         let report = verdicts(retrieval, scores);

@@ -88,7 +88,9 @@ fn write_in_short(page: &mut Page, report: &Report) {
     let mut table = Table::new(&[Column::Left, Column::Left, Column::Left]);
     let short = words::rankings(report);
     let kept = short.iter().filter(|fact| matches!(fact.name, "mean overlap" | "noise floor" | "excess change"));
-    kept.for_each(|fact| add_fact(&mut table, fact));
+    for fact in kept {
+        add_fact(&mut table, fact);
+    }
     if let Some(fact) = words::scores(report).into_iter().find(|fact| fact.name == "effect") {
         add_fact(&mut table, &Fact { name: "scores", ..fact });
     }
@@ -105,7 +107,9 @@ fn add_fact(table: &mut Table, fact: &Fact) {
 
 fn write_facts(page: &mut Page, facts: &[Fact]) {
     let mut table = Table::new(&[Column::Left, Column::Left, Column::Left]);
-    facts.iter().for_each(|fact| add_fact(&mut table, fact));
+    for fact in facts {
+        add_fact(&mut table, fact);
+    }
     table.write(page);
 }
 
@@ -160,7 +164,9 @@ pub(super) fn write_notes(page: &mut Page, notes: &[String]) {
         return;
     }
     page.heading("Notes");
-    notes.iter().for_each(|note| page.item(&words::sentence(note)));
+    for note in notes {
+        page.item(&words::sentence(note));
+    }
 }
 
 fn write_steps(page: &mut Page, report: &Report) {

@@ -26,11 +26,15 @@ pub(super) fn verdict(report: &Report) -> String {
     let retrieval = &report.retrieval;
     let renamed = report.causes.iter().any(|cause| cause.affects == Affects::Identity);
     let mut words = match (retrieval.verdict, retrieval.scores.verdict) {
-        (Judgement::Drift, Judgement::Drift) => "the same queries get different context, and other scores".to_owned(),
+        (Judgement::Drift, Judgement::Drift) => {
+            "the same queries get different context and different scores".to_owned()
+        }
         (Judgement::Drift, _) => "the same queries get different context".to_owned(),
-        (Judgement::Stable, Judgement::Drift) => "the same queries get the same context with other scores".to_owned(),
+        (Judgement::Stable, Judgement::Drift) => {
+            "the same queries get the same context with different scores".to_owned()
+        }
         (Judgement::InsufficientEvidence, Judgement::Drift) => {
-            "the same documents get other scores; too little was seen to judge the context".to_owned()
+            "the same documents get different scores; too little was seen to judge the context".to_owned()
         }
         (Judgement::Stable, Judgement::Stable) => "the same queries get the same context".to_owned(),
         (Judgement::Stable, Judgement::InsufficientEvidence) => {
@@ -152,7 +156,7 @@ fn test(name: Option<&str>) -> String {
         Some(_) => "another test",
         None => return "nothing was tested".to_owned(),
     };
-    format!("{name}; small = hardly chance")
+    format!("{name}; small = not by chance")
 }
 
 /// The numbers behind the verdict on scores; none if there was nothing to compare.
@@ -172,7 +176,7 @@ pub(super) fn scores(report: &Report) -> Vec<Fact> {
             "standard deviations beyond noise, 0 = same",
         ),
         Fact::new("shift", with_unit(scores.shift, kind), "current minus reference, 0 = same"),
-        Fact::new("scale", with_unit(scores.scale, "x"), "slope of current on reference, 1 = same"),
+        Fact::new("scale", known(scores.scale), "slope of current on reference, 1 = same"),
         Fact::new("order agreement", with_unit(scores.order_agreement, "tau-b"), "1 = same order, -1 = reversed"),
         Fact::new("p-value", known(scores.p_value), test(Some("bootstrap"))),
     ]

@@ -6,7 +6,7 @@ use tidemark_analyzer::report::Judgement;
 use tidemark_analyzer::{Options, Report, Selector, compare, render};
 use tidemark_api::wire::Store;
 
-use super::{corpus_name, now, open, print, print_json, style};
+use super::{corpus_name, now, open, print, print_json, shell_word, style};
 use crate::arguments::{Compare, Dimension, Place, ReportFormat};
 use crate::failure::Failure;
 use crate::progress;
@@ -26,7 +26,13 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     spinner.finish_and_clear();
     let report = report?;
     match arguments.format {
-        ReportFormat::Text => print(&render::text(&report, style()))?,
+        ReportFormat::Text => {
+            print(&render::text(&report, style()))?;
+            // The report names commands, not stores.
+            if let (Some(data), None) = (&place.data, std::env::var_os("TIDEMARK_DATA")) {
+                print(&format!("To type these as they are: export TIDEMARK_DATA={}\n", shell_word(data)))?;
+            }
+        }
         ReportFormat::Markdown => print(&render::markdown(&report))?,
         ReportFormat::Json => print_json(&report)?,
     }

@@ -11,7 +11,7 @@ use tidemark_api::wire::Store;
 use tidemark_collector::decode::TextPolicy;
 use tidemark_corpus::NewVersion;
 
-use super::{compare, corpus, corpus_name, corpus_version, count, import, now, print, style};
+use super::{compare, corpus, corpus_name, corpus_version, count, import, now, print, shell_word, style};
 use crate::arguments::{Demo, Place};
 use crate::failure::Failure;
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(place: &Place, _: &Demo) -> Result<ExitCode, Failure> {
     demo::unpack(&recording)?;
 
     print(
-        "Three weeks of real retrieval: 225 queries over the Cranfield collection, all-MiniLM-L6-v2.\n\
+        "Three weeks of real retrieval: 225 queries, and paraphrases of them, over the Cranfield collection.\n\
          Did retrieval change, and why? The events know; nobody has told us.\n\n",
     )?;
     import_events(&store, &recording).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn run(place: &Place, _: &Demo) -> Result<ExitCode, Failure> {
     let silent = compare::between(&store, demo::CORPUS, [second, third]).await?;
     present(&directory, "week-2-to-3", "Week 2 against week 3", &silent)?;
     one_trace(&store, &silent).await?;
-    print(&closing(&data, &directory, &[("week 1 to 2", &declared), ("week 2 to 3", &silent)], started))?;
+    print(&closing(&shell_word(&data), &directory, &[("week 1 to 2", &declared), ("week 2 to 3", &silent)], started))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tidemark_api::export::{Error, Format, export};
+use tidemark_api::wire::Store;
 use tidemark_lake::{Filter, Table};
 use tidemark_schema::Timestamp;
 
@@ -28,25 +29,40 @@ pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, F
             result => Ok(result.map(|_| ExitCode::SUCCESS)?),
         };
     };
-    // Under another name until it is complete, so that nobody takes half a file for a whole one.
-    let mut unfinished = path.clone().into_os_string();
+    let spinner = progress::spinner("exporting");
+    let result = to_file(&store, table, filters, format, path).await;
+    spinner.finish_and_clear();
+    writeln!(std::io::stderr(), "{} {} written to {}", count(result?), table.name(), path.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes under another name until the file is complete, so that nobody takes half of one for a whole one.
+async fn to_file(
+    store: &Store,
+    table: Table,
+    filters: Vec<Filter>,
+    format: Format,
+    path: &Path,
+) -> Result<u64, Failure> {
+    let hint = "name a file in a directory that exists and can be written";
+    if path.is_dir() {
+        return Err(Failure::of(format!("{} is a directory", path.display())).hint(hint));
+    }
+    let mut unfinished = path.to_owned().into_os_string();
     unfinished.push(".unfinished");
     let unfinished = Path::new(&unfinished);
-    let spinner = progress::spinner("exporting");
-    let file = File::create(unfinished)?;
-    let result = export(&store, table, filters, format, BufWriter::new(&file)).await;
-    spinner.finish_and_clear();
-    let events = match result {
-        Ok(events) => events,
-        Err(error) => {
-            std::fs::remove_file(unfinished)?;
-            return Err(error.into());
-        }
-    };
-    file.sync_all()?;
-    std::fs::rename(unfinished, path)?;
-    writeln!(std::io::stderr(), "{} {} written to {}", count(events), table.name(), path.display())?;
-    Ok(ExitCode::SUCCESS)
+    let failed =
+        |error: std::io::Error| Failure::of(format!("{} cannot be written: {error}", path.display())).hint(hint);
+    let file = File::create(unfinished).map_err(failed)?;
+    let events = export(store, table, filters, format, BufWriter::new(&file)).await.map_err(Failure::from);
+    let finished = events.and_then(|events| {
+        file.sync_all().and_then(|()| std::fs::rename(unfinished, path)).map_err(failed)?;
+        Ok(events)
+    });
+    if finished.is_err() && std::fs::remove_file(unfinished).is_err() {
+        return finished.map_err(|failure| failure.hint(format!("{} may be left behind", unfinished.display())));
+    }
+    finished
 }
 
 fn selection(arguments: &Export) -> Result<(Table, Vec<Filter>), Failure> {
@@ -70,6 +86,9 @@ fn selection(arguments: &Export) -> Result<(Table, Vec<Filter>), Failure> {
         };
         let from = instant(&arguments.from, Timestamp::MIN).map_err(Failure::usage)?;
         let to = instant(&arguments.to, Timestamp::MAX).map_err(Failure::usage)?;
+        if from >= to {
+            return Err(Failure::usage(format!("--to {to} is not after --from {from}")));
+        }
         filters.push(Filter::Between(from, to));
     }
     Ok((table, filters))

@@ -1,0 +1,27 @@
+//! The tour of the README, as it is printed there.
+
+use std::path::Path;
+
+use tidemark_tests::run;
+
+#[test]
+fn the_readme_shows_what_the_commands_print() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("demo").to_string_lossy().into_owned();
+    assert_eq!(run(&["--data", &data, "demo"], b"").code, Some(0));
+    let blocks: Vec<&str> = readme.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 3);
+    for block in blocks {
+        let mut lines = block.lines();
+        let command = lines.next().and_then(|line| line.strip_prefix("$ tidemark ")).unwrap();
+        let command = command.replace("tidemark-demo", &data);
+        let printed = run(&command.split_whitespace().collect::<Vec<_>>(), b"").stdout;
+        let mut rest = printed.as_str();
+        for line in lines.filter(|line| *line != "…") {
+            let found = rest.find(line).unwrap_or_else(|| panic!("`{command}` does not print {line:?} here:\n{rest}"));
+            rest = rest.get(found + line.len()..).unwrap_or_default();
+        }
+    }
+}
