@@ -123,14 +123,14 @@ fn what_is_no_file_of_events_is_refused_with_a_next_step() {
 fn a_compression_bomb_is_stopped_early() {
     let zeros = vec![b' '; 1 << 20];
     let bomb = gzip(|encoder| {
-        for _ in 0..2_000 {
+        for _ in 0..150 {
             encoder.write_all(&zeros).unwrap();
         }
     });
     refused("bomb.ndjson.gz", Some(&bomb), "this looks like a decompression bomb");
     let letters = vec![b'x'; 1 << 20];
     let one_line = gzip(|encoder| {
-        for _ in 0..2_000 {
+        for _ in 0..150 {
             encoder.write_all(&letters).unwrap();
         }
     });

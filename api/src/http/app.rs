@@ -67,12 +67,14 @@ pub struct Limits {
     pub manifest_content_bytes: u64,
     /// Entries of a manifest. A million take about 300 MB; `tidemark corpus register` takes ten times as many.
     pub manifest_entries: u64,
-    /// Bytes of all bodies that are received or waiting for their answer; beyond it requests are turned away.
+    /// Bytes of all bodies that are received, decoded or waiting for their answer; beyond it requests are turned away.
     pub in_flight_bytes: usize,
     /// Bodies that are decoded at a time.
     pub decoders: usize,
     /// Comparisons, diffs and registrations that run at a time.
     pub computations: usize,
+    /// Traces that are looked up at a time.
+    pub lookups: usize,
     /// How long a request waits for one of these places before it is turned away.
     pub patience: Duration,
     /// Retrievals and outputs of one trace that are shown, each.
@@ -91,8 +93,9 @@ impl Default for Limits {
             in_flight_bytes: 256 * MIB,
             decoders: 4,
             computations: 2,
+            lookups: 16,
             patience: Duration::from_secs(1),
-            trace_events: 1_000,
+            trace_events: 200,
         }
     }
 }

@@ -9,6 +9,7 @@ use tidemark_collector::{Compression, CompressionError};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
+use super::gate::Gate;
 use super::problem::{INVALID, MALFORMED, Problem, TOO_LARGE, UNSUPPORTED_ENCODING};
 
 /// A question in JSON is short.
@@ -30,6 +31,7 @@ pub(crate) async fn receive(app: &App, request: Request, limit: usize) -> Result
     }
     let room = app.gate.reserve(announced.unwrap_or(limit))?;
     let bytes = collect(request.into_body(), announced.unwrap_or_default(), limit).await?;
+    let room = Gate::shrink(room, bytes.len());
     // No event and no manifest begins like a compressed file: `curl --data-binary @events.ndjson.gz` is understood.
     let compression = encoding.unwrap_or_else(|| Compression::of(&bytes));
     Ok(Received { bytes, compression, room })

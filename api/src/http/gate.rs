@@ -17,6 +17,7 @@ pub(crate) struct Gate {
     in_flight: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
     computations: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
     patience: Duration,
 }
 
@@ -26,6 +27,7 @@ impl Gate {
             in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes / UNIT)),
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             computations: Arc::new(Semaphore::new(limits.computations)),
+            lookups: Arc::new(Semaphore::new(limits.lookups)),
             patience: limits.patience,
         }
     }
@@ -33,9 +35,21 @@ impl Gate {
     /// Room for a body, held until the request is answered. There is no waiting for it: whoever would wait has the body
     /// on the way already.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.in_flight).try_acquire_many_owned(units);
-        room.map_err(|_| Problem::new(&BUSY, "too many bytes of other requests are being received"))
+        let room = Arc::clone(&self.in_flight).try_acquire_many_owned(units(bytes));
+        room.map_err(|_| Problem::new(&BUSY, "the requests that are being served hold too many bytes for this one"))
+    }
+
+    /// Gives back what a body did not need after all.
+    pub(crate) fn shrink(mut room: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
+        let excess = room.num_permits().saturating_sub(units(bytes) as usize);
+        drop(room.split(excess));
+        room
+    }
+
+    /// Looks something up, here and now.
+    pub(crate) async fn look_up<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
+        let _place = self.place(&self.lookups, "too much else is being looked up").await?;
+        Ok(work.await)
     }
 
     /// Decodes on a blocking thread. The place is given back when the work ends, even if nobody waits for it any more.
@@ -74,6 +88,10 @@ impl Gate {
     }
 }
 
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Problem::new(&INTERNAL, "the work on this request was cut off").caused_by(&error))
@@ -100,19 +118,16 @@ mod tests {
         let first = gate.reserve(9 * UNIT + 1).unwrap();
         assert_eq!(gate.reserve(1).unwrap_err().status(), 503);
         drop(first);
-        assert!(gate.reserve(1).is_ok());
+        let second = Gate::shrink(gate.reserve(10 * UNIT).unwrap(), UNIT + 1);
+        assert!(gate.reserve(8 * UNIT).is_ok());
+        assert_eq!(gate.reserve(8 * UNIT + 1).unwrap_err().status(), 503);
+        drop(second);
     }
 
     #[tokio::test]
     async fn a_panic_gives_its_place_back() {
         let gate = gate(Limits { decoders: 1, ..Limits::default() });
-        let panicked = gate
-            .decode(|| {
-                if true {
-                    panic!("on purpose")
-                }
-            })
-            .await;
+        let panicked = gate.decode(|| assert!(std::hint::black_box(false), "on purpose")).await;
         assert_eq!(panicked.unwrap_err().status(), 500);
         assert_eq!(gate.decode(|| 1).await.unwrap(), 1);
     }

@@ -113,7 +113,10 @@ struct Answered(String);
 
 fn log(problem: &Problem) {
     let (status, cause) = (problem.status().as_u16(), problem.cause().unwrap_or_default());
-    if problem.status().is_server_error() {
+    if problem.is_busy() {
+        // Under load there are many of these, and nothing is wrong with the server.
+        tracing::warn!(status, problem = problem.slug(), cause, "a request was turned away");
+    } else if problem.status().is_server_error() {
         tracing::error!(status, problem = problem.slug(), cause, "a request failed");
     } else {
         tracing::debug!(status, problem = problem.slug(), cause, "a request was refused");

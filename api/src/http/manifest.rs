@@ -23,25 +23,36 @@ pub(crate) fn read(bytes: Vec<u8>, compression: Compression, limits: &Limits) ->
         return Err(Problem::new(&MALFORMED, "the body is empty").hint(hint));
     }
     if compression == Compression::None && bytes.starts_with(PARQUET) {
-        return Ok(read_parquet(Bytes::from(bytes), limits.manifest_entries)?);
+        return read_parquet(Bytes::from(bytes), limits.manifest_entries).map_err(refused);
     }
     let content = compression.reader(bytes.as_slice()).map_err(|error| broken(&error))?;
     let mut content = BufReader::new(Bounded::new(content, limits.manifest_content_bytes));
-    if content.fill_buf().map_err(|error| broken(&error))?.starts_with(PARQUET) {
-        let hint = "send the Parquet file as it is: it is compressed inside";
-        return Err(Problem::new(&MALFORMED, "the body is Parquet in another compression").hint(hint));
-    }
-    let manifest = read_ndjson(&mut content, limits.manifest_entries);
+    let manifest = match content.fill_buf() {
+        Ok(start) if start.starts_with(PARQUET) => {
+            let hint = "send the Parquet file as it is: it is compressed inside";
+            Err(Problem::new(&MALFORMED, "the body is Parquet in another compression").hint(hint))
+        }
+        Ok(_) => read_ndjson(&mut content, limits.manifest_entries).map_err(refused),
+        Err(error) => Err(broken(&error)),
+    };
     if content.get_ref().exceeded {
         let limit = limits.manifest_content_bytes;
-        let detail = format!("the manifest is larger than {limit} bytes after decompression");
-        return Err(Problem::new(&TOO_LARGE, detail).hint("use `tidemark corpus register` on the machine of the store"));
+        return Err(too_large(format!("the manifest is larger than {limit} bytes after decompression")));
     }
-    manifest.map_err(|error| match &error {
+    manifest
+}
+
+fn refused(error: Error) -> Problem {
+    match &error {
         // The body is in memory, so what cannot be read is the sender's compression.
         Error::ReadLine { source, .. } => broken(source),
+        Error::TooManyEntries { .. } => too_large(error.to_string()),
         _ => Problem::from(error),
-    })
+    }
+}
+
+fn too_large(detail: String) -> Problem {
+    Problem::new(&TOO_LARGE, detail).hint("use `tidemark corpus register` on the machine of the store: it takes more")
 }
 
 fn broken(error: &io::Error) -> Problem {

@@ -105,16 +105,16 @@ impl Source for HealthSource {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let health = self.0.health();
         let counters = [
-            ("events_flushed", "Events that were written to the table", health.flushed),
-            ("flush_failures", "Flushes that failed and are tried again", health.flush_failures),
+            ("events_flushed", "Events that were written to the table.", health.flushed),
+            ("flush_failures", "Flushes that failed and are tried again.", health.flush_failures),
         ];
         for (name, help, count) in counters {
             let metric = ConstCounter::new(count);
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
         }
         let gauges = [
-            ("pending_events", "Events that are on disk and not in the table yet", health.pending as u64, None),
-            ("log", "Bytes of the write-ahead log on disk", health.log_bytes, Some(Unit::Bytes)),
+            ("pending_events", "Events that are on disk and not in the table yet.", health.pending as u64, None),
+            ("log", "Bytes of the write-ahead log on disk.", health.log_bytes, Some(Unit::Bytes)),
         ];
         for (name, help, value, unit) in gauges {
             let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

@@ -176,6 +176,11 @@ impl Problem {
         self.0.class.slug
     }
 
+    /// Whether it is load alone that stands in the way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.slug() == BUSY.slug
+    }
+
     pub(crate) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }

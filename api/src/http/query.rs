@@ -11,8 +11,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let Query(parameters) =
-            Query::try_from_uri(&parts.uri).map_err(|rejection| Problem::new(&MALFORMED, rejection.body_text()))?;
+        let Query(parameters) = Query::try_from_uri(&parts.uri).map_err(|rejection| {
+            let text = rejection.body_text();
+            let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            Problem::new(&MALFORMED, format!("the parameters after the question mark: {reason}"))
+        })?;
         Ok(Self(parameters))
     }
 }

@@ -220,7 +220,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Rejection {
         let reason = "is followed by something else; one line holds one event".to_owned();
         return Rejection { field: None, reason, malformed: true };
     };
-    let path = Some(error.path().to_string()).filter(|path| path != ".");
+    let path = Some(error.path().to_string()).filter(|path| path != "." && path != "?");
     let inner = error.into_inner();
     let at = bytes.get(inner.column().saturating_sub(1)..).unwrap_or_default();
     let not_a_number = ["NaN", "Infinity", "-Infinity", "-I", "Inf"].iter().find(|name| {

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 /// Where the store lies.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// The store: a directory, or an object-store URL such as s3://bucket/prefix
+    /// The store: a directory, or the URL of a prefix in an object store (s3, gs, az)
     #[arg(long, global = true, env = "TIDEMARK_DATA", value_name = "DIR|URL", help_heading = "Store")]
     pub(crate) data: Option<String>,
     /// Local directory of the write-ahead log and the fingerprint key; the store itself when that is local

@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use tidemark_collector::decode::{Context, Kind};
 use tidemark_collector::decompress;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::app::App;
 use crate::http::batch::{BatchAnswer, Decoded, decode_batch};
@@ -62,24 +63,28 @@ pub(crate) async fn outputs(State(app): State<App>, request: Request) -> Answer 
 }
 
 async fn ingest(app: &App, kind: Kind, request: Request) -> Answer {
-    let Received { bytes, compression, room } = receive(app, request, app.options.limits.body_bytes).await?;
+    let received = receive(app, request, app.options.limits.body_bytes).await?;
     let decoder = app.clone();
-    let decode = move || {
-        let content = decompress(&bytes, compression, decoder.options.limits.content_bytes)?;
-        drop(bytes);
-        decode_with(&decoder, kind, &content)
-    };
-    let mut batch = app.gate.decode(decode).await??;
+    let (mut batch, _room) = app.gate.decode(move || decode_received(&decoder, kind, received)).await??;
     let events = std::mem::take(&mut batch.events);
     let receipt = if events.is_empty() { Vec::new() } else { app.collector.submit(events).await? };
-    drop(room);
     let (answer, problem) = batch.settle(&receipt);
     app.metrics.batch(kind, &answer);
     problem.map_or_else(|| Ok((StatusCode::ACCEPTED, Json(answer))), Err)
 }
 
-fn decode_with(app: &App, kind: Kind, body: &[u8]) -> Result<Decoded, Problem> {
+/// The batch, and the room that its events take until they are answered: after decompression they are many more bytes than
+/// were sent.
+fn decode_received(
+    app: &App,
+    kind: Kind,
+    Received { bytes, compression, room }: Received,
+) -> Result<(Decoded, OwnedSemaphorePermit), Problem> {
+    let content = decompress(&bytes, compression, app.options.limits.content_bytes)?;
+    drop((bytes, room));
+    let room = app.gate.reserve(content.len())?;
     let now = Some(app.clock.now());
     let context = Context { now, key: &app.store.key, text: app.text, limits: app.options.events };
-    decode_batch(body, kind, &context, app.options.limits.batch_events)
+    let batch = decode_batch(&content, kind, &context, app.options.limits.batch_events)?;
+    Ok((batch, room))
 }

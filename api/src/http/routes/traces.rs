@@ -25,7 +25,8 @@ use crate::http::query::Parameters;
 )]
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<TraceView>, Problem> {
     let id: TraceId = parsed("id", &id)?;
-    let found = lookup::find(&app.store.lake, &id, app.options.limits.trace_events).await?;
+    let find = lookup::find(&app.store.lake, &id, app.options.limits.trace_events);
+    let found = app.gate.look_up(find).await??;
     if found.retrievals.is_empty() && found.outputs.is_empty() {
         let hint = "events become visible a few seconds after the acknowledgement: try again shortly, or check the id";
         return Err(Problem::new(&NOT_FOUND, format!("no event of trace {id} is stored")).hint(hint));
@@ -57,10 +58,18 @@ pub(crate) async fn diff(
     Path(id): Path<String>,
     Parameters(params): Parameters<DiffParams>,
 ) -> Result<Json<TraceDiff>, Problem> {
+    let corpus = params.corpus.clone();
     let query = params.query(&id, app.clock.now())?;
     let store = app.store.clone();
     let diff = move || async move { diff_trace(&store.lake, &store.registry, &query).await };
-    Ok(Json(app.gate.compute(diff).await??))
+    let diff = app.gate.compute(diff).await??;
+    match corpus {
+        Some(corpus) if corpus != diff.current.corpus => {
+            let detail = format!("the trace asked the corpus {}, not {corpus}", diff.current.corpus);
+            Err(Problem::new(&INVALID, detail).hint("leave corpus out, or correct it"))
+        }
+        _ => Ok(Json(diff)),
+    }
 }
 
 /// What a trace is compared with.
@@ -70,6 +79,8 @@ pub(crate) async fn diff(
 pub(crate) struct DiffParams {
     /// Another trace, or operation.
     other: Option<String>,
+    /// The corpus that the trace is expected to have asked.
+    corpus: Option<String>,
     /// Where earlier answers are looked for: `version:v1`, `2026-11-01..2026-11-08` or `last:7d`.
     reference: Option<String>,
 }

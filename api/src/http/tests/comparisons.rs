@@ -27,11 +27,11 @@ async fn two_windows_are_compared() {
 #[tokio::test]
 async fn a_window_that_is_none_or_holds_nothing_is_a_problem() {
     let server = server().await;
-    assert_snapshot!(server.post("/v1/comparisons", ASKED).await.refusal(), @"");
+    assert_snapshot!(server.post("/v1/comparisons", ASKED).await.refusal(), @"404 not-found: the reference window 2026-11-17..2026-11-18 holds no retrieval of corpus handbook");
     let asked = ASKED.replace("2026-11-17..2026-11-18", "lately");
-    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"");
+    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @r#"422 invalid: "lately" selects no window: it has none of the known forms"#);
     let asked = ASKED.replace("handbook", "../../etc");
-    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"");
+    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"422 invalid: corpus has a `.`, `..` or empty part between slashes; a name such as team/handbook is fine");
     let asked = ASKED.replace("\"current\"", "\"curent\"");
-    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"");
+    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"422 invalid: the body is not what is expected: unknown field `curent`, expected one of `corpus`, `reference`, `current` at line 1 column 66");
 }

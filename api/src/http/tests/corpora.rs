@@ -14,15 +14,34 @@ async fn a_version_is_registered_once_and_never_changes() {
     let path = format!("{VERSIONS}/v1?embedder=minilm&source=nightly&parent=");
     let new = server.post(&path, V1).await;
     assert_eq!((new.status, new.header("location")), (201, "/v1/corpora/team%2Fhandbook/versions/v1"));
-    assert_json_snapshot!(new.json(), @"");
+    assert_json_snapshot!(new.json(), @r#"
+    {
+      "already_registered": false,
+      "kept": [],
+      "record": {
+        "corpus": "team/handbook",
+        "created_at": "2026-11-18T10:00:00Z",
+        "creator": null,
+        "embedder": "minilm",
+        "entries": 2,
+        "index": null,
+        "index_params": {},
+        "parent": null,
+        "root": "b3:56d1b4a2c8b71c46ad1c1f98714d60997b065fd35deed5554c68c40e8e9ff377",
+        "source": "nightly",
+        "state": "registered",
+        "version": "v1"
+      }
+    }
+    "#);
 
     let again = server.post(&format!("{VERSIONS}/v1?embedder=other"), V1).await;
     assert_eq!((again.status, &again.json()["kept"][0]), (200, &"embedder".into()));
     let other = server.post(&format!("{VERSIONS}/v1"), V2).await;
     assert!(other.refusal().starts_with("409 conflict: version v1 of the corpus team/handbook"), "{}", other.text);
     assert_eq!(server.get(&format!("{VERSIONS}/v1")).await.json(), new.json()["record"]);
-    assert_snapshot!(server.get(&format!("{VERSIONS}/v3")).await.refusal(), @"");
-    assert_snapshot!(server.post(&format!("{VERSIONS}/v2?parent=v0"), V2).await.refusal(), @"");
+    assert_snapshot!(server.get(&format!("{VERSIONS}/v3")).await.refusal(), @"404 not-found: the corpus team/handbook has no version v3");
+    assert_snapshot!(server.post(&format!("{VERSIONS}/v2?parent=v0"), V2).await.refusal(), @"422 invalid: the parent version v0 of the corpus team/handbook is not registered");
 }
 
 #[tokio::test]
@@ -37,11 +56,11 @@ async fn a_manifest_comes_plain_or_compressed_or_as_parquet() {
         register("parquet", parquet.to_vec()).await.json()["record"]["root"].clone(),
     ];
     assert!(roots[0].is_string() && roots.iter().all(|root| *root == roots[0]), "{roots:?}");
-    assert_snapshot!(register("x", gzip(&parquet)).await.refusal(), @"");
-    assert_snapshot!(register("x", Vec::new()).await.refusal(), @"");
-    assert_snapshot!(register("x", "{\"doc_id\":\"a\"}".into()).await.refusal(), @"");
-    assert_snapshot!(register("x", gzip(V1.as_bytes())[..30].into()).await.refusal(), @"");
-    assert_snapshot!(register("x", b"PAR1 and nothing else".to_vec()).await.refusal(), @"");
+    assert_snapshot!(register("x", gzip(&parquet)).await.refusal(), @"400 malformed: the body is Parquet in another compression");
+    assert_snapshot!(register("x", Vec::new()).await.refusal(), @"400 malformed: the body is empty");
+    assert_snapshot!(register("x", "{\"doc_id\":\"a\"}".into()).await.refusal(), @"422 invalid: line 1 of the manifest: content_hash: is required and missing");
+    assert_snapshot!(register("x", gzip(V1.as_bytes())[..30].into()).await.refusal(), @"400 malformed: the body cannot be decompressed");
+    assert_snapshot!(register("x", b"PAR1 and nothing else".to_vec()).await.refusal(), @"422 invalid: the manifest cannot be read as Parquet");
 }
 
 #[tokio::test]
@@ -50,16 +69,16 @@ async fn a_manifest_beyond_its_limits_is_refused() {
         Limits { manifest_body_bytes: 1_000, manifest_content_bytes: 2_000, manifest_entries: 3, ..Limits::default() };
     let server = server_with(Options { limits, ..Options::default() }).await;
     let path = format!("{VERSIONS}/v1");
-    assert_snapshot!(server.post(&path, "x".repeat(1_001)).await.refusal(), @"");
-    assert_snapshot!(server.post(&path, gzip(&[b'\n'; 100_000])).await.refusal(), @"");
+    assert_snapshot!(server.post(&path, "x".repeat(1_001)).await.refusal(), @"413 too-large: the body is larger than 1000 bytes");
+    assert_snapshot!(server.post(&path, gzip(&b"\n".repeat(100_000))).await.refusal(), @"413 too-large: the manifest is larger than 2000 bytes after decompression");
     let four = V1.to_owned() + &V2.replace("\"b\"", "\"d\"");
-    assert_snapshot!(server.post(&path, four).await.refusal(), @"");
+    assert_snapshot!(server.post(&path, four).await.refusal(), @"413 too-large: the manifest has more than 3 entries");
 }
 
 #[tokio::test]
 async fn versions_are_listed_page_by_page() {
     let server = server().await;
-    assert_snapshot!(server.get(VERSIONS).await.refusal(), @"");
+    assert_snapshot!(server.get(VERSIONS).await.refusal(), @"404 not-found: no version of corpus team/handbook is registered");
     for version in ["v1", "v2", "v3"] {
         server.post(&format!("{VERSIONS}/{version}"), V1).await;
     }
@@ -71,7 +90,7 @@ async fn versions_are_listed_page_by_page() {
     assert_eq!((names(&first).as_str(), &first["next_cursor"]), ("v1 v2", &"v2".into()));
     let second = server.get(&format!("{VERSIONS}?limit=2&cursor=v2")).await.json();
     assert_eq!((names(&second).as_str(), second.get("next_cursor")), ("v3", None));
-    assert_snapshot!(server.get(&format!("{VERSIONS}?cursor=v9")).await.refusal(), @"");
+    assert_snapshot!(server.get(&format!("{VERSIONS}?cursor=v9")).await.refusal(), @"422 invalid: cursor is none of this list");
 }
 
 #[tokio::test]
@@ -80,7 +99,27 @@ async fn two_versions_are_compared() {
     server.post(&format!("{VERSIONS}/v1"), V1).await;
     server.post(&format!("{VERSIONS}/v2?parent=v1"), V2).await;
     let diff = server.get("/v1/corpora/team%2Fhandbook/diff?from=v1&to=v2").await.json();
-    assert_json_snapshot!(diff, @"");
+    assert_json_snapshot!(diff, @r#"
+    {
+      "added": 1,
+      "examples": {
+        "added": [
+          "c"
+        ],
+        "modified": [
+          "b"
+        ],
+        "removed": [
+          "a"
+        ]
+      },
+      "modified": 1,
+      "removed": 1,
+      "rescoped": 0,
+      "revectored": 0,
+      "unchanged": 0
+    }
+    "#);
     let counts = server.get("/v1/corpora/team%2Fhandbook/diff?from=v1&to=v2&examples=0").await.json();
     assert_eq!((&counts["added"], &counts["examples"]["added"]), (&1.into(), &Value::Array(Vec::new())));
 }

@@ -22,18 +22,18 @@ async fn one_broken_line_of_five_spoils_nothing_but_itself() {
     assert_eq!((&json["accepted"], &json["duplicates"], &json["rejected"]), (&4.into(), &0.into(), &1.into()));
     let statuses: Vec<_> = json["events"].as_array().unwrap().iter().map(|event| event["status"].as_str()).collect();
     assert_eq!(statuses, ["accepted", "accepted", "rejected", "accepted", "accepted"].map(Some));
-    assert_snapshot!(json["events"][2], @"");
-    assert_snapshot!(json["events"][3], @"");
+    assert_snapshot!(json["events"][2], @r#"{"field":"occurred_at","index":2,"line":3,"reason":"expected value at line 1 column 17","status":"rejected"}"#);
+    assert_snapshot!(json["events"][3], @r#"{"event_id":"1cb47ff9-5374-5163-9099-ccdcc8050016","index":3,"line":4,"status":"accepted"}"#);
 }
 
 #[tokio::test]
 async fn an_event_that_is_sent_again_is_told_as_duplicate() {
     let server = server().await;
     let first = server.post("/v1/retrievals", retrieval(1)).await;
-    assert_snapshot!(first.text, @"");
+    assert_snapshot!(first.text, @r#"{"accepted":1,"duplicates":0,"rejected":0,"truncated_results":0,"events":[{"index":0,"line":1,"status":"accepted","event_id":"0356809a-29e7-5c1d-9ecc-9cbe4137ea61"}]}"#);
     let again = server.post("/v1/retrievals", retrieval(1)).await;
     assert_eq!(again.status, 202);
-    assert_snapshot!(again.text, @"");
+    assert_snapshot!(again.text, @r#"{"accepted":0,"duplicates":1,"rejected":0,"truncated_results":0,"events":[{"index":0,"line":1,"status":"duplicate","event_id":"0356809a-29e7-5c1d-9ecc-9cbe4137ea61"}]}"#);
     let twice_in_one = server.post("/v1/retrievals", format!("{}\n{}", retrieval(2), retrieval(2))).await.json();
     assert_eq!((&twice_in_one["accepted"], &twice_in_one["duplicates"]), (&1.into(), &1.into()));
 }
@@ -62,25 +62,25 @@ async fn an_array_that_breaks_off_keeps_what_was_whole() {
     assert_eq!(answer.status, 202);
     let json = answer.json();
     assert_eq!((&json["accepted"], &json["rejected"]), (&1.into(), &1.into()));
-    assert_snapshot!(json["events"][1], @"");
+    assert_snapshot!(json["events"][1], @r#"{"index":1,"line":2,"reason":"the body cannot be read from here on: line 2: the input ends inside of an event","status":"rejected"}"#);
 }
 
 #[tokio::test]
 async fn scores_that_are_no_numbers_are_rejected_with_their_place() {
-    assert_snapshot!(refused("0.8}", "NaN}").await, @"");
-    assert_snapshot!(refused("0.8}", "Infinity}").await, @"");
-    assert_snapshot!(refused("0.8}", "-Infinity}").await, @"");
-    assert_snapshot!(refused("0.8}", "1e999}").await, @"");
-    assert_snapshot!(refused("0.8}", "\"high\"}").await, @"");
+    assert_snapshot!(refused("0.8}", "NaN}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
+    assert_snapshot!(refused("0.8}", "Infinity}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
+    assert_snapshot!(refused("0.8}", "-Infinity}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
+    assert_snapshot!(refused("0.8}", "1e999}").await, @"400 results[1].score | number out of range at line 1 column 225");
+    assert_snapshot!(refused("0.8}", "\"high\"}").await, @r#"422 results[1].score | invalid type: string "high", expected f64"#);
 }
 
 #[tokio::test]
 async fn values_that_cannot_be_are_rejected_with_their_field() {
-    assert_snapshot!(refused(r#""doc_id":"b""#, r#""doc_id":"a""#).await, @"");
-    assert_snapshot!(refused(r#""corpus":"#, r#""corpu":"#).await, @"");
-    assert_snapshot!(refused("2026-11-18T09:30:00Z", "9999-01-01T00:00:00Z").await, @"");
-    assert_snapshot!(refused("2026-11-18T09:30:00Z", "2026-11-19T09:30:00Z").await, @"");
-    assert_snapshot!(refused(r#""handbook""#, r#""../../etc""#).await, @"");
+    assert_snapshot!(refused(r#""doc_id":"b""#, r#""doc_id":"a""#).await, @r#"422 results[1].doc_id | "a" is already the document of results[0]; a result lists a document once"#);
+    assert_snapshot!(refused(r#""corpus":"#, r#""corpu":"#).await, @"422 corpu | is not a field of this event (did you mean corpus?); data of your own goes into `attributes`");
+    assert_snapshot!(refused("2026-11-18T09:30:00Z", "9999-01-01T00:00:00Z").await, @"422 occurred_at | 9999-01-01T00:00:00Z lies outside of the years 2000 to 2099; check the clock and the unit of the sender");
+    assert_snapshot!(refused("2026-11-18T09:30:00Z", "2026-11-19T09:30:00Z").await, @"422 occurred_at | 2026-11-19T09:30:00Z lies more than 60 minutes after our clock, 2026-11-18T10:00:00Z; check the sender's clock");
+    assert_snapshot!(refused(r#""handbook""#, r#""../../etc""#).await, @"422 corpus | has a `.`, `..` or empty part between slashes; a name such as team/handbook is fine");
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn of_too_many_results_the_best_are_kept_and_the_others_counted() {
     let results: Vec<_> = (0..10_000).map(|n| format!(r#"{{"doc_id":"d{n}","score":0.5}}"#)).collect();
     let event = retrieval(1).replace(r#"{"doc_id":"a","score":0.9},{"doc_id":"b","score":0.8}"#, &results.join(","));
     let answer = server.post("/v1/retrievals", event).await;
-    assert_snapshot!(answer.text, @"");
+    assert_snapshot!(answer.text, @r#"{"accepted":1,"duplicates":0,"rejected":0,"truncated_results":9000,"events":[{"index":0,"line":1,"status":"accepted","event_id":"0356809a-29e7-5c1d-9ecc-9cbe4137ea61","truncated_results":9000}]}"#);
     server.flush().await;
     let trace = server.get("/v1/traces/trace-1").await.json();
     assert_eq!(trace["retrievals"][0]["results"].as_array().unwrap().len(), 1_000);
@@ -101,11 +101,37 @@ async fn of_too_many_results_the_best_are_kept_and_the_others_counted() {
 #[tokio::test]
 async fn a_batch_of_which_nothing_is_taken_is_a_problem_that_names_each_event() {
     let server = server().await;
-    let malformed = server.post("/v1/retrievals", "{oops\n{\"a\":").await;
-    assert_snapshot!(serde_json::to_string_pretty(&malformed.problem().1).unwrap(), @"");
+    let malformed = server.post("/v1/retrievals", "{oops\nnope").await;
+    assert_snapshot!(serde_json::to_string_pretty(&malformed.problem().1).unwrap(), @r#"
+    {
+      "accepted": 0,
+      "detail": "all 2 events were rejected; the first, line 1: key must be a string at line 1 column 2",
+      "duplicates": 0,
+      "events": [
+        {
+          "index": 0,
+          "line": 1,
+          "reason": "key must be a string at line 1 column 2",
+          "status": "rejected"
+        },
+        {
+          "index": 1,
+          "line": 2,
+          "reason": "expected ident at line 1 column 2",
+          "status": "rejected"
+        }
+      ],
+      "hint": "`events` names the field and the reason for each; correct them and send the batch again",
+      "rejected": 2,
+      "status": 400,
+      "title": "The request cannot be read",
+      "truncated_results": 0,
+      "type": "urn:tidemark:problem:malformed"
+    }
+    "#);
     let one_is_json = server.post("/v1/retrievals", "{oops\n{}").await;
     assert_eq!(one_is_json.status, 422);
-    assert_snapshot!(one_is_json.refusal(), @"");
+    assert_snapshot!(one_is_json.refusal(), @"422 invalid: all 2 events were rejected; the first, line 1: key must be a string at line 1 column 2");
     let metrics = server.get("/metrics").await.text;
     assert!(metrics.contains("tidemark_events_total{kind=\"retrieval\",result=\"rejected\"} 4\n"), "{metrics}");
 }
@@ -114,7 +140,8 @@ async fn a_batch_of_which_nothing_is_taken_is_a_problem_that_names_each_event() 
 async fn a_body_without_events_is_malformed() {
     let server = server().await;
     for body in ["", " \n\n", "[]"] {
-        assert_snapshot!(server.post("/v1/retrievals", body).await.refusal(), @"");
+        let refusal = server.post("/v1/retrievals", body).await.refusal();
+        assert_eq!(refusal, "400 malformed: the body holds no event", "{body:?}");
     }
 }
 
@@ -122,7 +149,7 @@ async fn a_body_without_events_is_malformed() {
 async fn an_output_needs_an_operation_or_a_trace() {
     let server = server().await;
     let answer = server.post("/v1/outputs", r#"{"occurred_at":"2026-11-18T09:30:00Z","model":"m"}"#).await;
-    assert_snapshot!(answer.refusal(), @"");
+    assert_snapshot!(answer.refusal(), @"422 invalid: the event was rejected: line 1: operation_id is missing, and so is trace_id: an output belongs to the retrievals of its operation or trace");
     let event = r#"{"occurred_at":"2026-11-18T09:30:00Z","trace_id":"t","model":"m"}"#;
     assert_eq!(server.post("/v1/outputs", event).await.status, 202);
 }

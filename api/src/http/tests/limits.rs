@@ -11,14 +11,14 @@ fn limited(limits: Limits) -> Options {
 async fn a_body_beyond_its_limit_is_refused_before_it_is_read() {
     let server = server().await;
     let announced = Request::post("/v1/retrievals").header(header::CONTENT_LENGTH, 40 * 1024 * 1024);
-    assert_snapshot!(server.send(announced, Body::empty()).await.refusal(), @"");
+    assert_snapshot!(server.send(announced, Body::empty()).await.refusal(), @"413 too-large: the body is larger than 33554432 bytes");
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_say_how_long_it_is_is_cut_off_at_the_limit() {
     let server = server_with(limited(Limits { body_bytes: 1_000, ..Limits::default() })).await;
     let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 100]));
-    assert_snapshot!(server.post("/v1/retrievals", Body::from_stream(endless)).await.refusal(), @"");
+    assert_snapshot!(server.post("/v1/retrievals", Body::from_stream(endless)).await.refusal(), @"413 too-large: the body is larger than 1000 bytes");
 }
 
 #[tokio::test]
@@ -26,14 +26,14 @@ async fn a_gzip_bomb_is_stopped() {
     let server = server().await;
     let bomb = gzip(&vec![b' '; 65 * 1024 * 1024]);
     assert!(bomb.len() < 100_000);
-    assert_snapshot!(server.post_encoded("/v1/retrievals", "gzip", bomb).await.refusal(), @"");
+    assert_snapshot!(server.post_encoded("/v1/retrievals", "gzip", bomb).await.refusal(), @"413 too-large: the content is larger than 67108864 bytes after decompression");
 }
 
 #[tokio::test]
 async fn a_batch_has_20_000_events_at_most() {
     let server = server().await;
     let line = "{}\n";
-    assert_snapshot!(server.post("/v1/retrievals", line.repeat(20_001)).await.refusal(), @"");
+    assert_snapshot!(server.post("/v1/retrievals", line.repeat(20_001)).await.refusal(), @"413 too-large: the batch has more than 20000 events; none of them was stored");
     assert_eq!(server.post("/v1/retrievals", line.repeat(20_000)).await.status, 422);
 }
 
@@ -43,7 +43,7 @@ async fn an_event_that_is_too_long_is_rejected_and_the_others_are_not() {
     let long = format!(r#"{{"x":"{}"}}"#, "x".repeat(5_000_000));
     let answer = server.post("/v1/retrievals", format!("{}\n{long}\n{}", retrieval(1), retrieval(2))).await.json();
     assert_eq!(answer["accepted"], 2);
-    assert_snapshot!(answer["events"][1], @"");
+    assert_snapshot!(answer["events"][1], @r#"{"index":1,"line":2,"reason":"has 5000008 bytes, the limit is 4194304","status":"rejected"}"#);
 }
 
 #[tokio::test]
@@ -51,9 +51,9 @@ async fn unknown_encodings_are_refused_with_what_is_accepted() {
     let server = server().await;
     let answer = server.post_encoded("/v1/retrievals", "br", retrieval(1)).await;
     assert_eq!(answer.header("accept-encoding"), "gzip, zstd, identity");
-    assert_snapshot!(answer.refusal(), @"");
+    assert_snapshot!(answer.refusal(), @r#"415 unsupported-encoding: "br" is not one of gzip, zstd and identity, of which one may be used"#);
     let answer = server.post_encoded("/v1/retrievals", "gzip, zstd", retrieval(1)).await;
-    assert_snapshot!(answer.refusal(), @"");
+    assert_snapshot!(answer.refusal(), @r#"415 unsupported-encoding: "gzip, zstd" is not one of gzip, zstd and identity, of which one may be used"#);
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_body_that_is_not_in_the_encoding_it_claims_is_malformed() {
     }
     let mut cut_off = gzip(retrieval(1).as_bytes());
     cut_off.truncate(cut_off.len() / 2);
-    assert_snapshot!(server.post_encoded("/v1/retrievals", "gzip", cut_off).await.refusal(), @"");
+    assert_snapshot!(server.post_encoded("/v1/retrievals", "gzip", cut_off).await.refusal(), @"400 malformed: the content is not valid Gzip");
 }
 
 #[tokio::test]
@@ -74,7 +74,16 @@ async fn without_a_free_decoder_a_batch_is_turned_away() {
     let server = server_with(limited(limits)).await;
     let answer = server.post("/v1/retrievals", retrieval(1)).await;
     assert_eq!(answer.header("retry-after"), "2");
-    assert_snapshot!(answer.refusal(), @"");
+    assert_snapshot!(answer.refusal(), @"503 busy: too many other bodies are being decoded");
+}
+
+#[tokio::test]
+async fn a_body_takes_room_for_what_is_in_it() {
+    let limits = Limits { in_flight_bytes: 1024 * 1024, ..Limits::default() };
+    let server = server_with(limited(limits)).await;
+    let small = gzip(&vec![b' '; 2 * 1024 * 1024]);
+    let request = Request::post("/v1/retrievals").header(header::CONTENT_LENGTH, small.len());
+    assert_snapshot!(server.send(request, small).await.refusal(), @"503 busy: the requests that are being served hold too many bytes for this one");
 }
 
 #[tokio::test]
@@ -88,7 +97,7 @@ async fn a_collector_that_is_full_is_busy() {
     let small = Server { router: router(app.clone()), app, _directory: tempfile::tempdir().unwrap() };
     let answer = small.post("/v1/retrievals", format!("{}\n{}", retrieval(1), retrieval(2))).await;
     assert_eq!(answer.header("retry-after"), "2");
-    assert_snapshot!(answer.refusal(), @"");
+    assert_snapshot!(answer.refusal(), @"503 busy: 0 events wait for the table, the limit is 1");
 }
 
 #[tokio::test]
@@ -98,5 +107,5 @@ async fn a_request_that_takes_too_long_is_ended() {
     let silent = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let answer = server.post("/v1/retrievals", silent).await;
     assert_eq!(answer.header("retry-after"), "10");
-    assert_snapshot!(answer.refusal(), @"");
+    assert_snapshot!(answer.refusal(), @"503 timeout: it was not done after 0.02 seconds");
 }

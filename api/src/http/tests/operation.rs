@@ -26,7 +26,35 @@ async fn metrics_count_events_and_requests_and_name_no_query() {
     let mut lines: Vec<_> =
         answer.text.lines().filter(|line| !unsteady.iter().any(|part| line.contains(part))).collect();
     lines.sort_unstable();
-    assert_snapshot!(lines.join("\n"), @"");
+    assert_snapshot!(lines.join("\n"), @r#"
+    # EOF
+    # HELP tidemark_events Events that were sent, by what became of them.
+    # HELP tidemark_events_flushed Events that were written to the table.
+    # HELP tidemark_flush_failures Flushes that failed and are tried again.
+    # HELP tidemark_http_request_seconds Duration of requests by route.
+    # HELP tidemark_http_requests Requests by route and status.
+    # HELP tidemark_pending_events Events that are on disk and not in the table yet.
+    # HELP tidemark_results_truncated Results of accepted events beyond the limit.
+    # TYPE tidemark_events counter
+    # TYPE tidemark_events_flushed counter
+    # TYPE tidemark_flush_failures counter
+    # TYPE tidemark_http_request_seconds histogram
+    # TYPE tidemark_http_requests counter
+    # TYPE tidemark_pending_events gauge
+    # TYPE tidemark_results_truncated counter
+    # UNIT tidemark_http_request_seconds seconds
+    tidemark_events_flushed_total 1
+    tidemark_events_total{kind="retrieval",result="accepted"} 1
+    tidemark_events_total{kind="retrieval",result="duplicate"} 1
+    tidemark_events_total{kind="retrieval",result="rejected"} 1
+    tidemark_flush_failures_total 0
+    tidemark_http_request_seconds_count{route="/v1/retrievals"} 1
+    tidemark_http_request_seconds_count{route="/v1/traces/{id}"} 1
+    tidemark_http_requests_total{route="/v1/retrievals",status="202"} 1
+    tidemark_http_requests_total{route="/v1/traces/{id}",status="404"} 1
+    tidemark_pending_events 0
+    tidemark_results_truncated_total 0
+    "#);
     assert!(answer.text.contains("tidemark_log_bytes "));
 }
 

@@ -14,12 +14,76 @@ async fn a_trace_is_shown_as_it_was_sent_with_its_outputs() {
     assert_eq!(server.post("/v1/outputs", outputs.join("\n")).await.json()["accepted"], 3);
 
     let early = server.get("/v1/traces/trace-1").await;
-    assert_snapshot!(early.refusal(), @"");
-    assert_snapshot!(early.json()["hint"].as_str().unwrap(), @"");
+    assert_snapshot!(early.refusal(), @"404 not-found: no event of trace trace-1 is stored");
+    assert_snapshot!(early.json()["hint"].as_str().unwrap(), @"events become visible a few seconds after the acknowledgement: try again shortly, or check the id");
 
     server.flush().await;
     let trace = server.get("/v1/traces/trace-1").await.json();
-    assert_json_snapshot!(trace, @"");
+    let mut shown = trace.clone();
+    // The key of a store is its own, and so are its fingerprints.
+    let fingerprint = shown["retrievals"][0]["query"]["fingerprint"].take();
+    assert!(fingerprint.as_str().unwrap().starts_with("fp:"));
+    assert_json_snapshot!(shown, @r#"
+    {
+      "outputs": [
+        {
+          "attempt": 1,
+          "event_id": "f1d603d1-d600-54ad-be49-4cc6eb3911b6",
+          "feedback": 1.0,
+          "ingest": "live",
+          "occurred_at": "2026-11-18T09:30:01Z",
+          "operation_id": "trace-1",
+          "output": {},
+          "received_at": "2026-11-18T10:00:00Z",
+          "trace_id": "trace-1"
+        },
+        {
+          "attempt": 1,
+          "citations": [
+            "a"
+          ],
+          "event_id": "1c8f12b0-97f5-5593-80f3-8cccc9e44d4e",
+          "ingest": "live",
+          "model": "m",
+          "occurred_at": "2026-11-18T09:30:02Z",
+          "operation_id": "op-1",
+          "output": {},
+          "received_at": "2026-11-18T10:00:00Z"
+        }
+      ],
+      "retrievals": [
+        {
+          "attempt": 1,
+          "corpus": "handbook",
+          "event_id": "0356809a-29e7-5c1d-9ecc-9cbe4137ea61",
+          "ingest": "live",
+          "occurred_at": "2026-11-18T09:30:00Z",
+          "operation_id": "op-1",
+          "query": {
+            "fingerprint": null,
+            "simhash": "b0f6b60d2f89b6ba"
+          },
+          "received_at": "2026-11-18T10:00:00Z",
+          "requested": {},
+          "results": [
+            {
+              "doc_id": "a",
+              "score": 0.9
+            },
+            {
+              "doc_id": "b",
+              "score": 0.8
+            }
+          ],
+          "retriever": {
+            "score_kind": "other"
+          },
+          "trace_id": "trace-1"
+        }
+      ],
+      "trace_id": "trace-1"
+    }
+    "#);
     let mut by_operation = server.get("/v1/traces/op-1").await.json();
     assert_eq!(by_operation["trace_id"], "op-1");
     by_operation["trace_id"] = "trace-1".into();
@@ -29,9 +93,9 @@ async fn a_trace_is_shown_as_it_was_sent_with_its_outputs() {
 #[tokio::test]
 async fn a_trace_that_is_not_there_is_not_found() {
     let server = server().await;
-    assert_snapshot!(server.get("/v1/traces/none").await.refusal(), @"");
-    assert_snapshot!(server.get("/v1/traces/none/diff").await.refusal(), @"");
-    assert_snapshot!(server.get(&format!("/v1/traces/{}", "x".repeat(300))).await.refusal(), @"");
+    assert_snapshot!(server.get("/v1/traces/none").await.refusal(), @"404 not-found: no event of trace none is stored");
+    assert_snapshot!(server.get("/v1/traces/none/diff").await.refusal(), @"404 not-found: no retrieval of trace none is stored");
+    assert_snapshot!(server.get(&format!("/v1/traces/{}", "x".repeat(300))).await.refusal(), @"422 invalid: id has 300 bytes, the limit is 256");
 }
 
 #[tokio::test]
@@ -43,12 +107,29 @@ async fn a_trace_is_compared_with_another_one_or_with_what_its_query_got_before(
     let before = server.get("/v1/traces/trace-2/diff").await.json();
     let changes: Vec<_> =
         before["documents"].as_array().unwrap().iter().map(|d| (&d["doc_id"], &d["change"])).collect();
-    assert_json_snapshot!(changes, @"");
+    assert_json_snapshot!(changes, @r#"
+    [
+      [
+        "a",
+        "same"
+      ],
+      [
+        "c",
+        "entered"
+      ],
+      [
+        "b",
+        "left"
+      ]
+    ]
+    "#);
     let other = server.get("/v1/traces/trace-2/diff?other=trace-1").await.json();
     assert_eq!(other["documents"], before["documents"]);
     assert_eq!(server.get("/v1/traces/trace-2/diff?reference=last:1d").await.status, 200);
-    assert_snapshot!(server.get("/v1/traces/trace-2/diff?reference=yesterday").await.refusal(), @"");
-    assert_snapshot!(server.get("/v1/traces/trace-2/diff?other=trace-1&reference=last:1d").await.refusal(), @"");
+    assert_eq!(server.get("/v1/traces/trace-2/diff?corpus=handbook").await.status, 200);
+    assert_snapshot!(server.get("/v1/traces/trace-2/diff?corpus=handbok").await.refusal(), @"422 invalid: the trace asked the corpus handbook, not handbok");
+    assert_snapshot!(server.get("/v1/traces/trace-2/diff?reference=yesterday").await.refusal(), @r#"422 invalid: "yesterday" selects no window: it has none of the known forms"#);
+    assert_snapshot!(server.get("/v1/traces/trace-2/diff?other=trace-1&reference=last:1d").await.refusal(), @"422 invalid: other names the trace to compare with, so reference has nothing to select");
 }
 
 #[tokio::test]
