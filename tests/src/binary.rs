@@ -61,14 +61,12 @@ pub struct Finished {
 ///
 /// If it cannot be started.
 pub fn run(arguments: &[&str], input: &[u8]) -> Finished {
-    let child = Command::new(binary())
-        .args(arguments)
-        .env_remove("TIDEMARK_DATA")
-        .env_remove("CARGO")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
+    let mut command = Command::new(binary());
+    // What the caller's shell may hold and would change what is printed.
+    for name in ["TIDEMARK_DATA", "TIDEMARK_STATE", "TIDEMARK_TEXT", "COLUMNS", "CLICOLOR_FORCE", "CARGO"] {
+        command.env_remove(name);
+    }
+    let child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| panic!("tidemark could not be started: {error}"));
     // A command that reads no input may have ended by now.
     if let Some(mut stdin) = child.stdin.take()

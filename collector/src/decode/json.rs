@@ -255,7 +255,9 @@ fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Rejection {
         let field = path.map_or_else(|| name.to_owned(), |path| format!("{path}.{name}"));
         return Rejection::field(field, "is missing");
     }
-    Rejection { field: path, reason: reason.to_owned(), malformed: inner.is_syntax() || inner.is_eof() }
+    // A number beyond 64 bits is JSON, and no value of ours.
+    let malformed = (inner.is_syntax() || inner.is_eof()) && !reason.starts_with("number out of range");
+    Rejection { field: path, reason: reason.to_owned(), malformed }
 }
 
 /// The known name that differs least, if it differs by two letters at most.

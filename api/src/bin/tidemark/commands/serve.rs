@@ -41,8 +41,10 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     }
     let app = http::App::new(store, collector.clone(), clock, text_policy(arguments.text));
     http::serve(listener, http::router(app), stopped).await?;
-    if let Ok(collector) = Arc::try_unwrap(collector) {
-        collector.shutdown().await?;
+    match Arc::try_unwrap(collector) {
+        Ok(collector) => collector.shutdown().await?,
+        // A request that was cut off still holds it. What it took is in the log; what was acknowledged goes to the table.
+        Err(collector) => collector.flush().await?,
     }
     Ok(ExitCode::SUCCESS)
 }
