@@ -70,7 +70,7 @@ async fn scores_that_are_no_numbers_are_rejected_with_their_place() {
     assert_snapshot!(refused("0.8}", "NaN}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
     assert_snapshot!(refused("0.8}", "Infinity}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
     assert_snapshot!(refused("0.8}", "-Infinity}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
-    assert_snapshot!(refused("0.8}", "1e999}").await, @"400 results[1].score | number out of range at line 1 column 225");
+    assert_snapshot!(refused("0.8}", "1e999}").await, @"422 results[1].score | number out of range at line 1 column 225");
     assert_snapshot!(refused("0.8}", "\"high\"}").await, @r#"422 results[1].score | invalid type: string "high", expected f64"#);
 }
 
