@@ -18,7 +18,7 @@ use tidemark_stats::Persistence;
 pub(crate) use classify::{Classifier, Reason};
 pub(crate) use evidence::sentence;
 
-use crate::matched::{MatchedQuery, mean_between, mean_within};
+use crate::matched::MatchedQuery;
 use crate::observe::Answer;
 
 /// What can change a ranking.
@@ -176,32 +176,26 @@ pub(crate) fn shares(queries: &[MatchedQuery<'_>], classifier: &Classifier<'_>, 
 /// The mean account between the windows, and the one inside the reference.
 fn account_of(query: &MatchedQuery<'_>, classifier: &Classifier<'_>, p: Persistence) -> (Account, Option<Account>) {
     let (reference, current) = (query.reference.answers(), query.current.answers());
+    let operations = |answers: &[(&Answer, f64)]| answers.iter().map(|(_, times)| times).sum::<f64>();
+    let pairs = operations(&reference) * operations(&current);
     let mut between = Account::default();
-    let pairs: f64 = mean_between(&reference, &current, |_, _| 1.0);
-    let weight = |times_a: f64, times_b: f64, answers_a: &[(&Answer, f64)], answers_b: &[(&Answer, f64)]| {
-        let total = |answers: &[(&Answer, f64)]| answers.iter().map(|(_, times)| times).sum::<f64>();
-        times_a * times_b / (total(answers_a) * total(answers_b))
-    };
-    if pairs > 0.0 {
-        for (a, times_a) in &reference {
-            for (b, times_b) in &current {
-                let account = classifier.between(p).account(a, b);
-                between = between.combine(&account, weight(*times_a, *times_b, &reference, &current));
-            }
+    for (a, times_a) in &reference {
+        for (b, times_b) in &current {
+            between = between.combine(&classifier.between(p).account(a, b), times_a * times_b / pairs);
         }
+    }
+    let repeats = operations(&reference);
+    if repeats < 2.0 {
+        return (between, None);
     }
     let mut within = Account::default();
-    let repeated = mean_within(&reference, |_, _| 0.0).is_some();
-    if repeated {
-        let total: f64 = reference.iter().map(|(_, times)| times).sum();
-        for (i, (a, times_a)) in reference.iter().enumerate() {
-            for (j, (b, times_b)) in reference.iter().enumerate() {
-                if i != j {
-                    let account = classifier.within(p).account(a, b);
-                    within = within.combine(&account, times_a * times_b / (total * (total - 1.0)));
-                }
+    for (i, (a, times_a)) in reference.iter().enumerate() {
+        for (j, (b, times_b)) in reference.iter().enumerate() {
+            if i != j {
+                let account = classifier.within(p).account(a, b);
+                within = within.combine(&account, times_a * times_b / (repeats * (repeats - 1.0)));
             }
         }
     }
-    (between, repeated.then_some(within))
+    (between, Some(within))
 }

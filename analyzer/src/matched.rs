@@ -119,18 +119,16 @@ fn measure_one(query: &MatchedQuery<'_>, p: Persistence) -> Result<QueryChange, 
 /// The mean noise floor of a window: how far two answers to one query are apart inside it, over the queries that were
 /// asked by two operations. `None` if no query was.
 pub fn noise_floor(window: &Observations, p: Persistence) -> Option<f64> {
-    let mut floors: Vec<(u32, f64)> = window
+    let mut floors: Vec<f64> = window
         .queries
         .par_iter()
-        .filter_map(|(fingerprint, query)| {
-            let within = mean_within(&query.answers(), |a, b| truncated_distance(&a.ranking, &b.ranking, p))?;
-            Some((*fingerprint, within))
-        })
+        .filter_map(|(_, query)| mean_within(&query.answers(), |a, b| truncated_distance(&a.ranking, &b.ranking, p)))
         .collect();
-    // The order of a hash table must not reach a sum of floating-point numbers.
-    floors.sort_by_key(|(fingerprint, _)| *fingerprint);
+    // Neither the order of a hash table nor that of the rows, by which queries are numbered, may reach a sum of
+    // floating-point numbers; the order of the values themselves is the same each time.
+    floors.sort_by(f64::total_cmp);
     let count = floors.len();
-    (count > 0).then(|| floors.iter().map(|(_, floor)| floor).sum::<f64>() / count as f64)
+    (count > 0).then(|| floors.iter().sum::<f64>() / count as f64)
 }
 
 /// The queries that were repeated in both windows, for the kernel two-sample test; at most `limit`, evenly spread.

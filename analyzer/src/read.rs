@@ -14,7 +14,7 @@ use crate::observe::{Answer, Context, Observations, Place, State, Vocabulary};
 use crate::selector::Window;
 
 /// The columns that a comparison needs.
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 19] = [
     "occurred_at",
     "operation_id",
     "attempt",
@@ -33,7 +33,6 @@ const COLUMNS: [&str; 20] = [
     "requested_scope",
     "requested_filter",
     "results",
-    "corpus",
     "event_id",
 ];
 
