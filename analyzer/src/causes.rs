@@ -45,13 +45,15 @@ pub enum Cause {
     Embedding,
     /// Documents of equal score changed places.
     Nondeterminism,
+    /// Other queries are asked: a change of traffic, never of retrieval.
+    QueryMix,
     /// None of the others.
     Unexplained,
 }
 
 impl Cause {
     /// Every cause, in the order in which they are asked.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Bounds,
         Self::Scope,
         Self::IdChurn,
@@ -62,6 +64,7 @@ impl Cause {
         Self::Scoring,
         Self::Embedding,
         Self::Nondeterminism,
+        Self::QueryMix,
         Self::Unexplained,
     ];
 
@@ -78,6 +81,7 @@ impl Cause {
             Self::Scoring => "scoring",
             Self::Embedding => "embedding",
             Self::Nondeterminism => "nondeterminism",
+            Self::QueryMix => "query_mix",
             Self::Unexplained => "unexplained",
         }
     }

@@ -14,7 +14,10 @@ use crate::matched::{self, MatchedQuery, QueryChange};
 use crate::observe::{Answer, Observations, QuerySample, Vocabulary};
 use crate::presence::{Presence, contents};
 use crate::read::read_window;
-use crate::report::{Affects, CauseReport, Judgement, QueryReport, Report, RetrievalReport, ScoreReport, WindowReport};
+use crate::report::{
+    Affects, CauseReport, ExposureReport, Judgement, MultiplicityReport, OutputReport, QueryReport, Report,
+    RetrievalReport, ScoreReport, TrafficReport, WindowReport,
+};
 use crate::scores::{judge_scores, mean, rescoring};
 use crate::selector::Window;
 
@@ -98,12 +101,19 @@ pub async fn compare(
     Ok(Report {
         id: identify(&reference.corpus, [&reference_report, &current_report], options),
         corpus: reference.corpus.clone(),
+        segment: BTreeMap::new(),
         created_at: now,
         reference: reference_report,
         current: current_report,
         retrieval: judged.retrieval,
+        traffic: TrafficReport::default(),
+        outputs: OutputReport::default(),
+        exposure: ExposureReport::default(),
         causes: judged.causes,
+        integrity: Vec::new(),
+        segments: Vec::new(),
         queries: judged.queries,
+        multiplicity: MultiplicityReport::default(),
         notes,
     })
 }

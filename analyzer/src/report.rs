@@ -1,9 +1,25 @@
 //! The report of a comparison, in the shape of the contract.
 
+mod integrity;
+mod multiplicity;
+mod outputs;
+mod segments;
+mod traffic;
+
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tidemark_schema::{CorpusName, ScoreKind, Timestamp};
 
 use crate::causes::Cause;
+
+pub use integrity::{IntegrityKind, IntegrityReport};
+pub use multiplicity::{MultiplicityReport, TestReport};
+pub use outputs::{
+    Because, ChangedBy, DoseResponse, Factors, Grounding, OutputMeasure, OutputReport, StratifiedDifference,
+};
+pub use segments::SegmentReport;
+pub use traffic::{ClusterShare, ExposureReport, MarginalReport, TrafficBasis, TrafficReport};
 
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -12,6 +28,9 @@ pub struct Report {
     pub id: String,
     /// The corpus.
     pub corpus: CorpusName,
+    /// The part of the traffic that was compared, if not all of it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub segment: BTreeMap<String, String>,
     /// When the report was made.
     pub created_at: Timestamp,
     /// The window that is compared with.
@@ -20,10 +39,22 @@ pub struct Report {
     pub current: WindowReport,
     /// Does the same query get different context?
     pub retrieval: RetrievalReport,
+    /// Did users ask different things?
+    pub traffic: TrafficReport,
+    /// Did the answers change, and with the retrieval?
+    pub outputs: OutputReport,
+    /// Which documents were shown, and how unevenly.
+    pub exposure: ExposureReport,
     /// Why, most important first.
     pub causes: Vec<CauseReport>,
+    /// What contradicts what was declared.
+    pub integrity: Vec<IntegrityReport>,
+    /// The parts of the traffic, those that changed first.
+    pub segments: Vec<SegmentReport>,
     /// The queries that changed most.
     pub queries: Vec<QueryReport>,
+    /// How the tests of this report were corrected for being several.
+    pub multiplicity: MultiplicityReport,
     /// What a reader should know besides: assumptions, and what would make the report better.
     pub notes: Vec<String>,
 }

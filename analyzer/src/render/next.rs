@@ -97,6 +97,7 @@ fn to_check(cause: Cause) -> &'static str {
             "Check the index build and its search parameters: documents that an exact search returns are missed (ef, \
              nprobe, a missing shard or replica)."
         }
+        Cause::QueryMix => "Check who asks: retrieval did not change, users ask other things.",
         Cause::Bounds | Cause::Scope => "Check the caller: it asks with another bound, scope or filter.",
         Cause::Nondeterminism => {
             "Check the replicas and the order of equal scores: the same request is answered in more than one way."

@@ -3,8 +3,12 @@
 use tidemark_schema::{ScoreKind, Timestamp};
 
 use crate::causes::Cause;
-use crate::report::{Affects, CauseReport, Judgement, QueryReport, Report, RetrievalReport, ScoreReport, WindowReport};
+use crate::report::{
+    Affects, CauseReport, ExposureReport, Judgement, MultiplicityReport, OutputReport, QueryReport, Report,
+    RetrievalReport, ScoreReport, TrafficReport, WindowReport,
+};
 use crate::trace::{DocumentChange, DocumentDiff, RetrievalSummary, TraceDiff};
+use std::collections::BTreeMap;
 
 pub(super) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -26,6 +30,7 @@ pub(super) fn stable() -> Report {
     Report {
         id: "cmp_6f1d3a5284c74b0e".to_owned(),
         corpus: "handbook".parse().unwrap(),
+        segment: BTreeMap::new(),
         created_at: time("2026-11-18T02:07:11Z"),
         reference: window("2026-11-16..2026-11-17", "2026-11-16", "v1"),
         current: WindowReport { events: 4_870, queries: 790, ..window("2026-11-17..2026-11-18", "2026-11-17", "v1") },
@@ -56,8 +61,14 @@ pub(super) fn stable() -> Report {
                 kind: Some(ScoreKind::Cosine),
             },
         },
+        traffic: TrafficReport::default(),
+        outputs: OutputReport::default(),
+        exposure: ExposureReport::default(),
         causes: Vec::new(),
+        integrity: Vec::new(),
+        segments: Vec::new(),
         queries: vec![query(1, 0.92)],
+        multiplicity: MultiplicityReport::default(),
         notes: Vec::new(),
     }
 }

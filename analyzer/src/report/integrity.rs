@@ -1,0 +1,66 @@
+use serde::Serialize;
+
+/// A kind of contradiction between what was declared and what was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntegrityKind {
+    /// A document was returned that the manifest of the declared version does not list.
+    UnregisteredDocument,
+    /// A document has another content under the same corpus version.
+    SilentMutation,
+    /// A document that came in is returned for extremely many different queries.
+    Hub,
+    /// A document was returned with the content of another version, or older than the request allowed.
+    Stale,
+    /// A document was returned from outside of the scopes that were asked for.
+    Scope,
+    /// More documents or tokens were returned than the request allowed.
+    Bound,
+    /// An output cites a document that its operation never retrieved.
+    CitationNotRetrieved,
+}
+
+impl IntegrityKind {
+    /// Every kind, the gravest first.
+    pub const ALL: [Self; 7] = [
+        Self::UnregisteredDocument,
+        Self::SilentMutation,
+        Self::Hub,
+        Self::Scope,
+        Self::Bound,
+        Self::Stale,
+        Self::CitationNotRetrieved,
+    ];
+
+    /// Its name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnregisteredDocument => "unregistered_document",
+            Self::SilentMutation => "silent_mutation",
+            Self::Hub => "hub",
+            Self::Stale => "stale",
+            Self::Scope => "scope",
+            Self::Bound => "bound",
+            Self::CitationNotRetrieved => "citation_not_retrieved",
+        }
+    }
+}
+
+/// What was found of one kind in the current window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IntegrityReport {
+    /// Which.
+    pub kind: IntegrityKind,
+    /// How many, in `unit`s.
+    pub count: u64,
+    /// What is counted: `documents`, `retrievals` or `outputs`.
+    pub unit: &'static str,
+    /// How many the reference window held already.
+    pub reference_count: u64,
+    /// A few of them: ids of documents, or traces (operations where there is no trace).
+    pub examples: Vec<String>,
+    /// What was seen.
+    pub evidence: String,
+    /// What to do about it.
+    pub advice: &'static str,
+}
