@@ -18,8 +18,9 @@ use tidemark_stats::Persistence;
 pub(crate) use classify::{Classifier, Reason};
 pub(crate) use evidence::sentence;
 
-use crate::matched::MatchedQuery;
-use crate::observe::Answer;
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::matched::{Answers, MatchedQuery};
 
 /// What can change a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -144,9 +145,15 @@ pub(crate) struct Share {
 ///
 /// Queries that the reference asked only once take the noise of the others, as their floor does. A cause that is charged
 /// less between the windows than inside the reference has no part in the change.
-pub(crate) fn shares(queries: &[MatchedQuery<'_>], classifier: &Classifier<'_>, p: Persistence) -> Vec<Share> {
-    let accounts: Vec<(Account, Option<Account>)> =
-        queries.par_iter().map(|query| account_of(query, classifier, p)).collect();
+pub(crate) fn shares(
+    queries: &[MatchedQuery<'_>],
+    classifier: &Classifier<'_>,
+    p: Persistence,
+) -> Result<Vec<Share>, Error> {
+    let accounts: Vec<(Account, Option<Account>)> = queries
+        .par_iter()
+        .map(|query| Ok(account_of(&query.answers(classifier.vocabulary)?, classifier, p)))
+        .collect::<Result<_, Error>>()?;
     let (noise, repeated) = accounts
         .iter()
         .filter_map(|(_, within)| within.as_ref())
@@ -174,21 +181,21 @@ pub(crate) fn shares(queries: &[MatchedQuery<'_>], classifier: &Classifier<'_>, 
         })
         .collect();
     shares.sort_by(|a, b| b.part.total_cmp(&a.part));
-    shares
+    Ok(shares)
 }
 
 /// The mean account between the windows, and the one inside the reference.
-fn account_of(query: &MatchedQuery<'_>, classifier: &Classifier<'_>, p: Persistence) -> (Account, Option<Account>) {
-    let (reference, current) = (query.reference.answers(), query.current.answers());
-    let operations = |answers: &[(&Answer, f64)]| answers.iter().map(|(_, times)| times).sum::<f64>();
-    let pairs = operations(&reference) * operations(&current);
+fn account_of(answers: &Answers, classifier: &Classifier<'_>, p: Persistence) -> (Account, Option<Account>) {
+    let Answers { reference, current } = answers;
+    let operations = |answers: &[(Answer, f64)]| answers.iter().map(|(_, times)| times).sum::<f64>();
+    let pairs = operations(reference) * operations(current);
     let mut between = Account::default();
-    for (a, times_a) in &reference {
-        for (b, times_b) in &current {
+    for (a, times_a) in reference {
+        for (b, times_b) in current {
             between = between.combine(&classifier.between(p).account(a, b), times_a * times_b / pairs);
         }
     }
-    let repeats = operations(&reference);
+    let repeats = operations(reference);
     if repeats < 2.0 {
         return (between, None);
     }

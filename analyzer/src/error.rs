@@ -11,8 +11,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The text names no segment.
+    #[error("{text:?} names no segment: {reason}")]
+    Segment {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A window holds no event at all.
-    #[error("the {side} window {selector} holds no retrieval of corpus {corpus}")]
+    #[error("the {side} window {selector} holds no retrieval of corpus {corpus}{}", if segment.is_empty() { String::new() } else { format!(" in segment {segment}") })]
     EmptyWindow {
         /// `reference` or `current`.
         side: &'static str,
@@ -20,6 +28,8 @@ pub enum Error {
         selector: String,
         /// Which corpus.
         corpus: String,
+        /// Which part of the traffic; empty for all of it.
+        segment: String,
     },
     /// There is no such trace.
     #[error("no retrieval of trace {0} is stored")]
@@ -45,7 +55,7 @@ impl Error {
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Selector { .. } => ErrorKind::Invalid,
+            Self::Selector { .. } | Self::Segment { .. } => ErrorKind::Invalid,
             Self::EmptyWindow { .. } | Self::NoTrace(_) | Self::NoReference(_) => ErrorKind::NotFound,
             Self::Lake(error) => error.kind(),
             Self::Column(_) => ErrorKind::Corrupt,
@@ -60,6 +70,7 @@ impl Error {
             Self::Selector { .. } => {
                 "use version:NAME, FROM..TO (dates or RFC 3339 times, TO excluded) or last:7d (s, m, h, d, w)"
             }
+            Self::Segment { .. } => "use KEY=VALUE with a key that events declare, for instance locale=de",
             Self::EmptyWindow { .. } => "`tidemark doctor` shows which corpora, versions and days are stored",
             Self::NoTrace(_) => "an event is visible a few seconds after it was acknowledged; check the id and --data",
             Self::NoReference(_) => "name another trace to compare with: `tidemark diff TRACE OTHER`",

@@ -3,10 +3,13 @@
 use rayon::prelude::*;
 use tidemark_stats::{KernelStratum, Persistence, jaccard, kendall_top_k, rbo, truncated_distance};
 
+use crate::answer::Answer;
 use crate::error::Error;
-use crate::observe::{Answer, Observations, QuerySample, Vocabulary};
+use crate::observe::{Observations, Observed, QuerySample};
+use crate::vocabulary::Vocabulary;
 
 /// A query that both windows asked.
+#[derive(Debug, Clone, Copy)]
 pub struct MatchedQuery<'a> {
     /// Its number.
     pub fingerprint: u32,
@@ -14,6 +17,33 @@ pub struct MatchedQuery<'a> {
     pub reference: &'a QuerySample,
     /// What it was answered in the current window.
     pub current: &'a QuerySample,
+}
+
+/// The different answers of one matched query in both windows, and how many operations got each.
+#[derive(Debug)]
+pub struct Answers {
+    /// In the reference.
+    pub reference: Vec<(Answer, f64)>,
+    /// In the current window.
+    pub current: Vec<(Answer, f64)>,
+}
+
+impl MatchedQuery<'_> {
+    /// Its answers.
+    pub fn answers(&self, vocabulary: &Vocabulary) -> Result<Answers, Error> {
+        Ok(Answers { reference: self.reference.answers(vocabulary)?, current: self.current.answers(vocabulary)? })
+    }
+
+    /// Its answers in one part of the traffic, if both windows asked it there.
+    pub(crate) fn answers_in(
+        &self,
+        vocabulary: &Vocabulary,
+        part: impl Fn(&Observed) -> bool,
+    ) -> Result<Option<Answers>, Error> {
+        let reference = self.reference.answers_in(vocabulary, &part)?;
+        let current = self.current.answers_in(vocabulary, &part)?;
+        Ok((!reference.is_empty() && !current.is_empty()).then_some(Answers { reference, current }))
+    }
 }
 
 /// How far one query's answers are apart.
@@ -50,8 +80,8 @@ pub fn matched<'a>(
 
 /// The mean of a function over all pairs of answers of two windows.
 pub(crate) fn mean_between(
-    reference: &[(&Answer, f64)],
-    current: &[(&Answer, f64)],
+    reference: &[(Answer, f64)],
+    current: &[(Answer, f64)],
     mut of: impl FnMut(&Answer, &Answer) -> f64,
 ) -> f64 {
     let (mut sum, mut pairs) = (0.0, 0.0);
@@ -66,7 +96,7 @@ pub(crate) fn mean_between(
 
 /// The mean of a function over all ordered pairs of two operations of one window; `None` if it holds fewer than two.
 /// `of` must be 0 for two equal answers.
-pub(crate) fn mean_within(answers: &[(&Answer, f64)], mut of: impl FnMut(&Answer, &Answer) -> f64) -> Option<f64> {
+pub(crate) fn mean_within(answers: &[(Answer, f64)], mut of: impl FnMut(&Answer, &Answer) -> f64) -> Option<f64> {
     let total: f64 = answers.iter().map(|(_, times)| times).sum();
     if total < 2.0 {
         return None;
@@ -88,15 +118,27 @@ pub(crate) fn mean_within(answers: &[(&Answer, f64)], mut of: impl FnMut(&Answer
 /// report gives beside it: extrapolation takes a list that was cut short for the beginning of the same longer list, so a
 /// context of four documents in place of ten would count as unchanged. The truncated distance sees it, it is the one
 /// whose account adds up exactly (see `causes`), and it is the one behind the kernel of the two-sample test.
-pub fn measure(queries: &[MatchedQuery<'_>], p: Persistence) -> Result<Vec<QueryChange>, Error> {
-    queries.par_iter().map(|query| measure_one(query, p)).collect()
+pub fn measure(
+    queries: &[MatchedQuery<'_>],
+    vocabulary: &Vocabulary,
+    p: Persistence,
+) -> Result<Vec<QueryChange>, Error> {
+    queries.par_iter().map(|query| measure_one(&query.answers(vocabulary)?, p)).collect()
 }
 
-fn measure_one(query: &MatchedQuery<'_>, p: Persistence) -> Result<QueryChange, Error> {
-    let (a, b) = (query.reference.answers(), query.current.answers());
+/// How much farther the current answers of a query are from the reference's than those are from each other; `floor` stands
+/// in where the reference holds a single one.
+pub(crate) fn excess(answers: &Answers, floor: f64, p: Persistence) -> f64 {
+    let distance = |a: &Answer, b: &Answer| truncated_distance(&a.ranking, &b.ranking, p);
+    mean_between(&answers.reference, &answers.current, distance)
+        - mean_within(&answers.reference, distance).unwrap_or(floor)
+}
+
+fn measure_one(answers: &Answers, p: Persistence) -> Result<QueryChange, Error> {
+    let Answers { reference: a, current: b } = answers;
     let distance = |a: &Answer, b: &Answer| truncated_distance(&a.ranking, &b.ranking, p);
     let mut failed = None;
-    let kendall = mean_between(&a, &b, |a, b| match kendall_top_k(&a.ranking, &b.ranking, 0.5) {
+    let kendall = mean_between(a, b, |a, b| match kendall_top_k(&a.ranking, &b.ranking, 0.5) {
         Ok(kendall) => 1.0 - kendall.normalised,
         Err(error) => {
             failed = Some(error);
@@ -107,44 +149,55 @@ fn measure_one(query: &MatchedQuery<'_>, p: Persistence) -> Result<QueryChange, 
         return Err(error.into());
     }
     Ok(QueryChange {
-        distance: mean_between(&a, &b, distance),
-        within_reference: mean_within(&a, distance),
-        within_current: mean_within(&b, distance),
-        rbo: mean_between(&a, &b, |a, b| rbo(&a.ranking, &b.ranking, p)),
-        jaccard: mean_between(&a, &b, |a, b| jaccard(&a.ranking, &b.ranking)),
+        distance: mean_between(a, b, distance),
+        within_reference: mean_within(a, distance),
+        within_current: mean_within(b, distance),
+        rbo: mean_between(a, b, |a, b| rbo(&a.ranking, &b.ranking, p)),
+        jaccard: mean_between(a, b, |a, b| jaccard(&a.ranking, &b.ranking)),
         kendall,
     })
 }
 
 /// The mean noise floor of a window: how far two answers to one query are apart inside it, over the queries that were
 /// asked by two operations. `None` if no query was.
-pub fn noise_floor(window: &Observations, p: Persistence) -> Option<f64> {
-    let mut floors: Vec<f64> = window
+pub fn noise_floor(window: &Observations, vocabulary: &Vocabulary, p: Persistence) -> Result<Option<f64>, Error> {
+    let floors: Vec<Option<f64>> = window
         .queries
         .par_iter()
-        .filter_map(|(_, query)| mean_within(&query.answers(), |a, b| truncated_distance(&a.ranking, &b.ranking, p)))
-        .collect();
+        .map(|(_, query)| {
+            Ok(mean_within(&query.answers(vocabulary)?, |a, b| truncated_distance(&a.ranking, &b.ranking, p)))
+        })
+        .collect::<Result<_, Error>>()?;
+    let mut floors: Vec<f64> = floors.into_iter().flatten().collect();
     // Neither the order of a hash table nor that of the rows, by which queries are numbered, may reach a sum of
     // floating-point numbers; the order of the values themselves is the same each time.
     floors.sort_by(f64::total_cmp);
     let count = floors.len();
-    (count > 0).then(|| floors.iter().sum::<f64>() / count as f64)
+    Ok((count > 0).then(|| floors.iter().sum::<f64>() / count as f64))
 }
 
 /// The queries that were repeated in both windows, for the kernel two-sample test; at most `limit`, evenly spread.
-pub fn kernel_strata(queries: &[MatchedQuery<'_>], p: Persistence, limit: usize) -> Result<Vec<KernelStratum>, Error> {
+pub fn kernel_strata(
+    queries: &[MatchedQuery<'_>],
+    vocabulary: &Vocabulary,
+    p: Persistence,
+    limit: usize,
+) -> Result<Vec<KernelStratum>, Error> {
     let repeated: Vec<_> =
         queries.iter().filter(|query| query.reference.sample.len() > 1 && query.current.sample.len() > 1).collect();
     let step = repeated.len().div_ceil(limit.max(1)).max(1);
     let chosen: Vec<_> = repeated.into_iter().step_by(step).collect();
-    let rankings = |query: &QuerySample| query.sample.iter().map(|o| o.answer.clone()).collect::<Vec<_>>();
-    chosen
-        .par_iter()
-        .map(|query| {
-            let (a, b) = (rankings(query.reference), rankings(query.current));
-            let (a, b): (Vec<_>, Vec<_>) =
-                (a.iter().map(|x| &x.ranking).collect(), b.iter().map(|x| &x.ranking).collect());
-            Ok(KernelStratum::new(&a, &b, p)?)
-        })
-        .collect()
+    chosen.par_iter().map(|query| stratum(query, vocabulary, p)).collect()
+}
+
+fn stratum(query: &MatchedQuery<'_>, vocabulary: &Vocabulary, p: Persistence) -> Result<KernelStratum, Error> {
+    let answers = query.answers(vocabulary)?;
+    // Each operation counts, those with equal answers too.
+    let rankings = |answers: &[(Answer, f64)]| -> Vec<_> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+        let times = |count: f64| count as usize;
+        answers.iter().flat_map(|(answer, count)| std::iter::repeat_n(answer.ranking.clone(), times(*count))).collect()
+    };
+    let (a, b) = (rankings(&answers.reference), rankings(&answers.current));
+    Ok(KernelStratum::new(&a.iter().collect::<Vec<_>>(), &b.iter().collect::<Vec<_>>(), p)?)
 }

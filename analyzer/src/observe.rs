@@ -1,200 +1,203 @@
-//! What a window held, in the form that comparisons need: per query a bounded sample of its answers.
+//! What a window held, in the form that comparisons need and in a bounded size.
 //!
-//! The sample of a query are the [`SAMPLE`] operations whose ids have the smallest hashes. That is a uniform sample, it
-//! does not depend on the order of the rows, two of them can be merged, and all attempts of one operation fall on the
-//! same place, where the last attempt stands for the operation.
+//! - *Which queries*: all of them up to [`QUERIES`]; beyond, those whose fingerprints have the smallest hashes. Both
+//!   windows keep the same ones, so the queries that match stay matched.
+//! - *Which operations of a query*: the [`SAMPLE`] whose ids have the smallest hashes. All attempts of one operation fall
+//!   on the same place, where the last one stands for the operation.
+//!
+//! Both are uniform samples, do not depend on the order of the rows, and can be merged. What integrity is judged by
+//! ([`Sightings`]) is counted over every row.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidemark_schema::{ScoreKind, Timestamp};
-use tidemark_stats::Ranking;
+use tidemark_schema::Timestamp;
 
-use crate::intern::Interner;
+use crate::answer::{Answer, Place};
+use crate::error::Error;
+use crate::marginals::OperationSample;
+use crate::outcome::Outcome;
+use crate::sightings::Sightings;
+use crate::vocabulary::Vocabulary;
 
-/// How many answers of one query a window keeps: their pairs grow with its square.
+/// How many operations of one query a window keeps: their pairs grow with its square.
 pub const SAMPLE: usize = 8;
-
-/// What both windows of a comparison name by the same numbers.
-#[derive(Debug, Default)]
-pub struct Vocabulary {
-    /// Queries by their fingerprints.
-    pub fingerprints: Interner,
-    /// Documents by their ids.
-    pub documents: Interner,
-    /// Contents by their hashes.
-    pub contents: Interner,
-    /// Scopes of documents.
-    pub scopes: Interner,
-    contexts: HashMap<String, u32>,
-    context_list: Vec<Context>,
-    states: HashMap<State, u32>,
-    state_list: Vec<State>,
-}
-
-/// A document as it was when it was retrieved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct State {
-    /// Which document.
-    pub document: u32,
-    /// The hash of its content, if the event carried it.
-    pub content: Option<u32>,
-    /// Its scope, if the event carried it.
-    pub scope: Option<u32>,
-    /// Its length in tokens, if the event carried it.
-    pub tokens: Option<u32>,
-    /// When it last changed, if the event carried it.
-    pub updated_at: Option<Timestamp>,
-}
-
-/// Everything a retrieval declares about how it was done. Two retrievals of one context differ by nothing declared.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Context {
-    /// The version of the corpus.
-    pub corpus_version: Option<String>,
-    /// The retriever's name and version.
-    pub retriever: (Option<String>, Option<String>),
-    /// The index.
-    pub index: Option<String>,
-    /// The model that embedded the query.
-    pub embedder: Option<String>,
-    /// Search parameters, as JSON.
-    pub params: Option<String>,
-    /// What the scores mean.
-    pub score_kind: ScoreKind,
-    /// How many documents were asked for.
-    pub top_k: Option<u32>,
-    /// How many tokens of context were asked for.
-    pub context_tokens: Option<u32>,
-    /// How old a document might be, in seconds.
-    pub max_age_s: Option<u32>,
-    /// The scopes that were searched; empty when not restricted.
-    pub scope: Vec<u32>,
-    /// The filter.
-    pub filter: Option<String>,
-}
-
-/// One answer: documents best first, how they were, and their scores.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// The documents, with groups of equal scores.
-    pub ranking: Ranking<u32>,
-    /// The state of each document.
-    pub states: Vec<u32>,
-    /// The score of each document, where the retriever gave one.
-    pub scores: Vec<Option<f64>>,
-    /// How it was retrieved.
-    pub context: u32,
-}
+/// How many queries a window keeps.
+pub const QUERIES: usize = 1 << 17;
 
 /// One operation in the sample of its query. Equal answers are kept once.
 #[derive(Debug, Clone)]
 pub struct Observed {
     key: u64,
     attempt: u32,
-    /// When it happened.
-    pub occurred_at: Timestamp,
-    /// Its trace, if it had one.
-    pub trace: Option<Arc<str>>,
+    /// How it was retrieved.
+    pub context: u32,
+    /// Which part of the traffic it belongs to.
+    pub segment: u32,
+    /// The hash of its trace, if it had one.
+    pub(crate) trace: Option<std::num::NonZeroU64>,
     /// What it was answered.
-    pub answer: Arc<Answer>,
+    pub places: Arc<[Place]>,
+    /// What came of it, if an output was recorded.
+    pub outcome: Option<Box<Outcome>>,
 }
 
 /// What one query was answered in a window.
 #[derive(Debug, Default)]
 pub struct QuerySample {
-    /// How many events asked it.
-    pub events: u64,
+    /// How many operations asked it.
+    pub operations: u32,
+    /// A hash by which similar queries are found.
+    pub signature: Option<u64>,
+    /// The trace of the first operation of the sample.
+    pub trace: Option<Box<str>>,
     /// The sampled operations, by the hash of their ids.
     pub sample: Vec<Observed>,
 }
 
 /// A window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Observations {
     /// How many events it held.
     pub events: u64,
+    /// How many operations: retries count once.
+    pub operations: u64,
     /// The queries, by their numbers.
     pub queries: HashMap<u32, QuerySample>,
     /// The earliest and the latest event.
     pub span: Option<(Timestamp, Timestamp)>,
+    /// Scores of a uniform sample of operations.
+    pub scored: OperationSample,
+    /// Which documents were returned as what, over all rows.
+    pub sightings: Sightings,
+    /// Fingerprints with a hash up to this are kept.
+    level: u64,
 }
 
-impl Vocabulary {
-    /// The number of a document's state.
-    pub fn state(&mut self, state: State) -> u32 {
-        let next = u32::try_from(self.state_list.len()).unwrap_or(u32::MAX);
-        let states = &mut self.state_list;
-        *self.states.entry(state).or_insert_with(|| {
-            states.push(state);
-            next
-        })
-    }
-
-    /// The number of a context, found by a text that is different for different contexts.
-    pub fn context(&mut self, key: &str, context: impl FnOnce(&mut Interner) -> Context) -> u32 {
-        if let Some(number) = self.contexts.get(key) {
-            return *number;
+impl Default for Observations {
+    fn default() -> Self {
+        Self {
+            events: 0,
+            operations: 0,
+            queries: HashMap::new(),
+            span: None,
+            scored: OperationSample::default(),
+            sightings: Sightings::default(),
+            level: u64::MAX,
         }
-        let number = u32::try_from(self.context_list.len()).unwrap_or(u32::MAX);
-        self.contexts.insert(key.to_owned(), number);
-        let context = context(&mut self.scopes);
-        self.context_list.push(context);
-        number
-    }
-
-    /// The state with a number that [`Vocabulary::state`] gave.
-    #[expect(clippy::indexing_slicing, reason = "numbers are given by `state` alone")]
-    pub fn state_of(&self, number: u32) -> &State {
-        &self.state_list[number as usize]
-    }
-
-    /// The context with a number that [`Vocabulary::context`] gave.
-    #[expect(clippy::indexing_slicing, reason = "numbers are given by `context` alone")]
-    pub fn context_of(&self, number: u32) -> &Context {
-        &self.context_list[number as usize]
-    }
-
-    /// All contexts by their numbers.
-    pub fn contexts(&self) -> &[Context] {
-        &self.context_list
     }
 }
 
-/// Where an operation falls in the sample of its query.
-#[derive(Debug, Clone, Copy)]
-pub struct Place {
-    key: u64,
-    attempt: u32,
+/// A 64-bit hash of a text, the same on every machine.
+pub(crate) fn hash(text: &str) -> u64 {
+    blake3::hash(text.as_bytes()).as_bytes().iter().take(8).fold(0, |key, byte| (key << 8) | u64::from(*byte))
 }
 
-impl Place {
-    /// The place of an attempt of an operation.
-    pub fn of(operation: &str, attempt: u32) -> Self {
-        let hash = blake3::hash(operation.as_bytes());
-        let key = hash.as_bytes().iter().take(8).fold(0, |key, byte| (key << 8) | u64::from(*byte));
-        Self { key, attempt }
+impl Observations {
+    /// Whether a query is among those that are kept.
+    pub fn wants(&self, fingerprint: &str) -> bool {
+        self.level == u64::MAX || hash(fingerprint) <= self.level
+    }
+
+    /// The share of queries that are kept; 1 unless there were more than [`QUERIES`].
+    pub fn kept(&self) -> f64 {
+        // 2^64 is exact as a floating-point number, 2^64 - 1 is not; both give 1 here.
+        self.level as f64 / 2.0_f64.powi(64)
+    }
+
+    /// How many different queries there were: counted, or estimated where not all are kept.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    pub fn query_count(&self) -> usize {
+        if self.level == u64::MAX {
+            self.queries.len()
+        } else {
+            (self.queries.len() as f64 / self.kept()).round() as usize
+        }
+    }
+
+    /// Halves the share of queries that are kept until they are few enough.
+    pub(crate) fn bound(&mut self, vocabulary: &Vocabulary) {
+        while self.queries.len() > QUERIES {
+            self.restrict(self.level / 2, vocabulary);
+        }
+    }
+
+    /// Keeps what another window kept.
+    pub(crate) fn keep_alike(&mut self, other: &mut Self, vocabulary: &Vocabulary) {
+        let level = self.level.min(other.level);
+        self.restrict(level, vocabulary);
+        other.restrict(level, vocabulary);
+    }
+
+    fn restrict(&mut self, level: u64, vocabulary: &Vocabulary) {
+        if level < self.level {
+            self.level = level;
+            self.queries.retain(|query, _| hash(vocabulary.fingerprints.text(*query)) <= level);
+        }
+    }
+
+    /// The queries in the order of their fingerprints, so that every sum has one order.
+    pub fn ordered<'a>(&'a self, vocabulary: &Vocabulary) -> Vec<(u32, &'a QuerySample)> {
+        let mut queries: Vec<_> = self.queries.iter().map(|(number, query)| (*number, query)).collect();
+        queries.sort_unstable_by_key(|(number, _)| vocabulary.fingerprints.text(*number));
+        queries
+    }
+}
+
+impl Observed {
+    /// The hash of its operation's id.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Which attempt it is, from 1.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+/// One attempt of an operation: where it falls in the sample of its query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// The hash of the operation's id.
+    pub(crate) key: u64,
+    /// 1 for the first.
+    pub(crate) number: u32,
+}
+
+impl Attempt {
+    /// An attempt of an operation.
+    pub fn of(operation: &str, number: u32) -> Self {
+        Self { key: hash(operation), number }
     }
 }
 
 impl QuerySample {
-    /// Whether an operation at this place would enter the sample, so that its answer need not be built if not.
-    pub fn wants(&self, place: Place) -> bool {
-        match self.sample.binary_search_by_key(&place.key, |observed| observed.key) {
-            Ok(at) => self.sample.get(at).is_some_and(|observed| observed.attempt < place.attempt),
+    /// Whether an operation would enter the sample, so that its answer need not be built if not.
+    pub fn wants(&self, attempt: Attempt) -> bool {
+        match self.sample.binary_search_by_key(&attempt.key, |observed| observed.key) {
+            Ok(at) => self.sample.get(at).is_some_and(|observed| observed.attempt < attempt.number),
             Err(at) => at < SAMPLE,
         }
     }
 
-    /// Takes an answer into the sample, if its place is wanted.
-    pub fn insert(&mut self, place: Place, occurred_at: Timestamp, trace: Option<&str>, answer: Answer) {
-        if !self.wants(place) {
+    /// Whether it would be the first of the sample, which stands for the query in lists.
+    pub fn leads(&self, attempt: Attempt) -> bool {
+        self.sample
+            .first()
+            .is_none_or(|first| attempt.key < first.key || (attempt.key == first.key && attempt.number > first.attempt))
+    }
+
+    /// Takes an answer into the sample, if it is wanted.
+    pub fn insert(&mut self, attempt: Attempt, context: u32, segment: u32, trace: Option<&str>, places: Vec<Place>) {
+        if !self.wants(attempt) {
             return;
         }
-        let equal = self.sample.iter().find(|observed| *observed.answer == answer);
-        let answer = equal.map_or_else(|| Arc::new(answer), |observed| observed.answer.clone());
-        let Place { key, attempt } = place;
-        let observed = Observed { key, attempt, occurred_at, trace: trace.map(Arc::from), answer };
+        let equal = self.sample.iter().find(|observed| observed.context == context && *observed.places == *places);
+        let places = equal.map_or_else(|| Arc::from(places), |observed| observed.places.clone());
+        let trace = trace.and_then(|trace| std::num::NonZeroU64::new(hash(trace)));
+        let Attempt { key, number } = attempt;
+        let observed = Observed { key, attempt: number, context, segment, trace, places, outcome: None };
         match self.sample.binary_search_by_key(&key, |observed| observed.key) {
             Ok(at) => {
                 if let Some(earlier) = self.sample.get_mut(at) {
@@ -202,10 +205,19 @@ impl QuerySample {
                 }
             }
             Err(at) => {
+                if self.sample.len() == self.sample.capacity() {
+                    self.sample.reserve_exact(if self.sample.len() < 2 { 1 } else { SAMPLE - self.sample.len() + 1 });
+                }
                 self.sample.insert(at, observed);
                 self.sample.truncate(SAMPLE);
             }
         }
+    }
+
+    /// The sampled operation with a hash.
+    pub(crate) fn find(&mut self, key: u64) -> Option<&mut Observed> {
+        let at = self.sample.binary_search_by_key(&key, |observed| observed.key).ok()?;
+        self.sample.get_mut(at)
     }
 
     /// Restores that equal answers are kept once, after answers were replaced.
@@ -213,41 +225,58 @@ impl QuerySample {
         for i in 1..self.sample.len() {
             let (earlier, rest) = self.sample.split_at_mut(i);
             if let Some(observed) = rest.first_mut()
-                && let Some(equal) = earlier.iter().find(|earlier| *earlier.answer == *observed.answer)
+                && let Some(equal) =
+                    earlier.iter().find(|e| e.context == observed.context && *e.places == *observed.places)
             {
-                observed.answer = equal.answer.clone();
+                observed.places = equal.places.clone();
             }
         }
     }
 
-    /// The different answers of the sample and how often each was given.
-    pub fn answers(&self) -> Vec<(&Answer, f64)> {
-        let mut answers: Vec<(&Answer, f64)> = Vec::new();
-        for observed in &self.sample {
-            match answers.iter_mut().find(|(answer, _)| std::ptr::eq(*answer, &raw const *observed.answer)) {
-                Some((_, count)) => *count += 1.0,
-                None => answers.push((&observed.answer, 1.0)),
-            }
-        }
-        answers
+    /// The different answers of the sample, and how many operations got each.
+    pub fn answers(&self, vocabulary: &Vocabulary) -> Result<Vec<(Answer, f64)>, Error> {
+        distinct(self.sample.iter(), vocabulary)
     }
+
+    /// The same for the operations of one part of the traffic.
+    pub fn answers_in(
+        &self,
+        vocabulary: &Vocabulary,
+        part: impl Fn(&Observed) -> bool,
+    ) -> Result<Vec<(Answer, f64)>, Error> {
+        distinct(self.sample.iter().filter(|observed| part(observed)), vocabulary)
+    }
+}
+
+fn distinct<'a>(
+    sample: impl Iterator<Item = &'a Observed>,
+    vocabulary: &Vocabulary,
+) -> Result<Vec<(Answer, f64)>, Error> {
+    let mut kept: Vec<(&Observed, f64)> = Vec::new();
+    for observed in sample {
+        let equal =
+            |other: &Observed| Arc::ptr_eq(&other.places, &observed.places) && other.context == observed.context;
+        match kept.iter_mut().find(|(other, _)| equal(other)) {
+            Some((_, count)) => *count += 1.0,
+            None => kept.push((observed, 1.0)),
+        }
+    }
+    kept.into_iter()
+        .map(|(observed, count)| Ok((Answer::of(&observed.places, observed.context, vocabulary)?, count)))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(documents: &[u32]) -> Answer {
-        let ranking = Ranking::new(documents.to_vec()).unwrap();
-        Answer { ranking, states: documents.to_vec(), scores: vec![None; documents.len()], context: 0 }
-    }
-
     fn sample(operations: &[(&str, u32, &[u32])]) -> Vec<Vec<u32>> {
         let mut query = QuerySample::default();
-        for (operation, attempt, documents) in operations {
-            query.insert(Place::of(operation, *attempt), Timestamp::MIN, None, answer(documents));
+        for (operation, attempt, states) in operations {
+            let places = states.iter().map(|state| Place::new(*state, None)).collect();
+            query.insert(Attempt::of(operation, *attempt), 0, 0, None, places);
         }
-        query.sample.iter().map(|observed| observed.answer.ranking.items().to_vec()).collect()
+        query.sample.iter().map(|observed| observed.places.iter().map(|place| place.state()).collect()).collect()
     }
 
     #[test]
@@ -271,9 +300,27 @@ mod tests {
     fn equal_answers_are_kept_once_and_counted() {
         let mut query = QuerySample::default();
         for i in 0..5 {
-            query.insert(Place::of(&format!("op-{i}"), 1), Timestamp::MIN, None, answer(&[1, 2]));
+            query.insert(Attempt::of(&format!("op-{i}"), 1), 0, 0, None, Vec::new());
         }
-        let answers = query.answers();
+        let answers = query.answers(&Vocabulary::default()).unwrap();
         assert_eq!((answers.len(), answers[0].1), (1, 5.0));
+    }
+
+    #[test]
+    fn two_windows_that_keep_a_part_of_the_queries_keep_the_same_ones() {
+        let mut vocabulary = Vocabulary::default();
+        let (mut first, mut second) = (Observations::default(), Observations::default());
+        for i in 0..2_000 {
+            let text = format!("query-{i}");
+            let number = vocabulary.fingerprints.number(&text);
+            first.queries.insert(number, QuerySample::default());
+            second.queries.insert(number, QuerySample::default());
+        }
+        first.restrict(u64::MAX / 4, &vocabulary);
+        first.keep_alike(&mut second, &vocabulary);
+        let numbers = |window: &Observations| window.ordered(&vocabulary).iter().map(|(n, _)| *n).collect::<Vec<_>>();
+        assert_eq!(numbers(&first), numbers(&second));
+        assert!((400..600).contains(&first.queries.len()), "{}", first.queries.len());
+        assert!((1_800..2_200).contains(&first.query_count()), "{}", first.query_count());
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use tidemark_corpus::Manifest;
 
-use crate::observe::{Observations, Vocabulary};
+use crate::observe::Observations;
+use crate::vocabulary::Vocabulary;
 
 /// What is known of a document in one version of the corpus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Presence {
                     }
                     by_content
                 };
-                self.pair(&only(reference, current), &only(current, reference));
+                self.pair(only(reference, current), only(current, reference), vocabulary);
             }
         }
         for contents in self.versions.values_mut() {
@@ -110,11 +111,20 @@ impl Presence {
             }
             by_content
         };
-        self.pair(&only(before, after), &only(after, before));
+        self.pair(only(before, after), only(after, before), vocabulary);
     }
 
-    fn pair(&mut self, left: &BTreeMap<u32, Vec<u32>>, entered: &BTreeMap<u32, Vec<u32>>) {
-        for (content, new) in entered {
+    /// Several documents of one content are paired in the order of their names: their numbers follow the order of rows.
+    fn pair(
+        &mut self,
+        mut left: BTreeMap<u32, Vec<u32>>,
+        mut entered: BTreeMap<u32, Vec<u32>>,
+        vocabulary: &Vocabulary,
+    ) {
+        for documents in left.values_mut().chain(entered.values_mut()) {
+            documents.sort_unstable_by_key(|document| vocabulary.documents.text(*document));
+        }
+        for (content, new) in &entered {
             for (new, old) in new.iter().zip(left.get(content).into_iter().flatten()) {
                 self.renamed.insert(*new, *old);
             }
@@ -128,7 +138,7 @@ pub(crate) type Contents = BTreeMap<u32, Vec<u32>>;
 pub(crate) fn contents(window: &Observations, vocabulary: &Vocabulary) -> Contents {
     let mut contents = Contents::new();
     for observed in window.queries.values().flat_map(|query| &query.sample) {
-        for state in observed.answer.states.iter().map(|state| vocabulary.state_of(*state)) {
+        for state in observed.places.iter().map(|place| vocabulary.state_of(place.state())) {
             let known = contents.entry(state.document).or_default();
             if let Some(content) = state.content
                 && !known.contains(&content)

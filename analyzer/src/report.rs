@@ -94,12 +94,18 @@ pub struct WindowReport {
     pub to: Option<Timestamp>,
     /// How many events it holds.
     pub events: u64,
+    /// How many operations: retries of one count once.
+    pub operations: u64,
     /// How many different queries.
     pub queries: usize,
     /// Which versions of the corpus its events declare.
     pub corpus_versions: Vec<String>,
-    /// The version of the table that was read.
+    /// The version of the table of retrievals that was read.
     pub table_version: u64,
+    /// The version of the table of outputs that was read.
+    pub outputs_table_version: u64,
+    /// The share of its queries that the verdicts rest on: below 1 only if there were more than a window keeps.
+    pub queries_kept: f64,
 }
 
 /// Rankings and scores of matched queries.
@@ -156,6 +162,8 @@ pub struct ScoreReport {
     pub effect: Option<f64>,
     /// Its bootstrap interval over queries.
     pub interval: Option<[f64; 2]>,
+    /// An effect up to this is of no practical significance.
+    pub threshold: f64,
     /// How likely a change like this is by chance.
     pub p_value: Option<f64>,
     /// What the scores mean.

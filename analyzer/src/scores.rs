@@ -1,13 +1,15 @@
 //! Scores of documents that did not change, for queries that did not change.
 
+use rayon::prelude::*;
 use tidemark_schema::ScoreKind;
 use tidemark_stats::{Resampling, affine_fit, bootstrap_mean, hodges_lehmann_pseudo_median, kendall_tau_b};
 
+use crate::answer::Answer;
 use crate::compare::Options;
 use crate::error::Error;
-use crate::matched::{MatchedQuery, mean_between, mean_within};
-use crate::observe::{Answer, Vocabulary};
+use crate::matched::{Answers, MatchedQuery, mean_between, mean_within};
 use crate::report::{Judgement, ScoreReport};
+use crate::vocabulary::Vocabulary;
 
 /// What a change of scores looks like, learnt from all matched queries, so that a single pair of answers can be judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +36,8 @@ const ORDER_KEPT: f64 = 0.98;
 pub(crate) const REPRESENTATION: f64 = 2e-6;
 /// Differences of scores inside the reference: above all but this share of them a difference is no repeat's noise.
 const NOISE_QUANTILE: f64 = 0.99;
+/// From how many queries that quantile is learnt at most, evenly spread.
+const NOISE_QUERIES: usize = 2_000;
 
 /// The scores of the documents that both answers hold with the same content: the position in each, and both scores.
 pub(crate) fn common_scores<'a>(
@@ -57,119 +61,168 @@ pub(crate) fn common_scores<'a>(
 }
 
 /// Learns from all matched queries what a change of scores looks like.
-pub fn rescoring(queries: &[MatchedQuery<'_>], vocabulary: &Vocabulary) -> Rescoring {
-    let mut noise = Vec::new();
-    let mut largest: f64 = 0.0;
-    for query in queries {
-        let answers = query.reference.answers();
-        let total: f64 = answers.iter().map(|(_, times)| times).sum();
-        for (i, (a, times_a)) in answers.iter().enumerate() {
-            largest = a.scores.iter().flatten().fold(largest, |largest, score| largest.max(score.abs()));
-            // Repeats with equal answers are repeats with no difference.
-            if total > 1.0 && *times_a > 1.0 {
-                noise.push(0.0);
-            }
-            for (b, _) in answers.iter().skip(i + 1) {
-                noise.extend(common_scores(vocabulary, a, b).map(|(_, _, before, after)| (after - before).abs()));
-            }
-        }
-    }
+pub fn rescoring(queries: &[MatchedQuery<'_>], vocabulary: &Vocabulary) -> Result<Rescoring, Error> {
+    let step = queries.len().div_ceil(NOISE_QUERIES).max(1);
+    let learnt: Vec<(Vec<f64>, f64)> = queries
+        .par_iter()
+        .step_by(step)
+        .map(|query| Ok(repeated_scores(&query.reference.answers(vocabulary)?, vocabulary)))
+        .collect::<Result<_, Error>>()?;
+    let largest = learnt.iter().map(|(_, largest)| *largest).fold(0.0, f64::max);
+    let mut noise: Vec<f64> = learnt.into_iter().flat_map(|(noise, _)| noise).collect();
     noise.sort_by(f64::total_cmp);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
     let at = (noise.len() as f64 * NOISE_QUANTILE) as usize;
     let floor = noise.get(at.min(noise.len().saturating_sub(1))).copied().unwrap_or(0.0);
     let tolerance = (largest * REPRESENTATION).max(floor);
 
-    let (mut concordant, mut discordant, mut seen) = (0_u64, 0_u64, false);
-    for query in queries {
-        for (a, _) in query.reference.answers() {
-            for (b, _) in query.current.answers() {
-                let common: Vec<_> = common_scores(vocabulary, a, b).collect();
-                if !common.iter().any(|(_, _, before, after)| (after - before).abs() > tolerance) {
-                    continue;
-                }
-                seen = true;
-                for (i, first) in common.iter().enumerate() {
-                    for second in common.iter().skip(i + 1) {
-                        let (before, after) = (first.2 - second.2, first.3 - second.3);
-                        if before.abs() > tolerance && after.abs() > tolerance {
-                            if before.signum() == after.signum() { concordant += 1 } else { discordant += 1 }
-                        }
+    let orders: Vec<Order> = queries
+        .par_iter()
+        .map(|query| Ok(kept_order(&query.answers(vocabulary)?, vocabulary, tolerance)))
+        .collect::<Result<_, Error>>()?;
+    let all = orders.iter().fold(Order::default(), |all, one| Order {
+        seen: all.seen || one.seen,
+        concordant: all.concordant + one.concordant,
+        discordant: all.discordant + one.discordant,
+    });
+    let (concordant, discordant) = (all.concordant as f64, all.discordant as f64);
+    let pairs = concordant + discordant;
+    let order_agreement = if pairs > 0.0 { (concordant - discordant) / pairs } else { 1.0 };
+    Ok(Rescoring { tolerance, seen: all.seen, order_agreement })
+}
+
+/// How far the scores of repeats are apart, and the largest score.
+fn repeated_scores(answers: &[(Answer, f64)], vocabulary: &Vocabulary) -> (Vec<f64>, f64) {
+    let mut noise = Vec::new();
+    let mut largest: f64 = 0.0;
+    for (i, (a, times)) in answers.iter().enumerate() {
+        largest = a.scores.iter().flatten().fold(largest, |largest, score| largest.max(score.abs()));
+        // Repeats with equal answers are repeats with no difference.
+        if *times > 1.0 {
+            noise.push(0.0);
+        }
+        for (b, _) in answers.iter().skip(i + 1) {
+            noise.extend(common_scores(vocabulary, a, b).map(|(_, _, before, after)| (after - before).abs()));
+        }
+    }
+    (noise, largest)
+}
+
+/// Whether unchanged documents were rescored, and how many of their pairs kept or changed their order.
+#[derive(Debug, Clone, Copy, Default)]
+struct Order {
+    seen: bool,
+    concordant: u64,
+    discordant: u64,
+}
+
+fn kept_order(answers: &Answers, vocabulary: &Vocabulary, tolerance: f64) -> Order {
+    let mut order = Order::default();
+    for (a, _) in &answers.reference {
+        for (b, _) in &answers.current {
+            let common: Vec<_> = common_scores(vocabulary, a, b).collect();
+            if !common.iter().any(|(_, _, before, after)| (after - before).abs() > tolerance) {
+                continue;
+            }
+            order.seen = true;
+            for (i, first) in common.iter().enumerate() {
+                for second in common.iter().skip(i + 1) {
+                    let (before, after) = (first.2 - second.2, first.3 - second.3);
+                    if before.abs() > tolerance && after.abs() > tolerance {
+                        let kept = before.signum() == after.signum();
+                        if kept { order.concordant += 1 } else { order.discordant += 1 }
                     }
                 }
             }
         }
     }
-    let pairs = concordant + discordant;
-    let order_agreement = if pairs == 0 { 1.0 } else { (concordant as f64 - discordant as f64) / pairs as f64 };
-    Rescoring { tolerance, seen, order_agreement }
+    order
 }
 
-/// Whether the scores of unchanged documents changed, and how.
-///
-/// The effect is how much farther a document's score is from the reference than the reference's repeats are from each
-/// other, in standard deviations of the reference's scores; its interval resamples queries.
-pub fn judge_scores(
-    queries: &[MatchedQuery<'_>],
-    vocabulary: &Vocabulary,
-    options: &Options,
-) -> Result<ScoreReport, Error> {
-    let mut before = Vec::new();
-    let mut after = Vec::new();
-    let mut agreements = Vec::new();
-    let mut effects = Vec::new();
+/// What one query says of the scores of unchanged documents.
+struct ScoreChange {
+    before: Vec<f64>,
+    after: Vec<f64>,
+    agreement: Option<f64>,
+    /// How much farther current scores are from the reference's than those are from each other.
+    excess: f64,
+}
+
+fn score_change(answers: &Answers, vocabulary: &Vocabulary) -> Option<ScoreChange> {
+    let Answers { reference: a, current: b } = answers;
     let difference = |a: &Answer, b: &Answer| {
         let (sum, count) = common_scores(vocabulary, a, b)
             .fold((0.0, 0.0), |(sum, count), (_, _, before, after)| (sum + (after - before).abs(), count + 1.0));
         if count > 0.0 { sum / count } else { 0.0 }
     };
-    for query in queries {
-        let (a, b) = (query.reference.answers(), query.current.answers());
-        let (Some((first_a, _)), Some((first_b, _))) = (a.first(), b.first()) else { continue };
-        let common: Vec<_> = common_scores(vocabulary, first_a, first_b).collect();
-        if common.is_empty() {
-            continue;
-        }
-        let (x, y): (Vec<f64>, Vec<f64>) = common.iter().map(|(_, _, before, after)| (*before, *after)).unzip();
-        if let Ok(agreement) = kendall_tau_b(&x, &y) {
-            agreements.push(agreement);
-        }
-        before.extend(x);
-        after.extend(y);
-        effects.push(mean_between(&a, &b, difference) - mean_within(&a, difference).unwrap_or(0.0));
+    let ((first_a, _), (first_b, _)) = (a.first()?, b.first()?);
+    let (before, after): (Vec<f64>, Vec<f64>) =
+        common_scores(vocabulary, first_a, first_b).map(|(_, _, before, after)| (before, after)).unzip();
+    if before.is_empty() {
+        return None;
     }
-    if effects.len() < options.queries_min {
-        return Ok(ScoreReport { queries: effects.len(), ..ScoreReport::default() });
+    let agreement = kendall_tau_b(&before, &after).ok();
+    let excess = mean_between(a, b, difference) - mean_within(a, difference).unwrap_or(0.0);
+    Some(ScoreChange { before, after, agreement, excess })
+}
+
+/// Whether the scores of unchanged documents changed, and how; the verdict is left to the report's correction.
+///
+/// The effect is how much farther a document's score is from the reference than the reference's repeats are from each
+/// other, in standard deviations of the reference's scores; its interval resamples queries.
+pub fn measure_scores(
+    queries: &[MatchedQuery<'_>],
+    vocabulary: &Vocabulary,
+    options: &Options,
+) -> Result<ScoreReport, Error> {
+    let changes: Vec<Option<ScoreChange>> = queries
+        .par_iter()
+        .map(|query| Ok(score_change(&query.answers(vocabulary)?, vocabulary)))
+        .collect::<Result<_, Error>>()?;
+    let changes: Vec<ScoreChange> = changes.into_iter().flatten().collect();
+    let queries_judged = changes.len();
+    if queries_judged < options.queries_min {
+        return Ok(ScoreReport {
+            queries: queries_judged,
+            threshold: options.score_threshold,
+            ..ScoreReport::default()
+        });
+    }
+    let excess: Vec<f64> = changes.iter().map(|change| change.excess).collect();
+    let agreements: Vec<f64> = changes.iter().filter_map(|change| change.agreement).collect();
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for change in changes {
+        before.extend(change.before);
+        after.extend(change.after);
     }
     let spread = standard_deviation(&before);
-    let standardised: Vec<f64> =
-        effects.iter().map(|effect| if spread > 0.0 { effect / spread } else { 0.0 }).collect();
+    let standardised: Vec<f64> = excess.iter().map(|effect| if spread > 0.0 { effect / spread } else { 0.0 }).collect();
     let resampling = Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed };
     let effect = bootstrap_mean(&standardised, None, options.score_threshold, resampling)?;
     let shifts: Vec<f64> = before.iter().zip(&after).map(|(x, y)| y - x).collect();
-    let drift = effect.low > options.score_threshold && effect.p_value < options.alpha;
     Ok(ScoreReport {
-        verdict: if drift { Judgement::Drift } else { Judgement::Stable },
-        queries: effects.len(),
+        verdict: Judgement::default(),
+        queries: queries_judged,
         shift: Some(hodges_lehmann_pseudo_median(&shifts)?),
         scale: affine_fit(&before, &after, options.seed).ok().map(|fit| fit.scale),
         order_agreement: mean(&agreements),
         effect: Some(effect.estimate),
         interval: Some([effect.low, effect.high]),
+        threshold: options.score_threshold,
         p_value: Some(effect.p_value),
         kind: queries.iter().find_map(|query| score_kind(query, vocabulary)),
     })
 }
 
 fn score_kind(query: &MatchedQuery<'_>, vocabulary: &Vocabulary) -> Option<ScoreKind> {
-    query.reference.sample.first().map(|observed| vocabulary.context_of(observed.answer.context).score_kind)
+    query.reference.sample.first().map(|observed| vocabulary.context_of(observed.context).score_kind)
 }
 
 pub(crate) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-fn standard_deviation(values: &[f64]) -> f64 {
+pub(crate) fn standard_deviation(values: &[f64]) -> f64 {
     let Some(mean) = mean(values) else { return 0.0 };
     (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,6 +31,59 @@ pub struct Window {
     pub from: Timestamp,
     /// Only events before this instant.
     pub to: Timestamp,
+}
+
+/// A part of the traffic: keys with the values that they must have. None means all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Segment(BTreeMap<String, String>);
+
+impl Segment {
+    /// Whether it is all of the traffic.
+    pub fn is_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn holds(&self, labels: &[(String, String)]) -> bool {
+        self.0.iter().all(|(key, value)| labels.iter().any(|(k, v)| k == key && v == value))
+    }
+
+    /// The keys and values.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
+    /// The segment with these keys and values.
+    pub fn new(labels: BTreeMap<String, String>) -> Result<Self, Error> {
+        match labels.iter().find(|(key, value)| key.is_empty() || value.is_empty()) {
+            Some((key, value)) => Err(Error::Segment {
+                text: format!("{key}={value}"),
+                reason: "its key or its value is empty".to_owned(),
+            }),
+            None => Ok(Self(labels)),
+        }
+    }
+
+    /// The segment that several texts like `locale=de` name together.
+    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, Error> {
+        let mut labels = BTreeMap::new();
+        for text in texts.iter().map(AsRef::as_ref) {
+            let invalid = |reason: &str| Error::Segment { text: text.to_owned(), reason: reason.to_owned() };
+            let (key, value) = text.split_once('=').ok_or_else(|| invalid("it is not of the form KEY=VALUE"))?;
+            if labels.insert(key.to_owned(), value.to_owned()).is_some_and(|other| other != value) {
+                return Err(invalid("the key has another value already, and no event has both"));
+            }
+        }
+        Self::new(labels)
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (key, value)) in self.0.iter().enumerate() {
+            write!(f, "{}{key}={value}", if i > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
 }
 
 impl Selector {

@@ -8,15 +8,17 @@ use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Scan, Table};
 use tidemark_schema::columns::retrievals;
 use tidemark_schema::{CorpusVersion, ErrorKind, RetrievalEvent, Stored, Timestamp, TraceId};
-use tidemark_stats::{Persistence, rbo};
+use tidemark_stats::{Persistence, Ranking, rbo};
 
+use crate::answer::Answer;
 use crate::causes::{Cause, Classifier};
 use crate::error::Error;
-use crate::observe::{Answer, Observations, Vocabulary};
+use crate::observe::Observations;
 use crate::presence::{Presence, contents};
 use crate::read::observe;
 use crate::scores::{Rescoring, common_scores};
-use crate::selector::Selector;
+use crate::selector::{Segment, Selector};
+use crate::vocabulary::Vocabulary;
 
 /// What to compare.
 #[derive(Debug, Clone)]
@@ -243,10 +245,14 @@ fn observed(row: &Stored<RetrievalEvent>, vocabulary: &mut Vocabulary) -> Result
     let layout = |source| tidemark_lake::Error::Layout { table: Table::Retrievals.name(), source };
     let batch = retrievals::encode(std::slice::from_ref(row)).map_err(layout)?;
     let mut window = Observations::default();
-    observe(&batch, vocabulary, &mut window)?;
+    observe(&batch, &Segment::default(), vocabulary, &mut window)?;
     let first = window.queries.values().flat_map(|query| &query.sample).next();
-    let answer = first.map(|observed| (*observed.answer).clone());
-    answer.map(|answer| (answer, window)).ok_or_else(|| Error::NoTrace(row.event.operation_id.to_string()))
+    let Some(observed) = first else { return Err(Error::NoTrace(row.event.operation_id.to_string())) };
+    let mut answer = Answer::of(&observed.places, observed.context, vocabulary)?;
+    // A window keeps 24 bits of a score; here there is room for all of it.
+    answer.scores = row.event.results.iter().map(|result| result.score.map(tidemark_schema::Finite::get)).collect();
+    answer.ranking = Ranking::with_scores(answer.ranking.items().to_vec(), &answer.scores)?;
+    Ok((answer, window))
 }
 
 /// A single pair has no repeats to learn noise from: what is not the representation of the same number has changed.

@@ -3,9 +3,10 @@
 use tidemark_stats::{Persistence, charges};
 
 use super::{Account, Cause};
-use crate::observe::{Answer, Context, State, Vocabulary};
+use crate::answer::Answer;
 use crate::presence::{Contents, Presence, Standing};
 use crate::scores::{Rescoring, common_scores};
+use crate::vocabulary::{Context, State, Vocabulary};
 
 /// A cause, and whether it was declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,12 +277,9 @@ impl Pairs<'_, '_> {
     }
 
     fn rescored(&self, pair: &Pair<'_>) -> Reason {
-        let (a, b) = (pair.context_a, pair.context_b);
-        let model = a.embedder != b.embedder || a.index != b.index;
-        let configured = a.retriever != b.retriever || a.params != b.params || a.score_kind != b.score_kind;
         let cause =
             if self.known.rescoring.is_rescaling() && pair.rescored { Cause::Scoring } else { Cause::Embedding };
-        Reason::declared(cause, model || configured)
+        Reason::declared(cause, pair.context_a.declares_other_search(pair.context_b))
     }
 
     fn better(&self, context: &Context, score: f64, than: f64) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Cause, Share};
-use crate::observe::Vocabulary;
+use crate::vocabulary::Vocabulary;
 
 /// What the windows declare, as far as it can be said in a few words.
 fn versions(names: &[String]) -> String {
@@ -64,7 +64,7 @@ pub(crate) fn sentence(
 
 /// Which declared parts of the retrieval have more than one value over both windows.
 fn differences(vocabulary: &Vocabulary) -> Vec<String> {
-    let values = |of: fn(&crate::observe::Context) -> Option<&String>| {
+    let values = |of: fn(&crate::vocabulary::Context) -> Option<&String>| {
         vocabulary.contexts().iter().filter_map(of).map(String::as_str).collect::<BTreeSet<&str>>()
     };
     let parts = [

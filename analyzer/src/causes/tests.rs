@@ -6,9 +6,10 @@ use tidemark_schema::ScoreKind;
 use tidemark_stats::{Persistence, Ranking, truncated_distance};
 
 use super::{Cause, Classifier};
-use crate::observe::{Answer, Context, State, Vocabulary};
+use crate::answer::Answer;
 use crate::presence::{Contents, Presence};
 use crate::scores::Rescoring;
+use crate::vocabulary::{Context, State, Vocabulary};
 
 /// One retrieved document: its name, its score, its content, its scope.
 #[derive(Debug, Clone)]

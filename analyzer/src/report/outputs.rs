@@ -12,6 +12,8 @@ pub struct OutputReport {
     /// How many would be enough for a verdict, when there are too few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries_needed: Option<usize>,
+    /// The smallest p-value of its measures, corrected for their number (Holm).
+    pub p_value: Option<f64>,
     /// Share of queries whose output changed.
     pub changed: Option<f64>,
     /// Share of changed outputs where context, model and prompt are the same.
@@ -154,6 +156,18 @@ pub struct OutputMeasure {
     pub threshold: f64,
     /// How likely an effect like this is by chance.
     pub p_value: f64,
+    /// The same among all measures of outputs (Holm).
+    pub adjusted_p_value: f64,
+}
+
+impl OutputMeasure {
+    /// How large the effect is, and how large at least. A value may go either way; a distance can only exceed the floor of
+    /// repeats, and outputs that vary less than before are no drift.
+    pub(crate) fn lead(&self) -> (f64, f64) {
+        let [low, high] = self.interval;
+        let either_way = self.measure == "refusal" || self.measure.starts_with("score:");
+        if either_way && self.effect < 0.0 { (-self.effect, -high) } else { (self.effect, low) }
+    }
 }
 
 /// Whether outputs cite what was retrieved. Shares are of what the sampled operations of the current window hold.

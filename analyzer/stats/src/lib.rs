@@ -18,10 +18,10 @@
 //! | how sure is a mean over queries | [`bootstrap`], [`relevance`] (paired test), [`permutation`] |
 //! | did a sample of scores change | [`ks`], [`cramer_von_mises`], [`mann_whitney`], [`wasserstein`], [`energy_distance`](mod@energy_distance), [`psi`] |
 //! | how did matched scores change | [`hodges_lehmann`], [`affine_fit`](mod@affine_fit), [`correlation`] |
-//! | did exposure or query mix change | [`jensen_shannon`], [`hellinger`](mod@hellinger), [`total_variation`](mod@total_variation), [`g_test`](mod@g_test), [`gini`](mod@gini), [`kitagawa`](mod@kitagawa) |
+//! | did exposure or query mix change | [`mod@homogeneity`], [`k_majority`](mod@k_majority) (clusters), [`jensen_shannon`], [`hellinger`](mod@hellinger), [`total_variation`](mod@total_variation), [`g_test`](mod@g_test), [`gini`](mod@gini), [`kitagawa`](mod@kitagawa) |
 //! | do outputs change with retrieval | [`newcombe`], [`mantel_haenszel`], [`correlation`], [`distance_correlation`](mod@distance_correlation) |
 //! | how good is a ranking | [`relevance`] |
-//! | many tests at once | [`benjamini_hochberg`](mod@benjamini_hochberg), [`e_bh`](mod@e_bh) |
+//! | many tests at once | [`holm`](mod@holm), [`benjamini_hochberg`](mod@benjamini_hochberg), [`e_bh`](mod@e_bh) |
 //! | watching without end | [`betting`], [`e_detector`], [`cusum`] (for comparison) |
 
 pub mod affine_fit;
@@ -44,7 +44,10 @@ pub mod g_test;
 pub mod gini;
 pub mod hellinger;
 pub mod hodges_lehmann;
+pub mod holm;
+pub mod homogeneity;
 pub mod jensen_shannon;
+pub mod k_majority;
 pub mod kendall_top_k;
 pub mod kitagawa;
 mod kolmogorov;
@@ -85,7 +88,10 @@ pub use g_test::{GTest, g_test};
 pub use gini::gini;
 pub use hellinger::hellinger;
 pub use hodges_lehmann::{hodges_lehmann_pseudo_median, hodges_lehmann_shift};
+pub use holm::holm;
+pub use homogeneity::{Homogeneity, homogeneity, resolvable_categories};
 pub use jensen_shannon::jensen_shannon_distance;
+pub use k_majority::{k_majority, nearest};
 pub use kendall_top_k::{TopKDistance, kendall_top_k};
 pub use kitagawa::{Decomposition, Strata, kitagawa};
 pub use ks::{KsMethod, TestResult, ks_two_sample};

@@ -258,9 +258,10 @@ pub(crate) enum Format {
 #[command(after_help = "Examples:
   tidemark --data store compare --corpus handbook --reference version:v1 --current version:v2
   tidemark --data store compare --corpus handbook --reference 2026-11-01..2026-11-08 --current last:7d --format json
+  tidemark --data store compare --corpus handbook --reference version:v1 --current version:v2 --segment locale=de --explain
 
 Windows: version:NAME, FROM..TO (dates or RFC 3339 times, TO excluded), last:7d (s, m, h, d, w).
-Exit codes: 0 stable, 3 drift, 4 insufficient evidence, for what --fail-on names.")]
+Exit codes: 0 stable, 3 drift or a finding of integrity, 4 insufficient evidence, for what --fail-on names.")]
 pub(crate) struct Compare {
     /// The corpus
     #[arg(long)]
@@ -271,11 +272,17 @@ pub(crate) struct Compare {
     /// The window that is judged
     #[arg(long, value_name = "WINDOW")]
     pub(crate) current: String,
+    /// Compare only the traffic with this value of a key, for instance locale=de; several must all hold
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) segment: Vec<String>,
+    /// Print how each verdict came about, number by number, after the report
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// How to print the report
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) format: ReportFormat,
     /// Which verdicts decide the exit code
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Dimension::Retrieval, Dimension::Scores])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Dimension::Retrieval, Dimension::Scores, Dimension::Integrity])]
     pub(crate) fail_on: Vec<Dimension>,
     /// The seed of everything that is drawn: the same seed gives the same report
     #[arg(long, default_value_t = 42)]
@@ -298,6 +305,12 @@ pub(crate) enum Dimension {
     Retrieval,
     /// Scores of unchanged documents
     Scores,
+    /// What contradicts what was declared
+    Integrity,
+    /// What users ask
+    Traffic,
+    /// What the model answers
+    Outputs,
 }
 
 /// Show one trace document by document, against another or against what its query got before

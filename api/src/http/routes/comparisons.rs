@@ -1,9 +1,11 @@
 //! Comparing two windows.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use serde::Deserialize;
-use tidemark_analyzer::{Report, Selector, Window, compare};
+use tidemark_analyzer::{Report, Segment, Selector, Window, compare};
 use tidemark_schema::{CorpusName, Timestamp};
 use utoipa::ToSchema;
 
@@ -31,9 +33,11 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<J
     let asked: ComparisonRequest = body::json(&app, request).await?;
     let now = app.clock.now();
     let [reference, current] = asked.windows(now)?;
+    let segment = Segment::new(asked.segment)?;
     let (store, options) = (app.store.clone(), app.options.comparison);
-    let compare =
-        move || async move { compare(&store.lake, &store.registry, (&reference, &current), &options, now).await };
+    let compare = move || async move {
+        compare(&store.lake, &store.registry, (&reference, &current), &segment, &options, now).await
+    };
     Ok(Json(app.gate.compute(compare).await??))
 }
 
@@ -50,6 +54,10 @@ pub(crate) struct ComparisonRequest {
     /// The window that is judged.
     #[schema(example = "version:2026-11-18")]
     current: String,
+    /// Only the traffic with these keys and values.
+    #[serde(default)]
+    #[schema(example = json!({"locale": "de"}))]
+    segment: BTreeMap<String, String>,
 }
 
 impl ComparisonRequest {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tidemark_analyzer::report::Judgement;
-use tidemark_analyzer::{Options, Report, Selector, compare, render};
+use tidemark_analyzer::{Options, Report, Segment, Selector, compare, render};
 use tidemark_api::wire::Store;
 
 use super::{corpus_name, now, open, print, print_json, shell_word, style};
@@ -16,13 +16,14 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     let corpus = corpus_name(&arguments.corpus)?;
     let reference: Selector = arguments.reference.parse()?;
     let current: Selector = arguments.current.parse()?;
+    let segment = Segment::parse(&arguments.segment)?;
     let now = now();
     let reference = reference.resolve(&arguments.reference, &corpus, now);
     let current = current.resolve(&arguments.current, &corpus, now);
     let store = open(place).await?;
     let options = Options { seed: arguments.seed, ..Options::default() };
     let spinner = progress::spinner("comparing");
-    let report = compare(&store.lake, &store.registry, (&reference, &current), &options, now).await;
+    let report = compare(&store.lake, &store.registry, (&reference, &current), &segment, &options, now).await;
     spinner.finish_and_clear();
     let report = report?;
     match arguments.format {
@@ -39,13 +40,17 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     Ok(exit_code(&report, &arguments.fail_on))
 }
 
-/// 3 if any of the dimensions drifted, else 4 if the evidence for any of them is insufficient, else 0.
+/// 3 if any of the dimensions drifted or a contradiction was found, else 4 if the evidence for any of them is insufficient, else 0.
 fn exit_code(report: &Report, dimensions: &[Dimension]) -> ExitCode {
     let verdicts: Vec<Judgement> = dimensions
         .iter()
         .map(|dimension| match dimension {
             Dimension::Retrieval => report.retrieval.verdict,
             Dimension::Scores => report.retrieval.scores.verdict,
+            Dimension::Integrity if report.integrity.is_empty() => Judgement::Stable,
+            Dimension::Integrity => Judgement::Drift,
+            Dimension::Traffic => report.traffic.verdict,
+            Dimension::Outputs => report.outputs.verdict,
         })
         .collect();
     if verdicts.contains(&Judgement::Drift) {
@@ -64,5 +69,6 @@ pub(crate) async fn between(store: &Store, corpus: &str, windows: [&str; 2]) -> 
     let [reference, current] = windows;
     let reference = reference.parse::<Selector>()?.resolve(reference, &corpus, now);
     let current = current.parse::<Selector>()?.resolve(current, &corpus, now);
-    Ok(compare(&store.lake, &store.registry, (&reference, &current), &Options::default(), now).await?)
+    Ok(compare(&store.lake, &store.registry, (&reference, &current), &Segment::default(), &Options::default(), now)
+        .await?)
 }

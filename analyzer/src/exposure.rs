@@ -1,0 +1,54 @@
+//! Which documents were shown, weighted by the place at which they were shown.
+
+use std::collections::HashMap;
+
+use tidemark_stats::{Persistence, gini, jensen_shannon_distance};
+
+use crate::error::Error;
+use crate::observe::Observations;
+use crate::report::ExposureReport;
+use crate::vocabulary::Vocabulary;
+
+/// Measures how exposure moved between two windows. Each operation has weight 1, spread over its documents by `p^(rank-1)`.
+pub(crate) fn measure_exposure(
+    before: &Observations,
+    after: &Observations,
+    vocabulary: &Vocabulary,
+    p: Persistence,
+) -> Result<ExposureReport, Error> {
+    let (reference, current) = (exposure(before, vocabulary, p), exposure(after, vocabulary, p));
+    if reference.is_empty() || current.is_empty() {
+        return Ok(ExposureReport::default());
+    }
+    // Both in the order of the documents' names, so that every sum has one order.
+    let mut documents: Vec<u32> = reference.keys().chain(current.keys()).copied().collect();
+    documents.sort_unstable_by_key(|document| vocabulary.documents.text(*document));
+    documents.dedup();
+    let of = |exposure: &HashMap<u32, f64>| -> Vec<f64> {
+        documents.iter().map(|document| exposure.get(document).copied().unwrap_or(0.0)).collect()
+    };
+    let (x, y) = (of(&reference), of(&current));
+    let shown = |masses: &[f64]| masses.iter().copied().filter(|mass| *mass > 0.0).collect::<Vec<_>>();
+    let first_seen: f64 = x.iter().zip(&y).filter(|(before, _)| **before <= 0.0).map(|(_, after)| after).sum();
+    Ok(ExposureReport {
+        js_distance: Some(jensen_shannon_distance(&x, &y)?),
+        gini_reference: Some(gini(&shown(&x))?),
+        gini_current: Some(gini(&shown(&y))?),
+        first_seen_share: Some(first_seen / y.iter().sum::<f64>()),
+    })
+}
+
+fn exposure(window: &Observations, vocabulary: &Vocabulary, p: Persistence) -> HashMap<u32, f64> {
+    let mut masses = HashMap::new();
+    for (_, query) in window.ordered(vocabulary) {
+        let per_operation = f64::from(query.operations) / query.sample.len().max(1) as f64;
+        for observed in &query.sample {
+            let mut weight = per_operation;
+            for place in observed.places.iter() {
+                *masses.entry(vocabulary.state_of(place.state()).document).or_insert(0.0) += weight;
+                weight *= p.get();
+            }
+        }
+    }
+    masses
+}

@@ -1,0 +1,247 @@
+//! What contradicts what was declared: in the current window, with the count of the reference beside it.
+
+mod hubs;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use tidemark_corpus::Manifest;
+
+use crate::error::Error;
+use crate::observe::{Observations, QuerySample};
+use crate::presence::{Presence, Standing};
+use crate::report::{IntegrityKind, IntegrityReport};
+use crate::sightings::Breaches;
+use crate::vocabulary::Vocabulary;
+
+/// How many examples a finding names.
+const EXAMPLES: usize = 3;
+
+/// All that findings are made from.
+pub(crate) struct Evidence<'a> {
+    pub(crate) before: &'a Observations,
+    pub(crate) after: &'a Observations,
+    pub(crate) vocabulary: &'a Vocabulary,
+    pub(crate) presence: &'a Presence,
+    pub(crate) manifests: &'a BTreeMap<String, Manifest>,
+    /// Whether the scores of unchanged documents changed: then every document may stand elsewhere.
+    pub(crate) rescored: bool,
+}
+
+/// Everything that was found, the gravest first.
+pub(crate) fn find(evidence: &Evidence<'_>) -> Result<Vec<IntegrityReport>, Error> {
+    let mut found = Vec::new();
+    found.extend(evidence.unregistered());
+    found.extend(evidence.mutated());
+    found.extend(hubs::find(evidence)?);
+    found.extend(evidence.breached());
+    found.extend(evidence.stale());
+    found.extend(evidence.cited_unretrieved());
+    let place = |kind: IntegrityKind| IntegrityKind::ALL.iter().position(|other| *other == kind);
+    found.sort_by_key(|finding| place(finding.kind));
+    Ok(found)
+}
+
+/// How a content stands to what a version's manifest says, and to what the reference saw under the same version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    AsDeclared,
+    /// That of the same document in another registered version.
+    OfOtherVersion,
+    /// Another one.
+    Mutated,
+}
+
+impl Evidence<'_> {
+    /// Documents that the manifest of the declared version does not list, with the number of their retrievals.
+    fn unregistered(&self) -> Option<IntegrityReport> {
+        let of = |window: &Observations| {
+            let mut documents: HashMap<u32, u64> = HashMap::new();
+            for ((version, state), count) in &window.sightings.documents {
+                let document = self.vocabulary.state_of(*state).document;
+                let version = self.vocabulary.versions.text(*version);
+                if self.presence.standing(Some(version), document) == Standing::Absent {
+                    *documents.entry(document).or_default() += u64::from(*count);
+                }
+            }
+            documents
+        };
+        let (before, after) = (of(self.before), of(self.after));
+        let (examples, retrievals) = self.most_seen(&after)?;
+        Some(IntegrityReport {
+            kind: IntegrityKind::UnregisteredDocument,
+            count: after.len() as u64,
+            unit: "documents",
+            reference_count: before.len() as u64,
+            evidence: format!(
+                "returned {retrievals} times although the registered manifest of the declared version does not list them"
+            ),
+            examples,
+            advice: "Find out who wrote them into the index; remove them, or register a version that lists them.",
+        })
+    }
+
+    /// Documents whose content is another than the declared version has.
+    fn mutated(&self) -> Option<IntegrityReport> {
+        let (before, after) =
+            (self.contents(self.before, Content::Mutated), self.contents(self.after, Content::Mutated));
+        let (examples, retrievals) = self.most_seen(&after)?;
+        Some(IntegrityReport {
+            kind: IntegrityKind::SilentMutation,
+            count: after.len() as u64,
+            unit: "documents",
+            reference_count: before.len() as u64,
+            evidence: format!("returned {retrievals} times with another content under the same corpus version"),
+            examples,
+            advice: "Check the ingestion job: content changed under a version that was to stay as it is; register a new version for each change.",
+        })
+    }
+
+    /// Documents with the content of another version, and retrievals of documents older than was requested.
+    fn stale(&self) -> Vec<IntegrityReport> {
+        let of = |window: &Observations| self.contents(window, Content::OfOtherVersion);
+        let (before, after) = (of(self.before), of(self.after));
+        let mut found = Vec::new();
+        if let Some((examples, retrievals)) = self.most_seen(&after) {
+            found.push(IntegrityReport {
+                kind: IntegrityKind::Stale,
+                count: after.len() as u64,
+                unit: "documents",
+                reference_count: before.len() as u64,
+                evidence: format!(
+                    "returned {retrievals} times with the content of another version than the declared one"
+                ),
+                examples,
+                advice: "Check that the index was rebuilt for the declared version, on every replica.",
+            });
+        }
+        let (before, after) = (&self.before.sightings.too_old, &self.after.sightings.too_old);
+        found.extend(breach(
+            IntegrityKind::Stale,
+            (before, after),
+            "returned a document older than the request allowed",
+            "Check the retriever's freshness filter and the ingestion job's schedule.",
+        ));
+        found
+    }
+
+    fn breached(&self) -> Vec<IntegrityReport> {
+        let (before, after) = (&self.before.sightings, &self.after.sightings);
+        let scope = breach(
+            IntegrityKind::Scope,
+            (&before.outside_scope, &after.outside_scope),
+            "returned a document from outside of the scopes that were asked for",
+            "Treat it as a leak until it is explained: check the retriever's filter and the documents' scopes.",
+        );
+        let bound = breach(
+            IntegrityKind::Bound,
+            (&before.beyond_bound, &after.beyond_bound),
+            "returned more documents or tokens than the request allowed",
+            "Check the retriever: it does not keep the bounds of its requests.",
+        );
+        scope.into_iter().chain(bound).collect()
+    }
+
+    /// The documents that a window returned with a content that stands so to the declared version, with the number of
+    /// their retrievals.
+    fn contents(&self, window: &Observations, wanted: Content) -> HashMap<u32, u64> {
+        let mut seen_before: HashMap<(u32, u32), HashSet<u32>> = HashMap::new();
+        for (version, state) in self.before.sightings.documents.keys() {
+            let state = self.vocabulary.state_of(*state);
+            if let Some(content) = state.content {
+                seen_before.entry((*version, state.document)).or_default().insert(content);
+            }
+        }
+        let mut documents: HashMap<u32, u64> = HashMap::new();
+        for ((version, state), count) in &window.sightings.documents {
+            let state = self.vocabulary.state_of(*state);
+            let Some(content) = state.content else { continue };
+            let earlier = seen_before.get(&(*version, state.document));
+            if self.content(*version, state.document, content, earlier) == wanted {
+                *documents.entry(state.document).or_default() += u64::from(*count);
+            }
+        }
+        documents
+    }
+
+    fn content(&self, version: u32, document: u32, content: u32, earlier: Option<&HashSet<u32>>) -> Content {
+        let version = self.vocabulary.versions.text(version);
+        match self.presence.standing(Some(version), document) {
+            Standing::Present(listed) if listed != content => {
+                let elsewhere = self.manifests.keys().filter(|other| other.as_str() != version);
+                let same = |other: &String| self.presence.standing(Some(other), document) == Standing::Present(content);
+                if elsewhere.into_iter().any(same) { Content::OfOtherVersion } else { Content::Mutated }
+            }
+            // A manifest that was registered after the change agrees with what came of it; the reference still knows.
+            _ if earlier.is_some_and(|earlier| !earlier.contains(&content)) => Content::Mutated,
+            _ => Content::AsDeclared,
+        }
+    }
+
+    /// Outputs that cite what their operation did not retrieve, among the sampled operations.
+    fn cited_unretrieved(&self) -> Option<IntegrityReport> {
+        let before = self.unretrieved(self.before);
+        let after = self.unretrieved(self.after);
+        let documents: BTreeSet<&str> = after.iter().flat_map(|cited| cited.iter().copied()).collect();
+        (!after.is_empty()).then(|| IntegrityReport {
+            kind: IntegrityKind::CitationNotRetrieved,
+            count: after.len() as u64,
+            unit: "outputs",
+            reference_count: before.len() as u64,
+            examples: documents.into_iter().take(EXAMPLES).map(str::to_owned).collect(),
+            evidence: "cite documents that their operation did not retrieve; the examples are documents".to_owned(),
+            advice: "Check the prompt and the parser of citations: the model names sources that it was not given.",
+        })
+    }
+
+    /// For each such output the documents in question.
+    fn unretrieved(&self, window: &Observations) -> Vec<Vec<&str>> {
+        let of = |query: &QuerySample| -> Vec<Vec<&str>> {
+            let cited = query.sample.iter().map(|observed| {
+                unretrieved(observed, self.vocabulary)
+                    .iter()
+                    .map(|document| self.vocabulary.documents.text(*document))
+                    .collect::<Vec<_>>()
+            });
+            cited.filter(|documents| !documents.is_empty()).collect()
+        };
+        window.queries.values().flat_map(of).collect()
+    }
+
+    /// The most often returned documents, and how often all of them were; none if there are none.
+    fn most_seen(&self, documents: &HashMap<u32, u64>) -> Option<(Vec<String>, u64)> {
+        let mut most: Vec<(u64, &str)> =
+            documents.iter().map(|(document, count)| (*count, self.vocabulary.documents.text(*document))).collect();
+        most.sort_unstable_by_key(|(count, name)| (std::cmp::Reverse(*count), *name));
+        let examples = most.iter().take(EXAMPLES).map(|(_, name)| (*name).to_owned()).collect();
+        (!most.is_empty()).then(|| (examples, documents.values().sum()))
+    }
+}
+
+/// The documents that an operation's output cites and the operation did not retrieve. An output of an attempt other than
+/// the one that is kept says nothing.
+pub(crate) fn unretrieved(observed: &crate::observe::Observed, vocabulary: &Vocabulary) -> Vec<u32> {
+    let Some(outcome) = &observed.outcome else { return Vec::new() };
+    if outcome.attempt != observed.attempt() && observed.attempt() > 1 {
+        return Vec::new();
+    }
+    let retrieved =
+        |document: &u32| observed.places.iter().any(|place| vocabulary.state_of(place.state()).document == *document);
+    outcome.citations.iter().copied().filter(|document| !retrieved(document)).collect()
+}
+
+fn breach(
+    kind: IntegrityKind,
+    (before, after): (&Breaches, &Breaches),
+    evidence: &str,
+    advice: &'static str,
+) -> Option<IntegrityReport> {
+    (after.count > 0).then(|| IntegrityReport {
+        kind,
+        count: after.count,
+        unit: "retrievals",
+        reference_count: before.count,
+        examples: after.examples(),
+        evidence: evidence.to_owned(),
+        advice,
+    })
+}

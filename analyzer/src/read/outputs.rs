@@ -1,0 +1,111 @@
+//! Outputs to the operations that they belong to.
+
+use arrow_array::RecordBatch;
+use tidemark_schema::columns::Columns;
+use tidemark_schema::{DocumentId, OperationId};
+
+use crate::error::Error;
+use crate::observe::{Observations, hash};
+use crate::outcome::{Outcome, direction};
+use crate::vocabulary::Vocabulary;
+
+pub(super) const COLUMNS: [&str; 12] = [
+    "event_id",
+    "occurred_at",
+    "operation_id",
+    "attempt",
+    "trace_id",
+    "model",
+    "prompt_version",
+    "output_hash",
+    "output_embedding",
+    "citations",
+    "refusal",
+    "scores",
+];
+
+/// Finds the sampled operation of an output: by its operation, else by its trace.
+pub(super) struct Join {
+    /// The hash of an operation or of a trace, and the query and the operation that it leads to.
+    operations: Vec<(u64, u32, u64)>,
+    traces: Vec<(u64, u32, u64)>,
+}
+
+impl Join {
+    pub(super) fn new(window: &Observations) -> Self {
+        let all = || window.queries.iter().flat_map(|(query, asked)| asked.sample.iter().map(|o| (*query, o)));
+        let mut operations: Vec<_> = all().map(|(query, observed)| (observed.key(), query, observed.key())).collect();
+        let mut traces: Vec<_> =
+            all().filter_map(|(query, observed)| Some((observed.trace?.get(), query, observed.key()))).collect();
+        operations.sort_unstable();
+        traces.sort_unstable_by_key(|(trace, _, operation)| (*trace, *operation));
+        Self { operations, traces }
+    }
+
+    fn find(known: &[(u64, u32, u64)], key: u64) -> Option<(u32, u64)> {
+        let at = known.partition_point(|(other, _, _)| *other < key);
+        known.get(at).filter(|(other, _, _)| *other == key).map(|(_, query, operation)| (*query, *operation))
+    }
+
+    pub(super) fn take(
+        &mut self,
+        batch: &RecordBatch,
+        vocabulary: &mut Vocabulary,
+        window: &mut Observations,
+    ) -> Result<(), Error> {
+        let columns = Columns::of(batch);
+        for row in 0..batch.num_rows() {
+            let operation: OperationId = columns.parsed("operation_id", row)?;
+            let found = Self::find(&self.operations, hash(operation.as_str())).or_else(|| {
+                // An output whose sender knew no operation carries its trace in both places.
+                Self::find(&self.traces, hash(columns.text("trace_id", row).ok().flatten()?))
+            });
+            let Some((query, key)) = found else { continue };
+            let Some(observed) = window.queries.get_mut(&query).and_then(|query| query.find(key)) else { continue };
+            let outcome = outcome(&columns, row, vocabulary)?;
+            if observed.outcome.as_ref().is_none_or(|earlier| earlier.precedence < outcome.precedence) {
+                observed.outcome = Some(Box::new(outcome));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn outcome(columns: &Columns<'_>, row: usize, vocabulary: &mut Vocabulary) -> Result<Outcome, Error> {
+    let mut numbered = |name: &str| -> Result<Option<u32>, Error> {
+        Ok(columns.text(name, row)?.map(|text| vocabulary.outputs.number(text)))
+    };
+    let (model, prompt, output) = (numbered("model")?, numbered("prompt_version")?, numbered("output_hash")?);
+    let mut citations: Vec<u32> = columns
+        .parsed_list::<DocumentId>("citations", row)?
+        .iter()
+        .map(|document| vocabulary.documents.number(document.as_str()))
+        .collect();
+    citations.sort_unstable();
+    citations.dedup();
+    #[expect(clippy::cast_possible_truncation, reason = "24 bits are enough for an evaluation")]
+    let mut scores: Vec<(u32, f32)> = columns
+        .number_map("scores", row)?
+        .iter()
+        .map(|(name, score)| (vocabulary.outputs.number(name.as_str()), score.get() as f32))
+        .collect();
+    scores.sort_unstable_by_key(|(name, _)| *name);
+    let attempt = columns.count("attempt", row)?.unwrap_or(1);
+    let output_hash = columns.text("output_hash", row)?.map_or(0, hash);
+    Ok(Outcome {
+        hash: output,
+        model,
+        prompt,
+        refusal: columns.flag("refusal", row)?,
+        citations: citations.into(),
+        scores: scores.into(),
+        embedding: columns.vector("output_embedding", row)?.and_then(|vector| direction(&vector)),
+        precedence: (attempt, columns.time("occurred_at", row)?.micros(), output_hash),
+        attempt,
+    })
+}
+
+/// Takes a batch of outputs into the observations.
+pub fn join_outputs(batch: &RecordBatch, vocabulary: &mut Vocabulary, window: &mut Observations) -> Result<(), Error> {
+    Join::new(window).take(batch, vocabulary, window)
+}

@@ -1,0 +1,211 @@
+//! In which part of the traffic did retrieval change? Found, not configured: every key that events declare is looked at,
+//! and pairs of keys where the change is larger than in either alone.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use rayon::prelude::*;
+use tidemark_stats::{BootstrapMean, Persistence, Resampling, benjamini_hochberg, bootstrap_mean};
+
+use crate::compare::Options;
+use crate::error::Error;
+use crate::judge::is_drift;
+use crate::matched::{MatchedQuery, excess};
+use crate::observe::Observations;
+use crate::report::{Judgement, SegmentReport};
+use crate::vocabulary::{Vocabulary, key_and_value};
+
+/// A part with fewer matched queries is counted and not listed.
+const LISTED: usize = 10;
+/// A label that nearly all operations have is no part of the traffic.
+const NEARLY_ALL: f64 = 0.95;
+/// How many labels, and how many pairs of them, are looked at: those with most matched queries.
+const TESTED: usize = 200;
+
+/// What was found in the parts of the traffic.
+pub(crate) struct Segments {
+    pub(crate) reports: Vec<SegmentReport>,
+    pub(crate) tested: usize,
+    /// Parts with too few matched queries to be listed.
+    pub(crate) too_small: usize,
+}
+
+/// A part of the traffic: one label, or two of different keys.
+struct Part {
+    labels: Vec<u32>,
+    matched: Vec<usize>,
+}
+
+struct Judged<'p> {
+    part: &'p Part,
+    effect: Option<BootstrapMean>,
+}
+
+/// Measures the excess change in every part of the traffic.
+pub(crate) fn judge_segments(
+    queries: &[MatchedQuery<'_>],
+    after: &Observations,
+    vocabulary: &Vocabulary,
+    (floor, p): (f64, Persistence),
+    options: &Options,
+) -> Result<Segments, Error> {
+    let shares = traffic_shares(after, vocabulary);
+    let share = |labels: &[u32]| shares.get(labels).copied().unwrap_or(0.0);
+    let mut singles = parts(queries, vocabulary, 1);
+    singles.retain(|part| share(&part.labels) <= NEARLY_ALL);
+    let too_small = singles.iter().filter(|part| part.matched.len() < LISTED).count();
+    let names: HashSet<u32> = singles.iter().flat_map(|part| part.labels.iter().copied()).collect();
+    let mut pairs = parts(queries, vocabulary, 2);
+    pairs.retain(|part| part.labels.iter().all(|label| names.contains(label)));
+    pairs.retain(|part| part.matched.len() >= options.queries_min);
+    singles.retain(|part| part.matched.len() >= LISTED);
+    for parts in [&mut singles, &mut pairs] {
+        parts.sort_by_key(|part| (std::cmp::Reverse(part.matched.len()), named(&part.labels, vocabulary)));
+        parts.truncate(TESTED);
+    }
+
+    let all: Vec<&Part> = singles.iter().chain(&pairs).collect();
+    let tested = all.iter().filter(|part| part.matched.len() >= options.queries_min).count();
+    // A single discovery among all must be within the resolution of the bootstrap's p-values.
+    let resamples = options.resamples.max(u32::try_from(40 * tested).unwrap_or(u32::MAX));
+    let judged: Vec<Judged<'_>> = all
+        .into_iter()
+        .map(|part| Ok(Judged { part, effect: effect(part, queries, vocabulary, (floor, p), resamples, options)? }))
+        .collect::<Result<_, Error>>()?;
+    let enough = |judged: &Judged<'_>| judged.part.matched.len() >= options.queries_min;
+    let p_values: Vec<f64> =
+        judged.iter().filter(|one| enough(one)).filter_map(|one| Some(one.effect?.p_value)).collect();
+    let mut q_values = benjamini_hochberg(&p_values)?.into_iter();
+
+    let mut reports = Vec::new();
+    for one in &judged {
+        let q_value = if enough(one) && one.effect.is_some() { q_values.next() } else { None };
+        let verdict = match (one.effect, q_value) {
+            (Some(effect), Some(q)) if is_drift(&effect, options.threshold, q, options.alpha) => Judgement::Drift,
+            (Some(effect), Some(_)) if effect.estimate <= options.threshold => Judgement::Stable,
+            _ => Judgement::InsufficientEvidence,
+        };
+        if one.part.labels.len() > 1 && !(verdict == Judgement::Drift && stands_out(one, &judged)) {
+            continue;
+        }
+        reports.push(SegmentReport {
+            segment: named(&one.part.labels, vocabulary),
+            verdict,
+            traffic_share: share(&one.part.labels),
+            matched_queries: one.part.matched.len(),
+            excess_change: one.effect.map(|effect| effect.estimate),
+            interval: one.effect.map(|effect| [effect.low, effect.high]),
+            p_value: one.effect.map(|effect| effect.p_value),
+            q_value,
+        });
+    }
+    let order = |verdict: Judgement| match verdict {
+        Judgement::Drift => 0,
+        Judgement::Stable => 1,
+        Judgement::InsufficientEvidence => 2,
+    };
+    reports.sort_by(|a, b| {
+        let effect = |report: &SegmentReport| report.excess_change.unwrap_or(f64::NEG_INFINITY);
+        order(a.verdict)
+            .cmp(&order(b.verdict))
+            .then(effect(b).total_cmp(&effect(a)))
+            .then_with(|| a.segment.cmp(&b.segment))
+    });
+    Ok(Segments { reports, tested, too_small })
+}
+
+/// Whether a pair's change is larger than that of either of its labels alone, beyond its own uncertainty.
+fn stands_out(pair: &Judged<'_>, all: &[Judged<'_>]) -> bool {
+    let Some(effect) = pair.effect else { return false };
+    let alone = |label: &u32| all.iter().find(|one| one.part.labels == [*label]).and_then(|one| one.effect);
+    pair.part.labels.iter().filter_map(alone).all(|alone| effect.low > alone.estimate)
+}
+
+fn effect(
+    part: &Part,
+    queries: &[MatchedQuery<'_>],
+    vocabulary: &Vocabulary,
+    (floor, p): (f64, Persistence),
+    resamples: u32,
+    options: &Options,
+) -> Result<Option<BootstrapMean>, Error> {
+    let holds = |segment: u32| {
+        let labels = vocabulary.labels_of(segment);
+        part.labels.iter().all(|label| labels.contains(label))
+    };
+    let changes: Vec<Option<f64>> = part
+        .matched
+        .par_iter()
+        .filter_map(|at| queries.get(*at))
+        .map(|query| {
+            let answers = query.answers_in(vocabulary, |observed| holds(observed.segment))?;
+            Ok(answers.map(|answers| excess(&answers, floor, p)))
+        })
+        .collect::<Result<_, Error>>()?;
+    let changes: Vec<f64> = changes.into_iter().flatten().collect();
+    if changes.len() < 2 {
+        return Ok(None);
+    }
+    let resampling = Resampling { confidence: options.confidence, resamples, seed: options.seed };
+    Ok(Some(bootstrap_mean(&changes, None, options.threshold, resampling)?))
+}
+
+/// Every set of `size` labels with different keys, and the matched queries that both windows asked with it.
+fn parts(queries: &[MatchedQuery<'_>], vocabulary: &Vocabulary, size: usize) -> Vec<Part> {
+    let mut found: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
+    for (at, query) in queries.iter().enumerate() {
+        let sets = |sample: &[crate::observe::Observed]| -> HashSet<Vec<u32>> {
+            let segments: HashSet<u32> = sample.iter().map(|observed| observed.segment).collect();
+            segments.iter().flat_map(|segment| label_sets(vocabulary.labels_of(*segment), vocabulary, size)).collect()
+        };
+        for labels in sets(&query.reference.sample).intersection(&sets(&query.current.sample)) {
+            found.entry(labels.clone()).or_default().push(at);
+        }
+    }
+    found.into_iter().map(|(labels, matched)| Part { labels, matched }).collect()
+}
+
+fn label_sets(labels: &[u32], vocabulary: &Vocabulary, size: usize) -> Vec<Vec<u32>> {
+    if size == 1 {
+        return labels.iter().map(|label| vec![*label]).collect();
+    }
+    let key = |label: u32| key_and_value(vocabulary.labels.text(label)).0;
+    let pairs = labels.iter().enumerate().flat_map(|(i, a)| labels.iter().skip(i + 1).map(move |b| (*a, *b)));
+    pairs.filter(|(a, b)| key(*a) != key(*b)).map(|(a, b)| vec![a, b]).collect()
+}
+
+/// The share of the window's operations that each set of one or two labels has.
+fn traffic_shares(window: &Observations, vocabulary: &Vocabulary) -> HashMap<Vec<u32>, f64> {
+    let mut per_segment: BTreeMap<u32, f64> = BTreeMap::new();
+    for (_, query) in window.ordered(vocabulary) {
+        let per_operation = f64::from(query.operations) / query.sample.len().max(1) as f64;
+        for observed in &query.sample {
+            *per_segment.entry(observed.segment).or_default() += per_operation;
+        }
+    }
+    // In the order of their names: numbers follow the order of rows.
+    let mut segments: Vec<(Vec<&str>, u32, f64)> = per_segment
+        .into_iter()
+        .map(|(segment, count)| {
+            let labels = vocabulary.labels_of(segment).iter().map(|label| vocabulary.labels.text(*label));
+            (labels.collect(), segment, count)
+        })
+        .collect();
+    segments.sort_by(|a, b| a.0.cmp(&b.0));
+    let total: f64 = segments.iter().map(|(_, _, count)| count).sum();
+    let mut shares: HashMap<Vec<u32>, f64> = HashMap::new();
+    for (_, segment, count) in segments {
+        let labels = vocabulary.labels_of(segment);
+        for set in [1, 2].into_iter().flat_map(|size| label_sets(labels, vocabulary, size)) {
+            *shares.entry(set).or_default() += count / total.max(1.0);
+        }
+    }
+    shares
+}
+
+fn named(labels: &[u32], vocabulary: &Vocabulary) -> BTreeMap<String, String> {
+    let pair = |label: &u32| {
+        let (key, value) = key_and_value(vocabulary.labels.text(*label));
+        (key.to_owned(), value.to_owned())
+    };
+    labels.iter().map(pair).collect()
+}
