@@ -240,6 +240,7 @@ fn judge_rankings(
     let mut report = RetrievalReport {
         verdict: Judgement::InsufficientEvidence,
         matched_queries: queries.len(),
+        queries_min: options.queries_min,
         queries_needed: Some(options.queries_min),
         mean_rbo: of(|change| change.rbo),
         mean_jaccard: of(|change| change.jaccard),

@@ -139,7 +139,8 @@ pub fn judge_scores(
         effects.push(mean_between(&a, &b, difference) - mean_within(&a, difference).unwrap_or(0.0));
     }
     if effects.len() < options.queries_min {
-        return Ok(ScoreReport { queries: effects.len(), ..ScoreReport::default() });
+        let threshold = options.score_threshold;
+        return Ok(ScoreReport { queries: effects.len(), threshold, ..ScoreReport::default() });
     }
     let spread = standard_deviation(&before);
     let standardised: Vec<f64> =
@@ -156,6 +157,7 @@ pub fn judge_scores(
         order_agreement: mean(&agreements),
         effect: Some(effect.estimate),
         interval: Some([effect.low, effect.high]),
+        threshold: options.score_threshold,
         p_value: Some(effect.p_value),
         kind: queries.iter().find_map(|query| score_kind(query, vocabulary)),
     })

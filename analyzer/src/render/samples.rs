@@ -37,6 +37,7 @@ pub(super) fn stable() -> Report {
         retrieval: RetrievalReport {
             verdict: Judgement::Stable,
             matched_queries: 640,
+            queries_min: 30,
             queries_needed: None,
             mean_rbo: Some(0.987_6),
             mean_jaccard: Some(0.981),
@@ -57,6 +58,7 @@ pub(super) fn stable() -> Report {
                 order_agreement: Some(0.994),
                 effect: Some(0.003),
                 interval: Some([0.001, 0.006]),
+                threshold: 0.05,
                 p_value: Some(1.0),
                 kind: Some(ScoreKind::Cosine),
             },
@@ -148,6 +150,7 @@ pub(super) fn reembedded() -> Report {
                 order_agreement: Some(0.421),
                 effect: Some(1.27),
                 interval: Some([1.19, 1.36]),
+                threshold: 0.05,
                 p_value: Some(0.000_499_75),
                 kind: Some(ScoreKind::Cosine),
             },
