@@ -11,6 +11,7 @@ mod next;
 mod number;
 mod page;
 mod plot;
+mod section;
 mod side_by_side;
 mod table;
 mod text;

@@ -1,11 +1,25 @@
 use super::escape::width;
-use super::samples::{HOSTILE, drift, hostile, id_churn, reembedded, stable, too_few_queries, trace_diff, undecided};
+use super::samples::{
+    HOSTILE, all_but_retrieval, drift, everything, hostile, id_churn, no_outputs, reembedded, stable, too_few_queries,
+    trace_diff, undecided,
+};
 use super::{Style, markdown, text, trace_text};
-use crate::report::{Judgement, Report, RetrievalReport, ScoreReport};
+use crate::report::{IntegrityReport, Judgement, Report, RetrievalReport, ScoreReport};
 use crate::trace::{DocumentDiff, TraceDiff};
 
-fn all() -> [Report; 7] {
-    [drift(), stable(), too_few_queries(), undecided(), reembedded(), id_churn(), hostile()]
+fn all() -> [Report; 10] {
+    [
+        drift(),
+        stable(),
+        too_few_queries(),
+        undecided(),
+        reembedded(),
+        id_churn(),
+        hostile(),
+        everything(),
+        all_but_retrieval(),
+        no_outputs(),
+    ]
 }
 
 /// A terminal's view: without the colours that are ours.
@@ -40,6 +54,59 @@ fn too_few_queries_say_how_many_would_be_enough() {
 fn silent_reembedding_with_score_drift() {
     insta::assert_snapshot!("reembedded", text(&reembedded(), Style::Plain));
     insta::assert_snapshot!("reembedded_markdown", markdown(&reembedded()));
+}
+
+#[test]
+fn everything_changed_at_once() {
+    insta::assert_snapshot!("everything", text(&everything(), Style::Plain));
+    insta::assert_snapshot!("everything_markdown", markdown(&everything()));
+}
+
+#[test]
+fn retrieval_is_stable_and_all_else_is_not() {
+    insta::assert_snapshot!("all_but_retrieval", text(&all_but_retrieval(), Style::Plain));
+    insta::assert_snapshot!("all_but_retrieval_markdown", markdown(&all_but_retrieval()));
+}
+
+#[test]
+fn without_outputs_one_sentence_says_so() {
+    insta::assert_snapshot!("no_outputs", text(&no_outputs(), Style::Plain));
+    assert!(markdown(&no_outputs()).contains("### Outputs: NOT JUDGED\n\nNo query has an output in both windows.\n"));
+}
+
+#[test]
+fn the_first_line_is_not_green_if_anything_needs_a_look() {
+    let first = |report: &Report| text(report, Style::Coloured).lines().next().unwrap().to_owned();
+    let (red, yellow, green) = ("\u{1b}[31m", "\u{1b}[33m", "\u{1b}[32m");
+    let old = IntegrityReport { count: 2, reference_count: 2, ..everything().integrity[0].clone() };
+    let new = IntegrityReport { count: 3, ..old.clone() };
+    for (report, colour) in [
+        (stable(), green),
+        (all_but_retrieval(), yellow),
+        (Report { integrity: vec![old], ..stable() }, yellow),
+        (Report { integrity: vec![new], ..stable() }, red),
+        (Report { segments: everything().segments, ..stable() }, yellow),
+        (drift(), red),
+    ] {
+        assert!(first(&report).contains(colour), "{}", first(&report));
+    }
+}
+
+#[test]
+fn a_segment_is_compared_with_words_that_a_shell_leaves_alone() {
+    let mut report = hostile();
+    let readable = stable();
+    report.reference = readable.reference;
+    report.current.selector = "baseline:it's fine".to_owned();
+    report.corpus = readable.corpus;
+    report.segment.clear();
+    let shown = text(&report, Style::Plain);
+    // The first segment holds what cannot be typed; the second only has to be quoted.
+    let command = r"
+      tidemark compare --corpus handbook --reference 2026-11-16..2026-11-17 \
+        --current 'baseline:it'\''s fine' --segment 'it'\''s=$(reboot)'
+";
+    assert!(shown.contains(command), "{shown}");
 }
 
 #[test]
