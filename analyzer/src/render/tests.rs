@@ -3,8 +3,8 @@ use super::samples::{
     HOSTILE, all_but_retrieval, drift, everything, hostile, id_churn, no_outputs, reembedded, stable, too_few_queries,
     trace_diff, undecided,
 };
-use super::{Style, markdown, text, trace_text};
-use crate::report::{IntegrityReport, Judgement, Report, RetrievalReport, ScoreReport};
+use super::{Style, explain, markdown, text, trace_text};
+use crate::report::{IntegrityReport, Judgement, MultiplicityReport, Report, RetrievalReport, ScoreReport};
 use crate::trace::{DocumentDiff, TraceDiff};
 
 fn all() -> [Report; 10] {
@@ -75,6 +75,44 @@ fn without_outputs_one_sentence_says_so() {
 }
 
 #[test]
+fn every_step_to_a_verdict_is_explained() {
+    insta::assert_snapshot!("everything_explained", explain(&everything(), Style::Plain));
+    insta::assert_snapshot!("stable_explained", explain(&stable(), Style::Plain));
+    insta::assert_snapshot!("undecided_explained", explain(&undecided(), Style::Plain));
+    insta::assert_snapshot!("too_few_queries_explained", explain(&too_few_queries(), Style::Plain));
+    insta::assert_snapshot!("hostile_explained", explain(&hostile(), Style::Plain));
+}
+
+#[test]
+fn a_verdict_that_its_numbers_do_not_bear_is_told() {
+    let denied = "NOT FOLLOW";
+    for report in all() {
+        let shown = explain(&report, Style::Plain);
+        assert!(!shown.contains(denied) && !shown.contains("NOT ADD UP"), "{shown}");
+    }
+    let (stable, drift) = (stable(), drift());
+    let as_drift = RetrievalReport { verdict: Judgement::Drift, ..stable.retrieval.clone() };
+    let as_stable = RetrievalReport { verdict: Judgement::Stable, ..drift.retrieval.clone() };
+    let too_few = RetrievalReport { matched_queries: 29, ..stable.retrieval.clone() };
+    let untested = MultiplicityReport::default();
+    let mut segments = everything();
+    segments.segments[3].verdict = Judgement::Drift;
+    for report in [
+        Report { retrieval: as_drift, ..stable.clone() },
+        Report { retrieval: as_stable, ..drift.clone() },
+        Report { retrieval: too_few, ..stable },
+        Report { multiplicity: untested, ..drift.clone() },
+        segments,
+    ] {
+        let shown = explain(&report, Style::Plain);
+        assert_eq!(shown.matches(denied).count(), 1, "{shown}");
+    }
+    let mut shares = drift;
+    shares.causes[0].share = 0.5;
+    assert!(explain(&shares, Style::Plain).contains("DOES NOT ADD UP"));
+}
+
+#[test]
 fn the_first_line_is_not_green_if_anything_needs_a_look() {
     let first = |report: &Report| text(report, Style::Coloured).lines().next().unwrap().to_owned();
     let (red, yellow, green) = ("\u{1b}[31m", "\u{1b}[33m", "\u{1b}[32m");
@@ -132,6 +170,7 @@ fn nothing_but_our_own_colours_reaches_a_terminal() {
     let mut pages: Vec<[String; 2]> =
         all().iter().map(|report| [Style::Plain, Style::Coloured].map(|style| text(report, style))).collect();
     pages.push([Style::Plain, Style::Coloured].map(|style| trace_text(&diff, style)));
+    pages.extend(all().iter().map(|report| [Style::Plain, Style::Coloured].map(|style| explain(report, style))));
     for [plain, coloured] in pages {
         let harmful = |c: char| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
         assert!(!plain.contains(harmful), "{plain}");
@@ -156,7 +195,7 @@ fn hostile_diff() -> TraceDiff {
 
 #[test]
 fn no_line_is_wider_than_a_hundred_columns_and_none_ends_in_spaces() {
-    let pages = all().map(|report| text(&report, Style::Plain));
+    let pages = all().map(|report| format!("{}{}", text(&report, Style::Plain), explain(&report, Style::Plain)));
     let traces = [trace_diff(), hostile_diff()].map(|diff| trace_text(&diff, Style::Plain));
     for line in pages.iter().chain(&traces).flat_map(|page| page.lines()) {
         assert!(width(line) <= 100, "{} columns: {line}", width(line));
