@@ -177,6 +177,7 @@ fn measure_rankings(
     let mut report = RetrievalReport {
         verdict: Judgement::InsufficientEvidence,
         matched_queries: queries.len(),
+        queries_min: options.queries_min,
         queries_needed: Some(options.queries_min),
         mean_rbo: of(|change| change.rbo),
         mean_jaccard: of(|change| change.jaccard),

@@ -17,6 +17,7 @@ mod intern;
 pub mod judge;
 pub mod marginals;
 pub mod matched;
+pub mod monitor;
 pub mod observe;
 pub mod outcome;
 mod outputs;

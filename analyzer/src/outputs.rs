@@ -11,6 +11,8 @@
 mod measures;
 mod pairs;
 
+use std::collections::BTreeMap;
+
 use tidemark_stats::{
     Persistence, Proportion, TwoByTwo, distance_correlation_test, holm, mantel_haenszel_risk_difference,
     risk_difference_newcombe, spearman_permutation_test,
@@ -67,6 +69,12 @@ pub(crate) fn measure_outputs(
     Ok(report)
 }
 
+/// Model, prompt and segment of a pair.
+type Stratum = (Option<u32>, Option<u32>, u32);
+
+const NOTHING_COUNTED: TwoByTwo =
+    TwoByTwo { exposed_events: 0, exposed_others: 0, unexposed_events: 0, unexposed_others: 0 };
+
 /// Base rate, exposed rate, and their difference, where model and prompt are the same.
 fn rates(trials: &[Trials], options: &Options, report: &mut OutputReport) -> Result<(), Error> {
     let exposed: Vec<&Pair> = trials.iter().filter_map(|trial| trial.exposed()).collect();
@@ -85,32 +93,21 @@ fn rates(trials: &[Trials], options: &Options, report: &mut OutputReport) -> Res
     report.interval = Some([difference.low, difference.high]);
     report.attributable_fraction = (exposed_rate > 0.0).then(|| ((exposed_rate - base) / exposed_rate).max(0.0));
 
-    let mut strata: Vec<((Option<u32>, Option<u32>, u32), TwoByTwo)> = Vec::new();
-    let mut add = |pair: &Pair, exposed: bool| {
-        let key = (pair.model, pair.prompt, pair.segment);
-        let at = strata.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
-            strata.push((
-                key,
-                TwoByTwo { exposed_events: 0, exposed_others: 0, unexposed_events: 0, unexposed_others: 0 },
-            ));
-            strata.len() - 1
-        });
-        if let Some((_, table)) = strata.get_mut(at) {
-            match (exposed, pair.changed) {
-                (true, true) => table.exposed_events += 1,
-                (true, false) => table.exposed_others += 1,
-                (false, true) => table.unexposed_events += 1,
-                (false, false) => table.unexposed_others += 1,
-            }
+    let mut strata: BTreeMap<Stratum, TwoByTwo> = BTreeMap::new();
+    for (pair, is_exposed) in exposed.iter().map(|pair| (pair, true)).chain(unexposed.iter().map(|pair| (pair, false)))
+    {
+        let table = strata.entry((pair.model, pair.prompt, pair.segment)).or_insert(NOTHING_COUNTED);
+        match (is_exposed, pair.changed) {
+            (true, true) => table.exposed_events += 1,
+            (true, false) => table.exposed_others += 1,
+            (false, true) => table.unexposed_events += 1,
+            (false, false) => table.unexposed_others += 1,
         }
-    };
-    exposed.iter().for_each(|pair| add(pair, true));
-    unexposed.iter().for_each(|pair| add(pair, false));
-    let informative: Vec<TwoByTwo> = strata
-        .into_iter()
-        .map(|(_, table)| table)
-        .filter(|t| t.exposed_events + t.exposed_others > 0 && t.unexposed_events + t.unexposed_others > 0)
-        .collect();
+    }
+    let both = |t: &TwoByTwo| t.exposed_events + t.exposed_others > 0 && t.unexposed_events + t.unexposed_others > 0;
+    let mut informative: Vec<TwoByTwo> = strata.into_values().filter(both).collect();
+    // Strata are numbered in the order of rows; a sum over them must not be.
+    informative.sort_by_key(|t| (t.exposed_events, t.exposed_others, t.unexposed_events, t.unexposed_others));
     report.stratified =
         mantel_haenszel_risk_difference(&informative, options.confidence).ok().map(|found| StratifiedDifference {
             risk_difference: found.estimate,

@@ -114,7 +114,8 @@ impl Presence {
         self.pair(only(before, after), only(after, before), vocabulary);
     }
 
-    /// Several documents of one content are paired in the order of their names: their numbers follow the order of rows.
+    /// Contents, and several documents of one content, are paired in the order of their names: numbers follow the order
+    /// of rows.
     fn pair(
         &mut self,
         mut left: BTreeMap<u32, Vec<u32>>,
@@ -124,7 +125,9 @@ impl Presence {
         for documents in left.values_mut().chain(entered.values_mut()) {
             documents.sort_unstable_by_key(|document| vocabulary.documents.text(*document));
         }
-        for (content, new) in &entered {
+        let mut contents: Vec<(&u32, &Vec<u32>)> = entered.iter().collect();
+        contents.sort_unstable_by_key(|(content, _)| vocabulary.contents.text(**content));
+        for (content, new) in contents {
             for (new, old) in new.iter().zip(left.get(content).into_iter().flatten()) {
                 self.renamed.insert(*new, *old);
             }

@@ -5,12 +5,14 @@
 //! through [`inline`]. What is said, and in which order, is common to both: [`words`] and [`next`].
 
 mod escape;
+mod explain;
 mod inline;
 mod markdown;
 mod next;
 mod number;
 mod page;
 mod plot;
+mod section;
 mod side_by_side;
 mod table;
 mod text;
@@ -21,6 +23,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use explain::explain;
 pub use markdown::markdown;
 pub use side_by_side::trace_text;
 pub use text::text;

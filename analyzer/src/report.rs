@@ -115,6 +115,8 @@ pub struct RetrievalReport {
     pub verdict: Judgement,
     /// Queries that both windows asked.
     pub matched_queries: usize,
+    /// With fewer matched queries there is no verdict on rankings, scores or outputs.
+    pub queries_min: usize,
     /// How many would be enough for a verdict, when there are too few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries_needed: Option<usize>,
@@ -162,7 +164,7 @@ pub struct ScoreReport {
     pub effect: Option<f64>,
     /// Its bootstrap interval over queries.
     pub interval: Option<[f64; 2]>,
-    /// An effect up to this is of no practical significance.
+    /// An effect up to this is of no practical significance, in the same unit.
     pub threshold: f64,
     /// How likely a change like this is by chance.
     pub p_value: Option<f64>,

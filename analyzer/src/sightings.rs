@@ -41,6 +41,6 @@ impl Breaches {
 
     /// Traces, or operations where there is no trace.
     pub fn examples(&self) -> Vec<String> {
-        self.examples.values().map(|example| example.to_string()).collect()
+        self.examples.values().map(ToString::to_string).collect()
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn measure_traffic(
     let totals = [total(0), total(1)];
     let mut report = TrafficReport {
         operations: [before.operations, after.operations],
+        operations_min: options.operations_min,
         operations_needed: Some(options.operations_min),
         threshold: options.traffic_threshold,
         ..TrafficReport::default()

@@ -50,7 +50,9 @@ pub(crate) fn sentence(
         (Cause::Bounds, _) => format!("{n} lost documents to a tighter bound on number, context or age of documents"),
         (Cause::Scope, _) => format!("{n} lost documents that lie outside of the scope or filter now requested"),
         (Cause::Nondeterminism, _) => format!("{n} show documents of equal standing in another order"),
-        (Cause::QueryMix, _) => format!("{n} belong to classes of queries that are asked more or less often"),
+        (Cause::QueryMix, _) => {
+            format!("{n} belong to classes that are asked more or less often than in the reference")
+        }
         (Cause::IdChurn, _) => format!("{n} return documents under new ids with unchanged content"),
         (Cause::Unexplained, _) => {
             let first = before.first().map_or("VERSION", String::as_str);

@@ -20,7 +20,7 @@ const EVALUATIONS: usize = 20;
 /// How far two outputs are apart, where that can be told.
 type Distance = fn(&Outcome, &Outcome) -> Option<f64>;
 
-fn differ<T: PartialEq>(a: T, b: T) -> f64 {
+fn differ<T: PartialEq + ?Sized>(a: &T, b: &T) -> f64 {
     f64::from(u8::from(a != b))
 }
 
@@ -31,7 +31,7 @@ pub(super) fn measures(
     options: &Options,
 ) -> Result<Vec<OutputMeasure>, Error> {
     let distances: [(&str, Distance, f64); 3] = [
-        ("hash", |a, b| Some(differ(a.hash?, b.hash?)), options.output_threshold),
+        ("hash", |a, b| Some(differ(&a.hash?, &b.hash?)), options.output_threshold),
         (
             "embedding",
             |a, b| cosine_distance(a.embedding.as_ref()?, b.embedding.as_ref()?),

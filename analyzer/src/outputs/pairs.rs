@@ -12,6 +12,7 @@ use crate::report::Factors;
 use crate::vocabulary::Vocabulary;
 
 /// Two operations of one query that both have an output.
+#[expect(clippy::struct_excessive_bools, reason = "each says of one thing whether it differs")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pair {
     /// Truncated distance of the rankings.
@@ -98,15 +99,18 @@ fn trials_of(query: &MatchedQuery<'_>, vocabulary: &Vocabulary, p: Persistence) 
 
 /// None if nothing tells whether the outputs differ.
 fn pair(
-    a: &Observed,
-    b: &Observed,
+    first: &Observed,
+    second: &Observed,
     floor: f64,
     vocabulary: &Vocabulary,
     p: Persistence,
 ) -> Result<Option<Pair>, Error> {
-    let (Some(before), Some(after)) = (&a.outcome, &b.outcome) else { return Ok(None) };
+    let (Some(before), Some(after)) = (&first.outcome, &second.outcome) else { return Ok(None) };
     let Some((changed, output_distance)) = change(before, after) else { return Ok(None) };
-    let (x, y) = (Answer::of(&a.places, a.context, vocabulary)?, Answer::of(&b.places, b.context, vocabulary)?);
+    let (x, y) = (
+        Answer::of(&first.places, first.context, vocabulary)?,
+        Answer::of(&second.places, second.context, vocabulary)?,
+    );
     let distance = truncated_distance(&x.ranking, &y.ranking, p);
     Ok(Some(Pair {
         distance,
@@ -118,7 +122,7 @@ fn pair(
         output_distance,
         model: after.model,
         prompt: after.prompt,
-        segment: b.segment,
+        segment: second.segment,
     }))
 }
 

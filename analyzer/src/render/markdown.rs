@@ -4,17 +4,20 @@ use crate::report::{CauseReport, Judgement, Report};
 
 use super::inline::{code, prose};
 use super::number::{UNKNOWN, number, percent};
-use super::words::{self, Fact, Value};
+use super::section::{Block, Fact, Grid, Section, Value};
+use super::table::Column;
+use super::words::{self, integrity, outputs, segments, traffic};
 use super::{next, plot};
 
 /// The report as GitHub-flavoured Markdown. No name in it can become markup, a mention or a link.
 pub fn markdown(report: &Report) -> String {
-    let judgement = words::judgement(report);
+    let segment: Vec<String> = words::segment(report).iter().map(|pair| code(pair)).collect();
     let mut parts = vec![
-        format!("## {}: {}", words::word(judgement), words::verdict(report)),
+        format!("## {}", words::headline(report)),
         format!(
-            "Corpus {}, {} → {}, {}.",
+            "Corpus {}{}, {} → {}, {}.",
             code(report.corpus.as_str()),
+            if segment.is_empty() { String::new() } else { format!(", segment {}", segment.join(", ")) },
             code(&report.reference.selector),
             code(&report.current.selector),
             words::asked(report)
@@ -24,6 +27,12 @@ pub fn markdown(report: &Report) -> String {
         parts.push(format!("### {heading}"));
         parts.push(causes_table(&causes));
     }
+    parts.extend(integrity_parts(report));
+    let (drifting, settled) = match segments::section(report) {
+        segments if segments::drifting(report).next().is_some() => (segments, None),
+        segments => (None, segments),
+    };
+    parts.extend(drifting.iter().flat_map(section));
     parts.push("### Windows".to_owned());
     parts.push(windows_table(report));
     parts.push(format!("### Rankings: {}", words::word(report.retrieval.verdict)));
@@ -34,6 +43,9 @@ pub fn markdown(report: &Report) -> String {
         parts.push("### Queries that changed most".to_owned());
         parts.push(queries_table(report));
     }
+    parts.extend(settled.iter().flat_map(section));
+    parts.extend(section(&outputs::section(report)));
+    parts.extend(section(&traffic::section(report)));
     let notes = next::notes(report);
     if !notes.is_empty() {
         parts.push("### Notes".to_owned());
@@ -62,24 +74,79 @@ fn causes_table(causes: &[&CauseReport]) -> String {
         return words::NO_CAUSE.to_owned();
     }
     let rows = causes.iter().map(|cause| {
-        let declared = if cause.declared { words::declared(cause).to_owned() } else { "**SILENT**".to_owned() };
+        let declared = match words::declared(cause) {
+            "SILENT" => "**SILENT**",
+            "" => UNKNOWN,
+            declared => declared,
+        };
         row(&[
             code(cause.cause.as_str()),
             percent(cause.share).replace('<', "under"),
             code(&plot::filled_bar(cause.share, BAR)),
-            declared,
+            declared.to_owned(),
             prose(&words::sentence(&cause.evidence)),
         ])
     });
     table(&["cause", "share", "", "declared?", "what was counted"], "| --- | ---: | --- | --- | --- |", rows.collect())
 }
 
-fn windows_table(report: &Report) -> String {
-    let shown = |value: &Value| match value {
-        Value::Own(text) => text.clone(),
-        Value::Names(names) if names.is_empty() => UNKNOWN.to_owned(),
-        Value::Names(names) => names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", "),
+/// The findings, and what to do about those that a step does not name.
+fn integrity_parts(report: &Report) -> Vec<String> {
+    if report.integrity.is_empty() {
+        return Vec::new();
+    }
+    let rows = report.integrity.iter().map(|finding| {
+        let examples: Vec<String> =
+            finding.examples.iter().take(integrity::EXAMPLES_MAX).map(|name| code(name)).collect();
+        let mut seen = prose(&words::sentence(&finding.evidence));
+        if !integrity::is_new(finding) {
+            seen = format!("{seen} {}", prose(&words::sentence(finding.advice)));
+        }
+        row(&[
+            code(finding.kind.as_str()),
+            integrity::counted(finding.count, finding.unit),
+            integrity::counted(finding.reference_count, finding.unit),
+            seen,
+            if examples.is_empty() { UNKNOWN.to_owned() } else { examples.join(", ") },
+        ])
+    });
+    let headings = ["finding", "count", "in the reference", "what was seen", "such as"];
+    let table = table(&headings, "| --- | ---: | ---: | --- | --- |", rows.collect());
+    vec![format!("### {}", integrity::HEADING), table]
+}
+
+/// A part of the report: its heading and its blocks.
+fn section(section: &Section) -> Vec<String> {
+    let block = |block: &Block| match block {
+        Block::Facts(facts) => facts_table(facts),
+        Block::Grid(grid) => grid_table(grid),
+        Block::Sentence(sentence) => prose(sentence),
     };
+    let heading = format!("### {}", section.heading);
+    std::iter::once(heading).chain(section.blocks.iter().map(block)).collect()
+}
+
+fn grid_table(grid: &Grid) -> String {
+    let names: Vec<&str> = grid.columns.iter().map(|(name, _)| name.as_str()).collect();
+    let alignment = grid.columns.iter().map(|(_, column)| match column {
+        Column::Right => "---:".to_owned(),
+        Column::Left | Column::Elided => "---".to_owned(),
+    });
+    let rows = grid.rows.iter().map(|values| row(&values.iter().map(shown).collect::<Vec<_>>()));
+    table(&names, &row(&alignment.collect::<Vec<_>>()), rows.collect())
+}
+
+/// A value in a cell: names are code.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Own(text) => text.replace('<', "under"),
+        Value::Verdict(Judgement::Drift) => format!("**{}**", value.joined()),
+        Value::Names(names) if !names.is_empty() => names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", "),
+        Value::Verdict(_) | Value::Names(_) => value.joined(),
+    }
+}
+
+fn windows_table(report: &Report) -> String {
     let rows = words::windows(report)
         .into_iter()
         .map(|(name, [reference, current])| row(&[name.to_owned(), shown(&reference), shown(&current)]));
@@ -87,7 +154,9 @@ fn windows_table(report: &Report) -> String {
 }
 
 fn facts_table(facts: &[Fact]) -> String {
-    let rows = facts.iter().map(|fact| row(&[fact.name.to_owned(), fact.value.clone(), fact.meaning.clone()]));
+    let rows = facts
+        .iter()
+        .map(|fact| row(&[fact.name.to_owned(), fact.value.replace('<', "under"), fact.meaning.replace('<', "under")]));
     table(&["number", "value", "meaning"], "| --- | --- | --- |", rows.collect())
 }
 

@@ -1,17 +1,17 @@
 //! What to do next, derived from the report.
 
 use crate::causes::Cause;
-use crate::report::{CauseReport, Judgement, Report};
+use crate::report::{Because, CauseReport, Judgement, Report};
 
 use super::escape::shell_word;
 use super::number::size;
-use super::words::{judgement, queries};
+use super::words::{integrity, judgement, queries, segments, sentence};
 
 /// Something to do: why, and what to type, if anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) why: String,
-    /// The words of a command, each quoted for a shell.
+    /// The words of a command, each quoted for a shell, and an option with the word that it takes.
     pub(super) command: Option<Vec<String>>,
 }
 
@@ -26,6 +26,16 @@ impl Step {
         let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         Some(Self { why: why.into(), command: Some([own(fixed), names, own(rest)].concat()) })
     }
+
+    /// The same with options, each of which takes one name.
+    fn run_with(why: impl Into<String>, fixed: &[&str], options: &[(&str, String)]) -> Option<Self> {
+        let mut command: Vec<String> = fixed.iter().map(|word| (*word).to_owned()).collect();
+        for (option, name) in options {
+            // Together, so that no line ends between them.
+            command.push(format!("{option} {}", shell_word(name)?));
+        }
+        Some(Self { why: why.into(), command: Some(command) })
+    }
 }
 
 /// The steps that this report suggests, the most urgent first.
@@ -39,7 +49,11 @@ pub(super) fn steps(report: &Report) -> Vec<Step> {
             size(report.retrieval.matched_queries)
         )));
     }
+    steps.extend(contradictions(report));
     steps.extend(silent(&report.causes));
+    steps.extend(asked_differently(report));
+    steps.extend(answered_differently(report));
+    steps.extend(segment(report));
     if judgement(report) != Judgement::Stable {
         steps.extend(most_changed(report));
     }
@@ -47,6 +61,71 @@ pub(super) fn steps(report: &Report) -> Vec<Step> {
     steps.extend(unregistered(report).into_iter().filter_map(|(_, step)| step));
     steps.extend(corpus_diff(report));
     steps
+}
+
+/// What to do about each finding that the reference did not hold to the same extent.
+fn contradictions(report: &Report) -> Vec<Step> {
+    let new = report.integrity.iter().filter(|finding| integrity::is_new(finding));
+    new.map(|finding| Step::say(format!("{}: {}", finding.kind.as_str(), sentence(finding.advice)))).collect()
+}
+
+/// Whom not to blame when users ask other things.
+fn asked_differently(report: &Report) -> Option<Step> {
+    let why = match report.retrieval.verdict {
+        Judgement::Drift => {
+            "Users ask other things besides: retrieval is to blame only for what changed for the same queries. See under \
+             Traffic what is asked more often, and who sends it."
+        }
+        Judgement::Stable => {
+            "Users ask other things: retrieval is not to blame for means that moved. See under Traffic what is asked more \
+             often, and who sends it."
+        }
+        Judgement::InsufficientEvidence => {
+            "Users ask other things, so few queries can be compared. See under Traffic what is asked more often, and who \
+             sends it."
+        }
+    };
+    (report.traffic.verdict == Judgement::Drift).then(|| Step::say(why.to_owned()))
+}
+
+/// Where to look when outputs changed and retrieval does not account for it.
+fn answered_differently(report: &Report) -> Option<Step> {
+    let look = match report.outputs.because? {
+        Because::Retrieval => return None,
+        Because::Model => {
+            "Outputs changed where the model did. Look at what was deployed between the windows before the index."
+        }
+        Because::Prompt => {
+            "Outputs changed where the prompt did. Look at what was deployed between the windows before the index."
+        }
+        Because::Several => {
+            "Outputs changed where several of context, model and prompt did. Look at what was deployed together between \
+             the windows, and compare windows that lie between two deployments."
+        }
+        Because::Unknown => {
+            "Outputs changed, and neither context, model nor prompt goes with it. Look at what events do not declare: \
+             decoding settings, tools, post-processing."
+        }
+    };
+    (report.outputs.verdict == Judgement::Drift).then(|| Step::say(look.to_owned()))
+}
+
+/// The comparison of the first drifting segment that can be typed.
+fn segment(report: &Report) -> Option<Step> {
+    segments::drifting(report).find_map(|drifting| {
+        let mut pairs = report.segment.clone();
+        pairs.extend(drifting.segment.clone());
+        if pairs == report.segment {
+            return None;
+        }
+        let mut options = vec![
+            ("--corpus", report.corpus.to_string()),
+            ("--reference", report.reference.selector.clone()),
+            ("--current", report.current.selector.clone()),
+        ];
+        options.extend(pairs.iter().map(|(key, value)| ("--segment", format!("{key}={value}"))));
+        Step::run_with("See the segment that changed most, by itself:", &["tidemark", "compare"], &options)
+    })
 }
 
 /// Each silent cause, with what to check; causes that call for the same are named together.
@@ -66,10 +145,11 @@ fn silent(causes: &[CauseReport]) -> Vec<Step> {
     checks.into_iter().map(step).collect()
 }
 
-/// A small part of a change is noise as often as not; but a corpus that changes in silence is no small thing.
+/// A small part of a change is noise as often as not; but a corpus that changes in silence is no small thing. What users
+/// ask is nobody's to declare.
 fn is_worth_a_look(cause: &CauseReport) -> bool {
     const SMALL: f64 = 0.05;
-    cause.share >= SMALL || changes_corpus(cause.cause)
+    cause.cause != Cause::QueryMix && (cause.share >= SMALL || changes_corpus(cause.cause))
 }
 
 fn changes_corpus(cause: Cause) -> bool {
@@ -97,7 +177,7 @@ fn to_check(cause: Cause) -> &'static str {
             "Check the index build and its search parameters: documents that an exact search returns are missed (ef, \
              nprobe, a missing shard or replica)."
         }
-        Cause::QueryMix => "Check who asks: retrieval did not change, users ask other things.",
+        Cause::QueryMix => "Check who asks: users ask other things.",
         Cause::Bounds | Cause::Scope => "Check the caller: it asks with another bound, scope or filter.",
         Cause::Nondeterminism => {
             "Check the replicas and the order of equal scores: the same request is answered in more than one way."

@@ -88,17 +88,27 @@ pub(super) fn level(share: f64) -> String {
     format!("{} %", percent.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// An estimate with its interval, as far as they are known: `0.281 [0.262, 0.301] at 95 %`.
-pub(super) fn estimate(value: Option<f64>, interval: Option<[f64; 2]>, confidence: f64) -> String {
+/// An estimate with its interval, as far as they are known: `0.281 [0.262, 0.301]`.
+pub(super) fn interval(value: Option<f64>, interval: Option<[f64; 2]>) -> String {
     match (value, interval) {
         (Some(value), Some([low, high])) => {
-            let largest = [value, low, high].map(f64::abs).into_iter().fold(0.0, f64::max);
-            // One number of decimals for all three, where three are enough for the largest.
-            let shown = |value| if (0.005..1.0).contains(&largest) { fixed(value, 3) } else { number(value) };
-            format!("{} [{}, {}] at {}", shown(value), shown(low), shown(high), level(confidence))
+            let [value, low, high] = together([value, low, high]);
+            format!("{value} [{low}, {high}]")
         }
         (value, _) => known(value),
     }
+}
+
+/// The same with the level of the interval: `0.281 [0.262, 0.301] at 95 %`.
+pub(super) fn estimate(value: Option<f64>, bounds: Option<[f64; 2]>, confidence: f64) -> String {
+    let shown = interval(value, bounds);
+    if value.is_some() && bounds.is_some() { format!("{shown} at {}", level(confidence)) } else { shown }
+}
+
+/// Numbers that belong together: with one number of decimals for all, where three are enough for the largest.
+pub(super) fn together<const N: usize>(values: [f64; N]) -> [String; N] {
+    let largest = values.map(f64::abs).into_iter().fold(0.0, f64::max);
+    values.map(|value| if (0.005..1.0).contains(&largest) { fixed(value, 3) } else { number(value) })
 }
 
 /// How many decimals let every pair be told apart that differs, and the largest be known to three digits.

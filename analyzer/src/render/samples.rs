@@ -1,14 +1,22 @@
 //! Reports for the tests of the renderers, in the shapes that comparisons produce.
 
+mod parts;
+
+use std::collections::BTreeMap;
+
 use tidemark_schema::{ScoreKind, Timestamp};
 
 use crate::causes::Cause;
 use crate::report::{
-    Affects, CauseReport, ExposureReport, Judgement, MultiplicityReport, OutputReport, QueryReport, Report,
-    RetrievalReport, ScoreReport, TrafficReport, WindowReport,
+    Affects, CauseReport, ClusterShare, ExposureReport, IntegrityReport, Judgement, OutputMeasure, OutputReport,
+    QueryReport, Report, RetrievalReport, ScoreReport, TrafficBasis, TrafficReport, WindowReport,
 };
 use crate::trace::{DocumentChange, DocumentDiff, RetrievalSummary, TraceDiff};
-use std::collections::BTreeMap;
+
+pub(super) use parts::{all_but_retrieval, everything, no_outputs};
+use parts::{
+    integrity, multiplicity, outputs_drift, outputs_stable, segment, segments_stable, traffic_drift, traffic_stable,
+};
 
 pub(super) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -20,9 +28,12 @@ fn window(selector: &str, day: &str, version: &str) -> WindowReport {
         from: Some(time(&format!("{day}T00:00:03Z"))),
         to: Some(time(&format!("{day}T23:59:58.250Z"))),
         events: 5_012,
+        operations: 4_981,
         queries: 812,
         corpus_versions: vec![version.to_owned()],
         table_version: 41,
+        outputs_table_version: 39,
+        queries_kept: 1.0,
     }
 }
 
@@ -37,6 +48,7 @@ pub(super) fn stable() -> Report {
         retrieval: RetrievalReport {
             verdict: Judgement::Stable,
             matched_queries: 640,
+            queries_min: 30,
             queries_needed: None,
             mean_rbo: Some(0.987_6),
             mean_jaccard: Some(0.981),
@@ -57,18 +69,24 @@ pub(super) fn stable() -> Report {
                 order_agreement: Some(0.994),
                 effect: Some(0.003),
                 interval: Some([0.001, 0.006]),
+                threshold: 0.05,
                 p_value: Some(1.0),
                 kind: Some(ScoreKind::Cosine),
             },
         },
-        traffic: TrafficReport::default(),
-        outputs: OutputReport::default(),
-        exposure: ExposureReport::default(),
+        traffic: traffic_stable(),
+        outputs: outputs_stable(),
+        exposure: ExposureReport {
+            js_distance: Some(0.047),
+            gini_reference: Some(0.62),
+            gini_current: Some(0.63),
+            first_seen_share: Some(0.004),
+        },
         causes: Vec::new(),
         integrity: Vec::new(),
-        segments: Vec::new(),
+        segments: segments_stable(),
         queries: vec![query(1, 0.92)],
-        multiplicity: MultiplicityReport::default(),
+        multiplicity: multiplicity(&[("retrieval", 0.412), ("scores", 1.0), ("traffic", 0.327), ("outputs", 0.61)], 2),
         notes: Vec::new(),
     }
 }
@@ -104,6 +122,10 @@ pub(super) fn drift() -> Report {
             p_value: Some(0.000_5),
             ..stable.retrieval.clone()
         },
+        multiplicity: multiplicity(
+            &[("retrieval", 0.000_5), ("scores", 1.0), ("traffic", 0.327), ("outputs", 0.61)],
+            2,
+        ),
         causes: vec![
             CauseReport {
                 cause: Cause::CorpusRemoved,
@@ -148,11 +170,16 @@ pub(super) fn reembedded() -> Report {
                 order_agreement: Some(0.421),
                 effect: Some(1.27),
                 interval: Some([1.19, 1.36]),
+                threshold: 0.05,
                 p_value: Some(0.000_499_75),
                 kind: Some(ScoreKind::Cosine),
             },
             ..drift.retrieval.clone()
         },
+        multiplicity: multiplicity(
+            &[("retrieval", 0.000_5), ("scores", 0.000_499_75), ("traffic", 0.327), ("outputs", 0.61)],
+            2,
+        ),
         causes: vec![
             CauseReport {
                 cause: Cause::Embedding,
@@ -211,12 +238,25 @@ pub(super) fn too_few_queries() -> Report {
             scores: ScoreReport { queries: 12, ..ScoreReport::default() },
             ..stable.retrieval.clone()
         },
+        traffic: TrafficReport {
+            operations: [4_998, 14],
+            operations_min: 100,
+            operations_needed: Some(100),
+            classes: 9,
+            basis: TrafficBasis::Fingerprints,
+            threshold: 0.05,
+            ..TrafficReport::default()
+        },
+        outputs: OutputReport { matched_queries: 9, queries_needed: Some(30), ..OutputReport::default() },
+        exposure: ExposureReport::default(),
+        segments: vec![segment(&[("locale", "en")], Judgement::InsufficientEvidence, (1.0, 12), None, 1.0)],
+        multiplicity: multiplicity(&[("retrieval", 0.081)], 0),
         notes: vec!["no query repeats in either window: the noise floor was assumed to be 0".to_owned()],
         ..stable
     }
 }
 
-/// The interval lies across the threshold.
+/// Every interval but that of scores lies across its threshold.
 pub(super) fn undecided() -> Report {
     let stable = stable();
     Report {
@@ -228,6 +268,29 @@ pub(super) fn undecided() -> Report {
             p_value: Some(0.021),
             ..stable.retrieval.clone()
         },
+        traffic: TrafficReport {
+            verdict: Judgement::InsufficientEvidence,
+            operations_needed: Some(11_200),
+            js_distance: Some(0.093_1),
+            excess_distance: Some(0.058_3),
+            interval: Some([0.044_1, 0.072_4]),
+            p_value: Some(0.004),
+            ..traffic_stable()
+        },
+        outputs: OutputReport {
+            verdict: Judgement::InsufficientEvidence,
+            queries_needed: Some(1_130),
+            measures: vec![OutputMeasure {
+                current: 0.097,
+                effect: 0.059,
+                interval: [0.041, 0.077],
+                verdict: Judgement::InsufficientEvidence,
+                p_value: 0.003,
+                ..outputs_stable().measures[0].clone()
+            }],
+            ..outputs_stable()
+        },
+        multiplicity: multiplicity(&[("retrieval", 0.021), ("scores", 1.0), ("traffic", 0.004), ("outputs", 0.003)], 2),
         ..stable
     }
 }
@@ -261,13 +324,43 @@ pub(super) fn hostile() -> Report {
     };
     Report {
         id: HOSTILE.to_owned(),
+        segment: BTreeMap::from([(HOSTILE.to_owned(), HOSTILE.to_owned())]),
+        traffic: TrafficReport {
+            shifted: vec![ClusterShare {
+                example: Some(HOSTILE.repeat(4)),
+                reference_share: 0.1,
+                current_share: 0.000_2,
+            }],
+            ..traffic_drift()
+        },
+        outputs: OutputReport {
+            measures: vec![OutputMeasure {
+                measure: format!("score:{}", HOSTILE.repeat(4)),
+                ..outputs_drift().measures[0].clone()
+            }],
+            ..outputs_drift()
+        },
+        integrity: vec![IntegrityReport {
+            examples: vec![HOSTILE.to_owned(), HOSTILE.repeat(3), "`|`".to_owned()],
+            evidence: format!("version {HOSTILE} has another content"),
+            ..integrity()[0].clone()
+        }],
+        segments: vec![
+            segment(&[(HOSTILE, HOSTILE), ("a|b", "`c`")], Judgement::Drift, (0.3, 40), Some((0.4, 0.1)), 0.001),
+            segment(&[("it's", "$(reboot)")], Judgement::Drift, (0.3, 40), Some((0.4, 0.1)), 0.001),
+        ],
         corpus: corpus.parse().unwrap(),
         reference: window(&drift.reference),
         current: WindowReport { corpus_versions: vec!["v 2; ls".to_owned()], ..window(&drift.current) },
         causes: vec![CauseReport {
             evidence: format!("118 of 640 queries lost documents that version {HOSTILE} removed"),
+            share: 1.0,
             ..drift.causes[0].clone()
         }],
+        multiplicity: multiplicity(
+            &[("retrieval", 0.000_5), ("scores", 1.0), ("traffic", 1.3e-12), ("outputs", 0.000_5)],
+            2,
+        ),
         queries: vec![
             QueryReport {
                 fingerprint: HOSTILE.to_owned(),

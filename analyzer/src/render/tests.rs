@@ -1,11 +1,25 @@
 use super::escape::width;
-use super::samples::{HOSTILE, drift, hostile, id_churn, reembedded, stable, too_few_queries, trace_diff, undecided};
-use super::{Style, markdown, text, trace_text};
-use crate::report::{Judgement, Report, RetrievalReport, ScoreReport};
+use super::samples::{
+    HOSTILE, all_but_retrieval, drift, everything, hostile, id_churn, no_outputs, reembedded, stable, too_few_queries,
+    trace_diff, undecided,
+};
+use super::{Style, explain, markdown, text, trace_text};
+use crate::report::{IntegrityReport, Judgement, MultiplicityReport, Report, RetrievalReport, ScoreReport};
 use crate::trace::{DocumentDiff, TraceDiff};
 
-fn all() -> [Report; 7] {
-    [drift(), stable(), too_few_queries(), undecided(), reembedded(), id_churn(), hostile()]
+fn all() -> [Report; 10] {
+    [
+        drift(),
+        stable(),
+        too_few_queries(),
+        undecided(),
+        reembedded(),
+        id_churn(),
+        hostile(),
+        everything(),
+        all_but_retrieval(),
+        no_outputs(),
+    ]
 }
 
 /// A terminal's view: without the colours that are ours.
@@ -43,6 +57,97 @@ fn silent_reembedding_with_score_drift() {
 }
 
 #[test]
+fn everything_changed_at_once() {
+    insta::assert_snapshot!("everything", text(&everything(), Style::Plain));
+    insta::assert_snapshot!("everything_markdown", markdown(&everything()));
+}
+
+#[test]
+fn retrieval_is_stable_and_all_else_is_not() {
+    insta::assert_snapshot!("all_but_retrieval", text(&all_but_retrieval(), Style::Plain));
+    insta::assert_snapshot!("all_but_retrieval_markdown", markdown(&all_but_retrieval()));
+}
+
+#[test]
+fn without_outputs_one_sentence_says_so() {
+    insta::assert_snapshot!("no_outputs", text(&no_outputs(), Style::Plain));
+    assert!(markdown(&no_outputs()).contains("### Outputs: NOT JUDGED\n\nNo query has an output in both windows.\n"));
+}
+
+#[test]
+fn every_step_to_a_verdict_is_explained() {
+    insta::assert_snapshot!("everything_explained", explain(&everything(), Style::Plain));
+    insta::assert_snapshot!("stable_explained", explain(&stable(), Style::Plain));
+    insta::assert_snapshot!("undecided_explained", explain(&undecided(), Style::Plain));
+    insta::assert_snapshot!("too_few_queries_explained", explain(&too_few_queries(), Style::Plain));
+    insta::assert_snapshot!("hostile_explained", explain(&hostile(), Style::Plain));
+}
+
+#[test]
+fn a_verdict_that_its_numbers_do_not_bear_is_told() {
+    let denied = "NOT FOLLOW";
+    for report in all() {
+        let shown = explain(&report, Style::Plain);
+        assert!(!shown.contains(denied) && !shown.contains("NOT ADD UP"), "{shown}");
+    }
+    let (stable, drift) = (stable(), drift());
+    let as_drift = RetrievalReport { verdict: Judgement::Drift, ..stable.retrieval.clone() };
+    let as_stable = RetrievalReport { verdict: Judgement::Stable, ..drift.retrieval.clone() };
+    let too_few = RetrievalReport { matched_queries: 29, ..stable.retrieval.clone() };
+    let untested = MultiplicityReport::default();
+    let mut segments = everything();
+    segments.segments[3].verdict = Judgement::Drift;
+    for report in [
+        Report { retrieval: as_drift, ..stable.clone() },
+        Report { retrieval: as_stable, ..drift.clone() },
+        Report { retrieval: too_few, ..stable },
+        Report { multiplicity: untested, ..drift.clone() },
+        segments,
+    ] {
+        let shown = explain(&report, Style::Plain);
+        assert_eq!(shown.matches(denied).count(), 1, "{shown}");
+    }
+    let mut shares = drift;
+    shares.causes[0].share = 0.5;
+    assert!(explain(&shares, Style::Plain).contains("DOES NOT ADD UP"));
+}
+
+#[test]
+fn the_first_line_is_not_green_if_anything_needs_a_look() {
+    let first = |report: &Report| text(report, Style::Coloured).lines().next().unwrap().to_owned();
+    let (red, yellow, green) = ("\u{1b}[31m", "\u{1b}[33m", "\u{1b}[32m");
+    let old = IntegrityReport { count: 2, reference_count: 2, ..everything().integrity[0].clone() };
+    let new = IntegrityReport { count: 3, ..old.clone() };
+    for (report, colour) in [
+        (stable(), green),
+        (all_but_retrieval(), yellow),
+        (Report { integrity: vec![old], ..stable() }, yellow),
+        (Report { integrity: vec![new], ..stable() }, red),
+        (Report { segments: everything().segments, ..stable() }, yellow),
+        (drift(), red),
+    ] {
+        assert!(first(&report).contains(colour), "{}", first(&report));
+    }
+}
+
+#[test]
+fn a_segment_is_compared_with_words_that_a_shell_leaves_alone() {
+    let mut report = hostile();
+    let readable = stable();
+    report.reference = readable.reference;
+    report.current.selector = "baseline:it's fine".to_owned();
+    report.corpus = readable.corpus;
+    report.segment.clear();
+    let shown = text(&report, Style::Plain);
+    // The first segment holds what cannot be typed; the second only has to be quoted.
+    let command = r"
+      tidemark compare --corpus handbook --reference 2026-11-16..2026-11-17 \
+        --current 'baseline:it'\''s fine' --segment 'it'\''s=$(reboot)'
+";
+    assert!(shown.contains(command), "{shown}");
+}
+
+#[test]
 fn new_ids_for_the_same_documents() {
     insta::assert_snapshot!("id_churn", text(&id_churn(), Style::Plain));
     insta::assert_snapshot!("id_churn_markdown", markdown(&id_churn()));
@@ -65,6 +170,7 @@ fn nothing_but_our_own_colours_reaches_a_terminal() {
     let mut pages: Vec<[String; 2]> =
         all().iter().map(|report| [Style::Plain, Style::Coloured].map(|style| text(report, style))).collect();
     pages.push([Style::Plain, Style::Coloured].map(|style| trace_text(&diff, style)));
+    pages.extend(all().iter().map(|report| [Style::Plain, Style::Coloured].map(|style| explain(report, style))));
     for [plain, coloured] in pages {
         let harmful = |c: char| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
         assert!(!plain.contains(harmful), "{plain}");
@@ -89,7 +195,7 @@ fn hostile_diff() -> TraceDiff {
 
 #[test]
 fn no_line_is_wider_than_a_hundred_columns_and_none_ends_in_spaces() {
-    let pages = all().map(|report| text(&report, Style::Plain));
+    let pages = all().map(|report| format!("{}{}", text(&report, Style::Plain), explain(&report, Style::Plain)));
     let traces = [trace_diff(), hostile_diff()].map(|diff| trace_text(&diff, Style::Plain));
     for line in pages.iter().chain(&traces).flat_map(|page| page.lines()) {
         assert!(width(line) <= 100, "{} columns: {line}", width(line));

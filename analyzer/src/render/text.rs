@@ -1,38 +1,39 @@
 //! The report for a terminal.
 
-use crate::report::{CauseReport, Judgement, Report};
+use crate::report::{CauseReport, IntegrityReport, Judgement, Report};
 
+use super::escape::{elide, visible};
 use super::number::{UNKNOWN, number, percent};
 use super::page::{COLUMNS, Page, Role, Span};
+use super::section::{Block, Fact, Grid, Section, Value};
 use super::table::{Column, Table};
-use super::words::{self, Fact};
+use super::words::{self, integrity, outputs, segments, traffic};
 use super::{Style, next, plot};
 
 /// The report as text of at most 100 columns, the verdict in its first line. Only a word of a command that is longer than
 /// a line exceeds them: it has to be copied whole.
 pub fn text(report: &Report, style: Style) -> String {
     let mut page = Page::new(style);
-    let judgement = words::judgement(report);
-    let headline = format!("{}: {}", words::word(judgement), words::verdict(report));
-    page.paragraph(0, &Span::new(role(judgement), &headline));
-    let asked = words::asked(report);
-    let about =
-        format!("corpus {}, {} → {}, {asked}", report.corpus, report.reference.selector, report.current.selector);
-    page.paragraph(0, &Span::plain(&about));
-
+    write_head(&mut page, report);
     for (heading, causes) in words::causes(report) {
         page.heading(heading);
         write_causes(&mut page, &causes);
     }
+    write_integrity(&mut page, report);
+    let some_drift = segments::drifting(report).next().is_some();
+    write_section(&mut page, segments::section(report).filter(|_| some_drift).as_ref());
     write_windows(&mut page, report);
-    if judgement == Judgement::Stable {
+    if words::judgement(report) == Judgement::Stable {
         write_in_short(&mut page, report);
     } else {
         write_rankings(&mut page, report);
         write_scores(&mut page, report);
-    }
-    if report.retrieval.verdict != Judgement::Stable {
-        write_queries(&mut page, report);
+        if report.retrieval.verdict != Judgement::Stable {
+            write_queries(&mut page, report);
+        }
+        write_section(&mut page, segments::section(report).filter(|_| !some_drift).as_ref());
+        write_section(&mut page, Some(&outputs::section(report)));
+        write_section(&mut page, Some(&traffic::section(report)));
     }
     write_notes(&mut page, &next::notes(report));
     write_steps(&mut page, report);
@@ -42,8 +43,18 @@ pub fn text(report: &Report, style: Style) -> String {
     page.finish()
 }
 
+/// The verdict, and what was compared.
+pub(super) fn write_head(page: &mut Page, report: &Report) {
+    page.paragraph(0, &Span::new(role(words::alarm(report)), &words::headline(report)));
+    let segment = words::segment(report);
+    let part = if segment.is_empty() { String::new() } else { format!(", segment {}", segment.join(", ")) };
+    let (asked, windows) = (words::asked(report), [&report.reference, &report.current]);
+    let [before, after] = windows.map(|window| window.selector.as_str());
+    page.paragraph(0, &Span::plain(&format!("corpus {}{part}, {before} → {after}, {asked}", report.corpus)));
+}
+
 /// The colour of a verdict.
-fn role(judgement: Judgement) -> Role {
+pub(super) fn role(judgement: Judgement) -> Role {
     match judgement {
         Judgement::Stable => Role::Good,
         Judgement::Drift => Role::Bad,
@@ -72,6 +83,69 @@ fn write_causes(page: &mut Page, causes: &[&CauseReport]) {
     }
 }
 
+/// Columns of a name of an example; a longer one loses its middle.
+const EXAMPLE: usize = 46;
+
+fn write_integrity(page: &mut Page, report: &Report) {
+    if report.integrity.is_empty() {
+        return;
+    }
+    page.heading(integrity::HEADING);
+    let columns = report.integrity.iter().map(|finding| finding.kind.as_str().len()).max().unwrap_or(0);
+    for finding in &report.integrity {
+        let role = if integrity::is_new(finding) { Role::Bad } else { Role::Unsure };
+        let tally = integrity::tally(finding);
+        page.line(&[(2, Span::new(role, finding.kind.as_str())), (2 + columns + 2, Span::plain(&tally))]);
+        page.paragraph(4, &Span::plain(&words::sentence(&finding.evidence)));
+        write_examples(page, finding);
+        if !integrity::is_new(finding) {
+            page.paragraph(4, &Span::plain(&words::sentence(finding.advice)));
+        }
+    }
+}
+
+fn write_examples(page: &mut Page, finding: &IntegrityReport) {
+    let shown = finding.examples.iter().take(integrity::EXAMPLES_MAX);
+    // Written out first: what is left out is then no part of what writes a character out.
+    let names: Vec<String> = shown.map(|name| elide(&visible(name), EXAMPLE)).collect();
+    if !names.is_empty() {
+        page.paragraph(4, &Span::new(Role::Quiet, &format!("such as {}", names.join(", "))));
+    }
+}
+
+/// A part of the report, if there is one.
+pub(super) fn write_section(page: &mut Page, section: Option<&Section>) {
+    let Some(section) = section else { return };
+    page.heading(&section.heading);
+    for (place, block) in section.blocks.iter().enumerate() {
+        // Tables are told apart by an empty line.
+        if place > 0 && matches!(block, Block::Grid(_)) {
+            page.gap();
+        }
+        match block {
+            Block::Facts(facts) => write_facts(page, facts),
+            Block::Grid(grid) => write_grid(page, grid),
+            Block::Sentence(sentence) => page.paragraph(2, &Span::plain(sentence)),
+        }
+    }
+}
+
+fn write_grid(page: &mut Page, grid: &Grid) {
+    let columns: Vec<Column> = grid.columns.iter().map(|(_, column)| *column).collect();
+    let mut table = Table::new(&columns);
+    table.headings(&grid.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
+    for row in &grid.rows {
+        table.row(row.iter().map(|value| {
+            let role = match value {
+                Value::Verdict(Judgement::Drift) => Role::Bad,
+                _ => Role::Plain,
+            };
+            Span::new(role, &value.joined())
+        }));
+    }
+    table.write(page);
+}
+
 fn write_windows(page: &mut Page, report: &Report) {
     page.heading("Windows");
     let mut table = Table::new(&[Column::Left, Column::Left, Column::Left]);
@@ -82,30 +156,39 @@ fn write_windows(page: &mut Page, report: &Report) {
     table.write(page);
 }
 
-/// What carries a stable verdict, a line for each question.
+/// What carries a stable verdict, a line for each question; what is not stable has its own part.
 fn write_in_short(page: &mut Page, report: &Report) {
     page.heading("Numbers");
-    let mut table = Table::new(&[Column::Left, Column::Left, Column::Left]);
-    let short = words::rankings(report);
-    let kept = short.iter().filter(|fact| matches!(fact.name, "mean overlap" | "noise floor" | "excess change"));
-    for fact in kept {
-        add_fact(&mut table, fact);
+    let kept = |fact: &Fact| matches!(fact.name, "mean overlap" | "noise floor" | "excess change");
+    let mut facts: Vec<Fact> = words::rankings(report).into_iter().filter(kept).collect();
+    let scores = words::scores(report).into_iter().find(|fact| fact.name == "effect");
+    facts.extend(scores.map(|fact| Fact { name: "scores", ..fact }));
+    facts.extend(segments::short(report).filter(|_| segments::drifting(report).next().is_none()));
+    facts.extend([outputs::short(report), traffic::short(report)].into_iter().flatten());
+    write_facts(page, &facts);
+    let scores = &report.retrieval.scores;
+    let no_scores = (scores.verdict == Judgement::InsufficientEvidence).then(|| words::scores_not_judged(scores));
+    for (what, why) in [
+        ("Scores", no_scores),
+        ("Segments", segments::not_judged(report)),
+        ("Outputs", outputs::not_judged(&report.outputs)),
+        ("Traffic", traffic::not_judged(&report.traffic)),
+    ] {
+        if let Some(why) = why {
+            let verb = if what == "Traffic" { "was" } else { "were" };
+            page.paragraph(2, &Span::plain(&format!("{what} {verb} not judged: {why}.")));
+        }
     }
-    if let Some(fact) = words::scores(report).into_iter().find(|fact| fact.name == "effect") {
-        add_fact(&mut table, &Fact { name: "scores", ..fact });
-    }
-    table.write(page);
-    if report.retrieval.scores.verdict == Judgement::InsufficientEvidence {
-        let why = words::scores_not_judged(&report.retrieval.scores);
-        page.paragraph(2, &Span::plain(&format!("Scores were not judged: {why}.")));
-    }
+    let drifted = |judgement| judgement == Judgement::Drift;
+    write_section(page, Some(&outputs::section(report)).filter(|_| drifted(report.outputs.verdict)));
+    write_section(page, Some(&traffic::section(report)).filter(|_| drifted(report.traffic.verdict)));
 }
 
 fn add_fact(table: &mut Table, fact: &Fact) {
     table.row([Span::plain(fact.name), Span::plain(&fact.value), Span::new(Role::Quiet, &fact.meaning)]);
 }
 
-fn write_facts(page: &mut Page, facts: &[Fact]) {
+pub(super) fn write_facts(page: &mut Page, facts: &[Fact]) {
     let mut table = Table::new(&[Column::Left, Column::Left, Column::Left]);
     for fact in facts {
         add_fact(&mut table, fact);

@@ -1,10 +1,17 @@
 //! What a report says, in words and numbers, before it is laid out.
 
+pub(super) mod integrity;
+pub(super) mod outputs;
+pub(super) mod segments;
+pub(super) mod traffic;
+
+use crate::causes::Cause;
 use crate::report::{Affects, CauseReport, Judgement, Report, ScoreReport, WindowReport};
 
-use super::number::{UNKNOWN, count, estimate, known, number, size};
+use super::number::{UNKNOWN, count, estimate, known, number, percent, size};
+use super::section::{Fact, Value};
 
-/// The verdict on everything that was judged.
+/// The verdict on retrieval, which is that of the report: the context and its scores.
 pub(super) fn judgement(report: &Report) -> Judgement {
     match (report.retrieval.verdict, report.retrieval.scores.verdict) {
         (Judgement::Drift, _) | (_, Judgement::Drift) => Judgement::Drift,
@@ -21,8 +28,43 @@ pub(super) fn word(judgement: Judgement) -> &'static str {
     }
 }
 
-/// The verdict in words, to follow [`word`].
-pub(super) fn verdict(report: &Report) -> String {
+/// The verdict over a part of the report; without numbers there is nothing to see there.
+fn state(judgement: Judgement, has_numbers: bool) -> &'static str {
+    match judgement {
+        Judgement::InsufficientEvidence if !has_numbers => "NOT JUDGED",
+        judgement => word(judgement),
+    }
+}
+
+/// The first line: the verdict on retrieval, and what else a reader must not miss.
+pub(super) fn headline(report: &Report) -> String {
+    let clauses = [
+        Some(verdict(report)),
+        segments::clause(report),
+        traffic::clause(report).map(str::to_owned),
+        outputs::clause(report).map(str::to_owned),
+        integrity::clause(report),
+    ];
+    let clauses: Vec<String> = clauses.into_iter().flatten().collect();
+    format!("{}: {}", word(judgement(report)), clauses.join("; "))
+}
+
+/// How much the first line asks for attention. A verdict of `stable` on retrieval alone is not good news where something
+/// else drifted or contradicts what was declared.
+pub(super) fn alarm(report: &Report) -> Judgement {
+    let besides = [report.traffic.verdict, report.outputs.verdict];
+    let unsettled = besides.contains(&Judgement::Drift)
+        || segments::drifting(report).next().is_some()
+        || !report.integrity.is_empty();
+    match judgement(report) {
+        _ if report.integrity.iter().any(integrity::is_new) => Judgement::Drift,
+        Judgement::Stable if unsettled => Judgement::InsufficientEvidence,
+        judgement => judgement,
+    }
+}
+
+/// The verdict on retrieval in words, to follow [`word`].
+fn verdict(report: &Report) -> String {
     let retrieval = &report.retrieval;
     let renamed = report.causes.iter().any(|cause| cause.affects == Affects::Identity);
     let mut words = match (retrieval.verdict, retrieval.scores.verdict) {
@@ -66,6 +108,11 @@ pub(super) fn made(report: &Report) -> String {
     format!("made {} from version {tables} of the table", report.created_at)
 }
 
+/// The part of the traffic that was compared; none if that is all of it.
+pub(super) fn segment(report: &Report) -> Vec<String> {
+    report.segment.iter().map(|(key, value)| format!("{key}={value}")).collect()
+}
+
 /// On how many queries the verdict on rankings rests.
 pub(super) fn asked(report: &Report) -> String {
     format!("{} asked in both", queries(report.retrieval.matched_queries))
@@ -88,39 +135,6 @@ pub(super) fn windows(report: &Report) -> Vec<(&'static str, [Value; 2])> {
     ]
 }
 
-/// A value, by whose words it is in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
-    /// Ours.
-    Own(String),
-    /// Those of whoever sent the events.
-    Names(Vec<String>),
-}
-
-impl Value {
-    pub(super) fn joined(&self) -> String {
-        match self {
-            Self::Own(text) => text.clone(),
-            Self::Names(names) if names.is_empty() => UNKNOWN.to_owned(),
-            Self::Names(names) => names.join(", "),
-        }
-    }
-}
-
-/// One number of the report. All of it is in our words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fact {
-    pub(super) name: &'static str,
-    pub(super) value: String,
-    pub(super) meaning: String,
-}
-
-impl Fact {
-    fn new(name: &'static str, value: String, meaning: impl Into<String>) -> Self {
-        Self { name, value, meaning: meaning.into() }
-    }
-}
-
 /// A number with its unit; without a number there is no unit.
 fn with_unit(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |value| format!("{} {unit}", number(value)))
@@ -130,7 +144,7 @@ fn with_unit(value: Option<f64>, unit: &str) -> String {
 pub(super) fn rankings(report: &Report) -> Vec<Fact> {
     let retrieval = &report.retrieval;
     let change = estimate(retrieval.excess_change, retrieval.interval, retrieval.confidence);
-    vec![
+    let mut facts = vec![
         Fact::new("mean overlap", with_unit(retrieval.mean_rbo, "RBO"), "1 = same documents in the same order"),
         Fact::new("mean set overlap", with_unit(retrieval.mean_jaccard, "Jaccard"), "1 = same set"),
         Fact::new("mean agreement", with_unit(retrieval.mean_kendall_top_k, "Kendall top-k"), "1 = same order"),
@@ -141,22 +155,54 @@ pub(super) fn rankings(report: &Report) -> Vec<Fact> {
         ),
         Fact::new("excess change", change, format!("beyond the floor, 0 = same; {}", matters(report))),
         Fact::new("p-value", known(retrieval.p_value), test(retrieval.test)),
+    ];
+    facts.extend(exposure(report));
+    facts
+}
+
+/// Which documents were shown; nothing where that was not measured.
+fn exposure(report: &Report) -> Vec<Fact> {
+    let exposure = &report.exposure;
+    let follows = "documents shown, 0 = same; follows the mix too";
+    let distance = exposure.js_distance.map(|distance| format!("{} Jensen–Shannon", number(distance)));
+    let first_seen = "exposure on documents not shown before";
+    [
+        distance.map(|distance| Fact::new("exposure", distance, follows)),
+        exposure.first_seen_share.map(|share| Fact::new("first seen", percent(share), first_seen)),
     ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// From where on a change counts.
 pub(super) fn matters(report: &Report) -> String {
-    format!("matters above {}", number(report.retrieval.threshold))
+    matters_above(report.retrieval.threshold)
+}
+
+fn matters_above(threshold: f64) -> String {
+    format!("matters above {}", number(threshold))
+}
+
+/// The unit of the scores.
+fn score_unit(scores: &ScoreReport) -> &'static str {
+    scores.kind.map_or("score", |kind| match kind {
+        tidemark_schema::ScoreKind::Other => "score",
+        known => known.as_str(),
+    })
 }
 
 fn test(name: Option<&str>) -> String {
-    let name = match name {
-        Some("kernel_two_sample") => "kernel two-sample test",
-        Some("bootstrap") => "bootstrap over queries",
-        Some(_) => "another test",
-        None => return "nothing was tested".to_owned(),
-    };
-    format!("{name}; small = not by chance")
+    test_name(name).map_or_else(|| "nothing was tested".to_owned(), |name| format!("{name}; small = not by chance"))
+}
+
+/// The name of the test of rankings.
+pub(super) fn test_name(name: Option<&str>) -> Option<&'static str> {
+    Some(match name? {
+        "kernel_two_sample" => "kernel two-sample test",
+        "bootstrap" => "bootstrap over queries",
+        _ => "another test",
+    })
 }
 
 /// The numbers behind the verdict on scores; none if there was nothing to compare.
@@ -165,15 +211,12 @@ pub(super) fn scores(report: &Report) -> Vec<Fact> {
     if scores.effect.is_none() {
         return Vec::new();
     }
-    let kind = scores.kind.map_or("score", |kind| match kind {
-        tidemark_schema::ScoreKind::Other => "score",
-        known => known.as_str(),
-    });
+    let kind = score_unit(scores);
     vec![
         Fact::new(
             "effect",
             estimate(scores.effect, scores.interval, report.retrieval.confidence),
-            "standard deviations beyond noise, 0 = same",
+            format!("standard deviations, 0 = same; {}", matters_above(scores.threshold)),
         ),
         Fact::new("shift", with_unit(scores.shift, kind), "current minus reference, 0 = same"),
         Fact::new("scale", known(scores.scale), "slope of current on reference, 1 = same"),
@@ -217,9 +260,13 @@ pub(super) fn causes(report: &Report) -> Vec<(&'static str, Vec<&CauseReport>)> 
 /// Said where rankings changed and nothing was charged.
 pub(super) const NO_CAUSE: &str = "No part of the change could be charged to a cause.";
 
-/// Whether events or registry said that it would happen.
+/// Whether events or registry said that it would happen. What users ask is nobody's to declare.
 pub(super) fn declared(cause: &CauseReport) -> &'static str {
-    if cause.declared { "declared" } else { "SILENT" }
+    match (cause.cause, cause.declared) {
+        (Cause::QueryMix, _) => "",
+        (_, true) => "declared",
+        (_, false) => "SILENT",
+    }
 }
 
 /// A sentence of its own, from words that were written to be part of one.

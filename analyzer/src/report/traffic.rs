@@ -9,6 +9,8 @@ pub struct TrafficReport {
     pub verdict: Judgement,
     /// Operations in reference and current window (retries of one operation count once).
     pub operations: [u64; 2],
+    /// With fewer operations in either window there is no verdict.
+    pub operations_min: u64,
     /// How many operations per window would be enough for a verdict, when there are too few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations_needed: Option<u64>,
@@ -40,7 +42,7 @@ pub struct TrafficReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrafficBasis {
-    /// Clusters of query embeddings or of SimHashes of their texts.
+    /// Clusters of query embeddings or of `SimHash`es of their texts.
     QueryClusters,
     /// Fingerprints that were asked often enough to be counted, and all others as one class.
     #[default]

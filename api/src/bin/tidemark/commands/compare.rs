@@ -29,6 +29,9 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     match arguments.format {
         ReportFormat::Text => {
             print(&render::text(&report, style()))?;
+            if arguments.explain {
+                print(&format!("\n{}", render::explain(&report, style())))?;
+            }
             // The report names commands, not stores.
             if let (Some(data), None) = (&place.data, std::env::var_os("TIDEMARK_DATA")) {
                 print(&format!("To type these as they are: export TIDEMARK_DATA={}\n", shell_word(data)))?;
