@@ -58,7 +58,7 @@ impl Default for Options {
             threshold: 0.02,
             score_threshold: 0.05,
             traffic_threshold: 0.1,
-            output_threshold: 0.05,
+            output_threshold: 0.1,
             embedding_threshold: 0.02,
             evaluation_threshold: 0.2,
             confidence: 0.95,

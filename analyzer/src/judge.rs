@@ -130,11 +130,13 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         current: &contents_after,
     };
     let declared = (versions_before.as_slice(), versions_after.as_slice());
-    let causes = causes::of(&retrieval, &traffic, (&queries, &after), (renamed, declared), &classifier, p)?;
+    let causes =
+        causes::of((&retrieval, &multiplicity), &traffic, (&queries, &after), (renamed, declared), &classifier, p)?;
     let segments = judge_segments(&queries, &after, &vocabulary, (floors.pooled(), p), options)?;
     if segments.too_small > 0 {
+        let (parts, share) = if segments.too_small == 1 { ("part", "shares") } else { ("parts", "share") };
         notes.push(format!(
-            "{} parts of the traffic share too few queries between the windows to be judged",
+            "{} {parts} of the traffic {share} too few queries between the windows to be judged",
             segments.too_small
         ));
     }

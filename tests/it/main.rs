@@ -5,6 +5,8 @@
 mod bad_input;
 mod command_line;
 mod durability;
+#[cfg(target_os = "linux")]
+mod memory;
 mod readme;
 mod recordings;
 mod serving;

@@ -6,10 +6,10 @@ use crate::causes::{Cause, Classifier, sentence, shares};
 use crate::error::Error;
 use crate::matched::MatchedQuery;
 use crate::observe::Observations;
-use crate::report::{Affects, CauseReport, Judgement, RetrievalReport, ScoreReport, TrafficReport};
+use crate::report::{Affects, CauseReport, Judgement, MultiplicityReport, RetrievalReport, ScoreReport, TrafficReport};
 
 pub(super) fn of(
-    retrieval: &RetrievalReport,
+    (retrieval, multiplicity): (&RetrievalReport, &MultiplicityReport),
     traffic: &TrafficReport,
     (queries, after): (&[MatchedQuery<'_>], &Observations),
     (renamed, declared): (usize, (&[String], &[String])),
@@ -17,7 +17,7 @@ pub(super) fn of(
     p: Persistence,
 ) -> Result<Vec<CauseReport>, Error> {
     let mut causes = Vec::new();
-    if retrieval.verdict == Judgement::Drift {
+    if beyond_noise(retrieval, multiplicity) {
         let agreement = classifier.rescoring.order_agreement;
         causes.extend(shares(queries, classifier, p)?.iter().map(|share| CauseReport {
             cause: share.cause,
@@ -46,6 +46,15 @@ pub(super) fn of(
         });
     }
     Ok(causes)
+}
+
+/// Whether rankings changed beyond noise, be it by less than matters: whoever waits for more evidence, or wonders about a
+/// small change, is helped by knowing where to look.
+fn beyond_noise(retrieval: &RetrievalReport, multiplicity: &MultiplicityReport) -> bool {
+    let test = multiplicity.tests.iter().find(|test| test.verdict == "retrieval");
+    retrieval.matched_queries >= retrieval.queries_min
+        && retrieval.excess_change.is_some_and(|excess| excess > 0.0)
+        && test.is_some_and(|test| test.adjusted_p_value < multiplicity.alpha)
 }
 
 fn of_scores(scores: &ScoreReport, classifier: &Classifier<'_>, queries: &[MatchedQuery<'_>]) -> CauseReport {

@@ -73,12 +73,12 @@ fn expected_divergence(categories: usize, n: f64, m: f64) -> f64 {
 }
 
 /// How many categories the counts can tell apart, if the deviation of the divergence by chance alone is to stay below a
-/// quarter of `divergence`: `sqrt(2 (c - 1)) / (8 ln 2) (1/n + 1/m) <= divergence / 4`. At least 2.
+/// half of `divergence`: `sqrt(2 (c - 1)) / (8 ln 2) (1/n + 1/m) <= divergence / 2`. At least 2.
 pub fn resolvable_categories(n: u64, m: u64, divergence: f64) -> usize {
     if n == 0 || m == 0 {
         return 2;
     }
-    let root = divergence / 4.0 * 8.0 * LN_2 / (1.0 / n as f64 + 1.0 / m as f64);
+    let root = divergence / 2.0 * 8.0 * LN_2 / (1.0 / n as f64 + 1.0 / m as f64);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
     let categories = (root * root / 2.0) as usize + 1;
     categories.max(2)
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn more_counts_tell_more_categories_apart() {
         assert_eq!(resolvable_categories(0, 10, 0.01), 2);
-        assert_eq!(resolvable_categories(600, 600, 0.01), 9);
-        assert_eq!(resolvable_categories(1_200, 1_200, 0.01), 35);
+        assert_eq!(resolvable_categories(300, 300, 0.01), 9);
+        assert_eq!(resolvable_categories(600, 600, 0.01), 35);
     }
 }

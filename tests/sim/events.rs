@@ -1,0 +1,108 @@
+//! A recording as events in memory, and windows made of any part of it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use tidemark_analyzer::read::{join_outputs, observe};
+use tidemark_analyzer::{Judged, Observations, Options, Segment, Windows, judge};
+use tidemark_collector::decode::{Context, Event, Kind, Limits, TextPolicy, decode};
+use tidemark_corpus::{DEFAULT_MAX_ENTRIES, Manifest, read_ndjson};
+use tidemark_schema::columns::{outputs, retrievals};
+use tidemark_schema::{FingerprintKey, Ingest, OutputEvent, RetrievalEvent, Stored, Timestamp};
+use tidemark_tests::Recording;
+
+/// All attempts of one operation and its outputs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Operation {
+    pub(crate) retrievals: Vec<Stored<RetrievalEvent>>,
+    pub(crate) outputs: Vec<Stored<OutputEvent>>,
+}
+
+/// The operations of a recording in its two windows, and its manifests.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) before: Vec<Operation>,
+    pub(crate) after: Vec<Operation>,
+    manifests: BTreeMap<String, Manifest>,
+}
+
+impl Recorded {
+    pub(crate) fn read(recording: &Recording) -> Self {
+        let mut operations: BTreeMap<String, Operation> = BTreeMap::new();
+        for event in events(&recording.directory.join("retrievals.ndjson.gz")) {
+            if let Event::Retrieval(event) = event {
+                let operation = operations.entry(event.operation_id.to_string()).or_default();
+                operation.retrievals.push(stored(event.occurred_at, event));
+            }
+        }
+        for event in events(&recording.directory.join("outputs.ndjson.gz")) {
+            if let Event::Output(event) = event {
+                let operation = operations.entry(event.operation_id.to_string()).or_default();
+                operation.outputs.push(stored(event.occurred_at, event));
+            }
+        }
+        let begin = |key: &str| {
+            let (from, _) = recording.text(key).split_once("..").unwrap();
+            Timestamp::from_date(from).unwrap()
+        };
+        let boundary = begin("current");
+        let (before, after) =
+            operations.into_values().partition(|operation| operation.retrievals[0].event.occurred_at < boundary);
+        let manifests = ["v1", "v2"].into_iter().filter_map(|version| {
+            let file = File::open(recording.directory.join(format!("manifest-{version}.ndjson.gz"))).ok()?;
+            Some((version.to_owned(), read_ndjson(BufReader::new(GzDecoder::new(file)), DEFAULT_MAX_ENTRIES).unwrap()))
+        });
+        Self { before, after, manifests: manifests.collect() }
+    }
+
+    /// What a comparison of two windows of such operations says. Only manifests of declared versions are known, as when
+    /// they come from a registry.
+    pub(crate) fn judge(&self, before: &[Operation], after: &[Operation]) -> Judged {
+        let mut windows = Windows {
+            vocabulary: tidemark_analyzer::vocabulary::Vocabulary::default(),
+            before: Observations::default(),
+            after: Observations::default(),
+            manifests: BTreeMap::new(),
+        };
+        for (operations, window) in [(before, &mut windows.before), (after, &mut windows.after)] {
+            let rows: Vec<_> = operations.iter().flat_map(|operation| operation.retrievals.iter().cloned()).collect();
+            let batch = retrievals::encode(&rows).unwrap();
+            observe(&batch, &Segment::default(), &mut windows.vocabulary, window).unwrap();
+            let rows: Vec<_> = operations.iter().flat_map(|operation| operation.outputs.iter().cloned()).collect();
+            join_outputs(&outputs::encode(&rows).unwrap(), &mut windows.vocabulary, window).unwrap();
+        }
+        let declared: Vec<String> = windows.declared_versions().into_iter().flatten().collect();
+        windows.manifests = self.manifests.clone();
+        windows.manifests.retain(|version, _| declared.contains(version));
+        judge(windows, &Options::default()).unwrap()
+    }
+}
+
+fn stored<E>(received_at: Timestamp, event: E) -> Stored<E> {
+    Stored { received_at, ingest: Ingest::Imported, event }
+}
+
+fn events(path: &Path) -> Vec<Event> {
+    let key = FingerprintKey::new([7; 32]);
+    let context = Context { now: None, key: &key, text: TextPolicy::None, limits: Limits::default() };
+    let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
+    lines
+        .map(|line| {
+            let line = line.unwrap();
+            decode(line.as_bytes(), Kind::of(line.as_bytes()).unwrap(), &context).unwrap()
+        })
+        .collect()
+}
+
+/// Puts a list into a random order (Fisher–Yates; the remainder's bias is far below what is measured here).
+pub(crate) fn shuffle<T>(list: &mut [T], rng: &mut ChaCha8Rng) {
+    for i in (1..list.len()).rev() {
+        let j = usize::try_from(rng.next_u64() % (i as u64 + 1)).unwrap();
+        list.swap(i, j);
+    }
+}
