@@ -97,12 +97,31 @@ pub(crate) struct Account {
     declared: [f64; CAUSES],
 }
 
+/// A cause with what is charged to it, and how much of that was declared.
+type Entries = Box<[(Cause, f64, f64)]>;
+
 impl Account {
     pub(crate) fn add(&mut self, reason: Reason, charge: f64) {
         self.charged[reason.cause as usize] += charge;
         if reason.declared {
             self.declared[reason.cause as usize] += charge;
         }
+    }
+
+    /// What is not 0 in it: an account of one query has few causes, and there are many queries.
+    fn entries(&self) -> Entries {
+        let all = Cause::ALL.into_iter().zip(self.charged).zip(self.declared);
+        let charged = all.filter(|((_, charged), _)| charged.abs() > 0.0);
+        charged.map(|((cause, charged), declared)| (cause, charged, declared)).collect()
+    }
+
+    fn of_entries(entries: &Entries) -> Self {
+        let mut account = Self::default();
+        for (cause, charged, declared) in entries {
+            account.charged[*cause as usize] = *charged;
+            account.declared[*cause as usize] = *declared;
+        }
+        account
     }
 
     pub(crate) fn of(&self, cause: Cause) -> f64 {
@@ -150,20 +169,26 @@ pub(crate) fn shares(
     classifier: &Classifier<'_>,
     p: Persistence,
 ) -> Result<Vec<Share>, Error> {
-    let accounts: Vec<(Account, Option<Account>)> = queries
+    let accounts: Vec<(Entries, Option<Entries>)> = queries
         .par_iter()
-        .map(|query| Ok(account_of(&query.answers(classifier.vocabulary)?, classifier, p)))
+        .map(|query| {
+            let (between, within) = account_of(&query.answers(classifier.vocabulary)?, classifier, p);
+            Ok((between.entries(), within.map(|within| within.entries())))
+        })
         .collect::<Result<_, Error>>()?;
     let (noise, repeated) = accounts
         .iter()
         .filter_map(|(_, within)| within.as_ref())
-        .fold((Account::default(), 0.0), |(sum, count), within| (sum.combine(within, 1.0), count + 1.0));
+        .fold((Account::default(), 0.0), |(sum, count), within| {
+            (sum.combine(&Account::of_entries(within), 1.0), count + 1.0)
+        });
     let pooled = if repeated > 0.0 { Account::default().combine(&noise, 1.0 / repeated) } else { noise };
 
     let mut excess = Account::default();
     let mut affected = [0_usize; CAUSES];
     for (between, within) in &accounts {
-        let left = between.combine(within.as_ref().unwrap_or(&pooled), -1.0);
+        let within = within.as_ref().map_or(pooled, |within| Account::of_entries(within));
+        let left = Account::of_entries(between).combine(&within, -1.0);
         for (count, charged) in affected.iter_mut().zip(left.charged) {
             *count += usize::from(charged > 1e-9);
         }

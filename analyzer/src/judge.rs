@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidemark_corpus::Manifest;
-use tidemark_stats::{BootstrapMean, Persistence, Resampling, bootstrap_mean, holm, mmd_permutation_test};
+use tidemark_stats::{BootstrapMean, Persistence, Resampling, bootstrap_mean, excess_permutation_test, holm};
 
 use crate::answer::Place;
 use crate::causes::Classifier;
@@ -207,7 +207,7 @@ fn measure_rankings(
     let (test, p_value) = if strata.is_empty() {
         ("bootstrap", effect.p_value)
     } else {
-        ("kernel_two_sample", mmd_permutation_test(&strata, options.permutations, options.seed)?.p_value)
+        ("kernel_two_sample", excess_permutation_test(&strata, options.permutations, options.seed)?.p_value)
     };
     (report.test, report.p_value) = (Some(test), Some(p_value));
     Ok(report)

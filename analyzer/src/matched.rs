@@ -176,7 +176,7 @@ pub fn noise_floor(window: &Observations, vocabulary: &Vocabulary, p: Persistenc
     Ok((count > 0).then(|| floors.iter().sum::<f64>() / count as f64))
 }
 
-/// The queries that were repeated in both windows, for the kernel two-sample test; at most `limit`, evenly spread.
+/// The queries that the reference repeats, for the permutation test; at most `limit`, evenly spread.
 pub fn kernel_strata(
     queries: &[MatchedQuery<'_>],
     vocabulary: &Vocabulary,
@@ -184,7 +184,7 @@ pub fn kernel_strata(
     limit: usize,
 ) -> Result<Vec<KernelStratum>, Error> {
     let repeated: Vec<_> =
-        queries.iter().filter(|query| query.reference.sample.len() > 1 && query.current.sample.len() > 1).collect();
+        queries.iter().filter(|query| query.reference.sample.len() > 1 && !query.current.sample.is_empty()).collect();
     let step = repeated.len().div_ceil(limit.max(1)).max(1);
     let chosen: Vec<_> = repeated.into_iter().step_by(step).collect();
     chosen.par_iter().map(|query| stratum(query, vocabulary, p)).collect()

@@ -38,6 +38,8 @@ pub(crate) const REPRESENTATION: f64 = 2e-6;
 const NOISE_QUANTILE: f64 = 0.99;
 /// From how many queries that quantile is learnt at most, evenly spread.
 const NOISE_QUERIES: usize = 2_000;
+/// From how many queries shift and scale are estimated at most, evenly spread.
+const PAIRED_QUERIES: usize = 10_000;
 
 /// The scores of the documents that both answers hold with the same content: the position in each, and both scores.
 pub(crate) fn common_scores<'a>(
@@ -141,8 +143,8 @@ fn kept_order(answers: &Answers, vocabulary: &Vocabulary, tolerance: f64) -> Ord
 
 /// What one query says of the scores of unchanged documents.
 struct ScoreChange {
-    before: Vec<f64>,
-    after: Vec<f64>,
+    /// The scores of each, before and after.
+    pairs: Vec<(f64, f64)>,
     agreement: Option<f64>,
     /// How much farther current scores are from the reference's than those are from each other.
     excess: f64,
@@ -163,7 +165,7 @@ fn score_change(answers: &Answers, vocabulary: &Vocabulary) -> Option<ScoreChang
     }
     let agreement = kendall_tau_b(&before, &after).ok();
     let excess = mean_between(a, b, difference) - mean_within(a, difference).unwrap_or(0.0);
-    Some(ScoreChange { before, after, agreement, excess })
+    Some(ScoreChange { pairs: before.into_iter().zip(after).collect(), agreement, excess })
 }
 
 /// Whether the scores of unchanged documents changed, and how; the verdict is left to the report's correction.
@@ -175,9 +177,16 @@ pub fn measure_scores(
     vocabulary: &Vocabulary,
     options: &Options,
 ) -> Result<ScoreReport, Error> {
+    let step = queries.len().div_ceil(PAIRED_QUERIES).max(1);
     let changes: Vec<Option<ScoreChange>> = queries
         .par_iter()
-        .map(|query| Ok(score_change(&query.answers(vocabulary)?, vocabulary)))
+        .enumerate()
+        .map(|(at, query)| {
+            let change = score_change(&query.answers(vocabulary)?, vocabulary);
+            // Every query counts for the effect; a part of them is enough for the robust description of it.
+            let kept = at % step == 0;
+            Ok(change.map(|change| if kept { change } else { ScoreChange { pairs: Vec::new(), ..change } }))
+        })
         .collect::<Result<_, Error>>()?;
     let changes: Vec<ScoreChange> = changes.into_iter().flatten().collect();
     let queries_judged = changes.len();
@@ -190,11 +199,7 @@ pub fn measure_scores(
     }
     let excess: Vec<f64> = changes.iter().map(|change| change.excess).collect();
     let agreements: Vec<f64> = changes.iter().filter_map(|change| change.agreement).collect();
-    let (mut before, mut after) = (Vec::new(), Vec::new());
-    for change in changes {
-        before.extend(change.before);
-        after.extend(change.after);
-    }
+    let (before, after): (Vec<f64>, Vec<f64>) = changes.into_iter().flat_map(|change| change.pairs).unzip();
     let spread = standard_deviation(&before);
     let standardised: Vec<f64> = excess.iter().map(|effect| if spread > 0.0 { effect / spread } else { 0.0 }).collect();
     let resampling = Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
-use tidemark_stats::{BootstrapMean, Persistence, Resampling, benjamini_hochberg, bootstrap_mean};
+use tidemark_stats::{BootstrapMean, Persistence, Resampling, benjamini_hochberg, bootstrap_mean, student_mean};
 
 use crate::compare::Options;
 use crate::error::Error;
@@ -14,8 +14,10 @@ use crate::observe::Observations;
 use crate::report::{Judgement, SegmentReport};
 use crate::vocabulary::{Vocabulary, key_and_value};
 
-/// A part with fewer matched queries is counted and not listed.
-const LISTED: usize = 10;
+/// A part with fewer matched queries is counted and not judged. A tenth of the traffic has a tenth of the queries: with the
+/// minimum of the whole, a change that lives there alone would be found only in ten times longer windows. Below that minimum
+/// a part can drift (by Student's t, which knows how few they are) and is never called stable.
+const JUDGED: usize = 10;
 /// A label that nearly all operations have is no part of the traffic.
 const NEARLY_ALL: f64 = 0.95;
 /// How many labels, and how many pairs of them, are looked at: those with most matched queries.
@@ -50,38 +52,39 @@ pub(crate) fn judge_segments(
 ) -> Result<Segments, Error> {
     let shares = traffic_shares(after, vocabulary);
     let share = |labels: &[u32]| shares.get(labels).copied().unwrap_or(0.0);
-    let mut singles = parts(queries, vocabulary, 1);
-    singles.retain(|part| share(&part.labels) <= NEARLY_ALL);
-    let too_small = singles.iter().filter(|part| part.matched.len() < LISTED).count();
-    let names: HashSet<u32> = singles.iter().flat_map(|part| part.labels.iter().copied()).collect();
-    let mut pairs = parts(queries, vocabulary, 2);
-    pairs.retain(|part| part.labels.iter().all(|label| names.contains(label)));
+    let mut singles = parts(queries, vocabulary, 1, |label| share(&[label]) <= NEARLY_ALL);
+    let too_small = singles.iter().filter(|part| part.matched.len() < JUDGED).count();
+    let names: HashSet<u32> = singles
+        .iter()
+        .filter(|part| part.matched.len() >= options.queries_min)
+        .flat_map(|part| part.labels.iter().copied())
+        .collect();
+    let mut pairs = parts(queries, vocabulary, 2, |label| names.contains(&label));
     pairs.retain(|part| part.matched.len() >= options.queries_min);
-    singles.retain(|part| part.matched.len() >= LISTED);
+    singles.retain(|part| part.matched.len() >= JUDGED);
     for parts in [&mut singles, &mut pairs] {
         parts.sort_by_key(|part| (std::cmp::Reverse(part.matched.len()), named(&part.labels, vocabulary)));
         parts.truncate(TESTED);
     }
 
     let all: Vec<&Part> = singles.iter().chain(&pairs).collect();
-    let tested = all.iter().filter(|part| part.matched.len() >= options.queries_min).count();
+    let tested = all.len();
     // A single discovery among all must be within the resolution of the bootstrap's p-values.
     let resamples = options.resamples.max(u32::try_from(40 * tested).unwrap_or(u32::MAX));
     let judged: Vec<Judged<'_>> = all
         .into_iter()
         .map(|part| Ok(Judged { part, effect: effect(part, queries, vocabulary, (floor, p), resamples, options)? }))
         .collect::<Result<_, Error>>()?;
-    let enough = |judged: &Judged<'_>| judged.part.matched.len() >= options.queries_min;
-    let p_values: Vec<f64> =
-        judged.iter().filter(|one| enough(one)).filter_map(|one| Some(one.effect?.p_value)).collect();
+    let p_values: Vec<f64> = judged.iter().filter_map(|one| Some(one.effect?.p_value)).collect();
     let mut q_values = benjamini_hochberg(&p_values)?.into_iter();
 
     let mut reports = Vec::new();
     for one in &judged {
-        let q_value = if enough(one) && one.effect.is_some() { q_values.next() } else { None };
+        let q_value = one.effect.and_then(|_| q_values.next());
+        let enough = one.part.matched.len() >= options.queries_min;
         let verdict = match (one.effect, q_value) {
             (Some(effect), Some(q)) if is_drift(&effect, options.threshold, q, options.alpha) => Judgement::Drift,
-            (Some(effect), Some(_)) if effect.estimate <= options.threshold => Judgement::Stable,
+            (Some(effect), Some(_)) if enough && effect.estimate <= options.threshold => Judgement::Stable,
             _ => Judgement::InsufficientEvidence,
         };
         if one.part.labels.len() > 1 && !(verdict == Judgement::Drift && stands_out(one, &judged)) {
@@ -145,17 +148,28 @@ fn effect(
     if changes.len() < 2 {
         return Ok(None);
     }
+    if changes.len() < options.queries_min {
+        return Ok(Some(student_mean(&changes, options.threshold, options.confidence)?));
+    }
     let resampling = Resampling { confidence: options.confidence, resamples, seed: options.seed };
     Ok(Some(bootstrap_mean(&changes, None, options.threshold, resampling)?))
 }
 
-/// Every set of `size` labels with different keys, and the matched queries that both windows asked with it.
-fn parts(queries: &[MatchedQuery<'_>], vocabulary: &Vocabulary, size: usize) -> Vec<Part> {
+/// Every set of `size` wanted labels with different keys, and the matched queries that both windows asked with it.
+fn parts(
+    queries: &[MatchedQuery<'_>],
+    vocabulary: &Vocabulary,
+    size: usize,
+    wanted: impl Fn(u32) -> bool,
+) -> Vec<Part> {
     let mut found: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
+    let labels = |segment: u32| -> Vec<u32> {
+        vocabulary.labels_of(segment).iter().copied().filter(|label| wanted(*label)).collect()
+    };
     for (at, query) in queries.iter().enumerate() {
         let sets = |sample: &[crate::observe::Observed]| -> HashSet<Vec<u32>> {
             let segments: HashSet<u32> = sample.iter().map(|observed| observed.segment).collect();
-            segments.iter().flat_map(|segment| label_sets(vocabulary.labels_of(*segment), vocabulary, size)).collect()
+            segments.iter().flat_map(|segment| label_sets(&labels(*segment), vocabulary, size)).collect()
         };
         for labels in sets(&query.reference.sample).intersection(&sets(&query.current.sample)) {
             found.entry(labels.clone()).or_default().push(at);

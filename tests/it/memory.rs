@@ -60,10 +60,11 @@ fn template() -> RetrievalEvent {
     }
 }
 
+/// In the second window every third query is answered with other documents, so that everything has to be worked out.
 fn event(
     template: &RetrievalEvent,
     number: u64,
-    begin: Timestamp,
+    (begin, second): (Timestamp, bool),
     size: &Size,
     rng: &mut ChaCha8Rng,
 ) -> RetrievalEvent {
@@ -77,7 +78,8 @@ fn event(
         .filter(|rank| !missing.contains(rank))
         .take(usize::try_from(RESULTS).unwrap())
         .map(|rank| {
-            let document = (query * 7 + rank * 1_009) % DOCUMENTS;
+            let moved = if second && query % 3 == 0 { 3 } else { 0 };
+            let document = (query * 7 + (rank + moved) * 1_009) % DOCUMENTS;
             RetrievedDocument {
                 doc_id: format!("handbook/{document:06}.md#{}", document % 7).parse().unwrap(),
                 score: Some(Finite::new(0.9 - 0.03 * rank as f64 + (rng.next_u32() % 1_000) as f64 * 1e-8).unwrap()),
@@ -104,14 +106,14 @@ async fn fill(store: &Path, size: &Size) {
     let location = Location::parse(store.to_str().unwrap(), std::env::vars()).unwrap();
     let lake = Lake::create(location).await.unwrap();
     let (template, mut rng) = (template(), ChaCha8Rng::seed_from_u64(1));
-    for day in ["2026-10-01", "2026-10-08"] {
+    for (day, second) in [("2026-10-01", false), ("2026-10-08", true)] {
         let begin = Timestamp::from_date(day).unwrap();
         let mut number = 0;
         while number < size.events {
             let end = size.events.min(number + 50_000);
             let rows: Vec<Stored<RetrievalEvent>> = (number..end)
                 .map(|number| {
-                    let event = event(&template, number, begin, size, &mut rng);
+                    let event = event(&template, number, (begin, second), size, &mut rng);
                     Stored { received_at: event.occurred_at, ingest: Ingest::Live, event }
                 })
                 .collect();

@@ -63,3 +63,61 @@ fn the_order_of_the_events_does_not_change_a_single_digit() {
         (!same).then(|| format!("{}: another report", recording.name)).into_iter().collect()
     });
 }
+
+#[test]
+#[ignore = "experiment"]
+fn diluted() {
+    use rand_chacha::rand_core::Rng;
+    for_each_recording(|recording| {
+        let recorded = Recorded::read(recording);
+        for f in [0.6, 0.35] {
+            let mut rng = ChaCha8Rng::seed_from_u64(9);
+            let mut after = Vec::new();
+            let query = |o: &Operation| o.retrievals[0].event.query.fingerprint.clone();
+            for op in &recorded.after {
+                if (rng.next_u32() as f64 / 4294967296.0) < f {
+                    after.push(op.clone());
+                } else {
+                    let same: Vec<_> = recorded.before.iter().filter(|b| query(b) == query(op)).collect();
+                    if same.is_empty() {
+                        continue;
+                    }
+                    let mut n = same[(rng.next_u64() % same.len() as u64) as usize].clone();
+                    for r in &mut n.retrievals {
+                        r.event.operation_id = format!("x-{}", op.retrievals[0].event.operation_id).parse().unwrap();
+                        r.event.occurred_at = op.retrievals[0].event.occurred_at;
+                    }
+                    for r in &mut n.outputs {
+                        r.event.operation_id = format!("x-{}", op.retrievals[0].event.operation_id).parse().unwrap();
+                        r.event.occurred_at = op.retrievals[0].event.occurred_at;
+                    }
+                    after.push(n);
+                }
+            }
+            let j = recorded.judge(&recorded.before, &after);
+            let causes: Vec<String> =
+                j.causes.iter().map(|c| format!("{}:{:.2}:{}", c.cause.as_str(), c.share, c.declared)).collect();
+            let want: Vec<&str> =
+                recording.truth["causes"].as_array().unwrap().iter().filter_map(|v| v.as_str()).collect();
+            println!(
+                "DIL {:?} {:?} {} {f} {:?} {:?} S {:?} T {:?} O {:?} {:?} {causes:?} want {want:?} I {:?} seg {:?}",
+                j.retrieval.interval.map(|i| ((i[0] * 1000.0).round() / 1000.0, (i[1] * 1000.0).round() / 1000.0)),
+                j.retrieval.p_value,
+                recording.name,
+                j.retrieval.verdict,
+                j.retrieval.excess_change.map(|x| (x * 1000.0).round() / 1000.0),
+                j.retrieval.scores.verdict,
+                j.traffic.verdict,
+                j.outputs.verdict,
+                j.outputs.because,
+                j.integrity.iter().map(|i| (i.kind.as_str(), i.count)).collect::<Vec<_>>(),
+                j.segments
+                    .iter()
+                    .filter(|s| s.verdict == tidemark_analyzer::report::Judgement::Drift)
+                    .map(|s| &s.segment)
+                    .collect::<Vec<_>>()
+            );
+        }
+        Vec::new()
+    });
+}

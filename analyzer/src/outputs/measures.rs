@@ -130,41 +130,53 @@ fn shift(
     options: &Options,
 ) -> Result<Option<OutputMeasure>, Error> {
     let of = |sample: &QuerySample| outcomes(sample).filter_map(&value).collect::<Vec<_>>();
-    let measured: Vec<(Vec<f64>, f64)> = queries
+    let measured: Vec<Shift> = queries
         .par_iter()
         .filter_map(|query| {
-            let before = of(query.reference);
-            let after = mean(&of(query.current))?;
-            (!before.is_empty()).then_some((before, after))
+            let (before, after) = (of(query.reference), of(query.current));
+            let (reference, current) = (mean(&before)?, mean(&after)?);
+            let (m, n) = (before.len() as f64, after.len() as f64);
+            Some(Shift { before, reference, current, weight: m * n / (m + n) })
         })
         .collect();
     if measured.len() < options.queries_min {
         return Ok(None);
     }
-    let all: Vec<f64> = measured.iter().flat_map(|(before, _)| before.iter().copied()).collect();
+    let all: Vec<f64> = measured.iter().flat_map(|shift| shift.before.iter().copied()).collect();
     let spread = if standardised { standard_deviation(&all) } else { 1.0 };
     if spread <= 0.0 {
         return Ok(None);
     }
-    let means: Vec<(f64, f64)> = measured.iter().filter_map(|(before, after)| Some((mean(before)?, *after))).collect();
-    let differences: Vec<f64> = means.iter().map(|(before, after)| (after - before) / spread).collect();
-    let sign = if differences.iter().sum::<f64>() < 0.0 { -1.0 } else { 1.0 };
-    let towards: Vec<f64> = differences.iter().map(|difference| sign * difference).collect();
-    let effect = bootstrap_mean(&towards, None, threshold, resampling(options))?;
-    let interval = if sign < 0.0 { [-effect.high, -effect.low] } else { [effect.low, effect.high] };
-    let (before, after): (Vec<f64>, Vec<f64>) = means.into_iter().unzip();
+    let weights: Vec<f64> = measured.iter().map(|shift| shift.weight).collect();
+    let weighted = |value: fn(&Shift) -> f64| {
+        let sum: f64 = measured.iter().map(|shift| shift.weight * value(shift)).sum();
+        sum / weights.iter().sum::<f64>()
+    };
+    let (reference, current) = (weighted(|shift| shift.reference), weighted(|shift| shift.current));
+    let sign = if current < reference { -1.0 } else { 1.0 };
+    let towards: Vec<f64> = measured.iter().map(|shift| sign * (shift.current - shift.reference) / spread).collect();
+    let effect = bootstrap_mean(&towards, Some(&weights), threshold, resampling(options))?;
     Ok(Some(OutputMeasure {
         measure: name,
         verdict: Judgement::default(),
         queries: measured.len(),
-        reference: mean(&before).unwrap_or(0.0),
-        current: mean(&after).unwrap_or(0.0),
+        reference,
+        current,
         effect: sign * effect.estimate,
-        interval,
+        interval: if sign < 0.0 { [-effect.high, -effect.low] } else { [effect.low, effect.high] },
         threshold,
         p_value: (2.0 * effect.p_value).min(1.0),
         adjusted_p_value: 1.0,
     }))
+}
+
+/// One query's values in both windows. A mean of many values is surer than one of few, so the query weighs what the
+/// difference of its means is worth: the inverse of its variance, for values that vary alike.
+struct Shift {
+    before: Vec<f64>,
+    reference: f64,
+    current: f64,
+    weight: f64,
 }
 
 fn resampling(options: &Options) -> Resampling {

@@ -15,7 +15,7 @@
 //! | how far are two rankings apart | [`mod@rbo`], [`overlap`], [`kendall_top_k`](mod@kendall_top_k), [`footrule`], [`displacement`] |
 //! | which document carries the distance | [`charge`] |
 //! | do repeats of a query come from one distribution | [`mod@ranking_kernel`] |
-//! | how sure is a mean over queries | [`bootstrap`], [`relevance`] (paired test), [`permutation`] |
+//! | how sure is a mean over queries | [`bootstrap`], [`student`] (few), [`relevance`] (paired test), [`permutation`] |
 //! | did a sample of scores change | [`ks`], [`cramer_von_mises`], [`mann_whitney`], [`wasserstein`], [`energy_distance`](mod@energy_distance), [`psi`] |
 //! | how did matched scores change | [`hodges_lehmann`], [`affine_fit`](mod@affine_fit), [`correlation`] |
 //! | did exposure or query mix change | [`mod@homogeneity`], [`k_majority`](mod@k_majority) (clusters), [`jensen_shannon`], [`hellinger`](mod@hellinger), [`total_variation`](mod@total_variation), [`g_test`](mod@g_test), [`gini`](mod@gini), [`kitagawa`](mod@kitagawa) |
@@ -66,6 +66,7 @@ pub mod ranking_kernel;
 pub mod rbo;
 pub mod relevance;
 mod sample;
+pub mod student;
 pub mod total_variation;
 pub mod wasserstein;
 
@@ -103,8 +104,9 @@ pub use permutation::PermutationTest;
 pub use persistence::Persistence;
 pub use psi::population_stability_index;
 pub use ranking::Ranking;
-pub use ranking_kernel::{KernelStratum, mmd_permutation_test, mmd2_unbiased, ranking_kernel};
+pub use ranking_kernel::{KernelStratum, excess_permutation_test, mmd_permutation_test, mmd2_unbiased, ranking_kernel};
 pub use rbo::{RboBounds, rbo, rbo_bounds, rbo_min};
 pub use relevance::{ndcg_at, paired_randomisation_test, recall_at, reciprocal_rank};
+pub use student::student_mean;
 pub use total_variation::total_variation;
 pub use wasserstein::wasserstein_1;

@@ -72,14 +72,14 @@ pub struct KernelStratum {
 }
 
 impl KernelStratum {
-    /// Needs at least two rankings on both sides.
+    /// Needs at least two rankings in the reference and one in the current window.
     pub fn new<T: Copy + Eq + Ord + Hash>(
         reference: &[&Ranking<T>],
         current: &[&Ranking<T>],
         p: Persistence,
     ) -> Result<Self> {
         require_count("reference rankings", reference.len(), 2)?;
-        require_count("current rankings", current.len(), 2)?;
+        require_count("current rankings", current.len(), 1)?;
         let all: Vec<_> = reference.iter().chain(current).collect();
         let tail = tail_sums(p, all.iter().map(|ranking| ranking.len()).max().unwrap_or(0));
         let mut kernel = Array2::zeros((all.len(), all.len()));
@@ -93,10 +93,24 @@ impl KernelStratum {
         Ok(Self { kernel, reference: reference.len() })
     }
 
-    /// The unbiased squared distance between the two samples.
-    pub fn mmd2_unbiased(&self) -> f64 {
-        let order: Vec<usize> = (0..self.kernel.nrows()).collect();
-        self.mmd2(&order)
+    /// The unbiased squared distance between the two samples. Needs at least two rankings on both sides.
+    pub fn mmd2_unbiased(&self) -> Result<f64> {
+        require_count("current rankings", self.kernel.nrows() - self.reference, 2)?;
+        Ok(self.mmd2(&self.natural_order()))
+    }
+
+    fn natural_order(&self) -> Vec<usize> {
+        (0..self.kernel.nrows()).collect()
+    }
+
+    /// How much more alike the first places of `order` are to each other than to the other places.
+    fn excess(&self, order: &[usize]) -> f64 {
+        let (left, right) = order.split_at(self.reference);
+        let sum = |rows: &[usize], columns: &[usize]| -> f64 {
+            rows.iter().map(|&i| columns.iter().map(|&j| self.kernel[(i, j)]).sum::<f64>()).sum()
+        };
+        let (m, n) = (left.len() as f64, right.len() as f64);
+        sum(left, left) / (m * (m - 1.0)) - sum(left, right) / (m * n)
     }
 
     /// The statistic if the first places of `order` were the reference.
@@ -113,7 +127,7 @@ impl KernelStratum {
 
 /// Unbiased squared maximum mean discrepancy between two samples of rankings.
 pub fn mmd2_unbiased<T: Copy + Eq + Ord + Hash>(x: &[&Ranking<T>], y: &[&Ranking<T>], p: Persistence) -> Result<f64> {
-    Ok(KernelStratum::new(x, y, p)?.mmd2_unbiased())
+    KernelStratum::new(x, y, p)?.mmd2_unbiased()
 }
 
 /// Tests whether, query by query, both windows draw their rankings from one distribution.
@@ -123,15 +137,39 @@ pub fn mmd2_unbiased<T: Copy + Eq + Ord + Hash>(x: &[&Ranking<T>], y: &[&Ranking
 /// (retries of one operation are not: leave them out).
 pub fn mmd_permutation_test(strata: &[KernelStratum], permutations: u32, seed: u64) -> Result<PermutationTest> {
     require_count("queries", strata.len(), 1)?;
-    let observed = strata.iter().map(KernelStratum::mmd2_unbiased).sum();
-    let mut orders: Vec<Vec<usize>> = strata.iter().map(|stratum| (0..stratum.kernel.nrows()).collect()).collect();
+    let distances: Vec<f64> = strata.iter().map(KernelStratum::mmd2_unbiased).collect::<Result<_>>()?;
+    permute_labels(strata, distances.into_iter().sum(), KernelStratum::mmd2, permutations, seed)
+}
+
+/// Tests whether, query by query, the current window's rankings are farther from the reference's than those are from each
+/// other.
+///
+/// The statistic is the sum over the queries of `mean k(a,a') - mean k(a,b)`: the half of the MMD^2 that compares with the
+/// reference alone. A change that reached a share `s` of the current window moves it by `s`, and the whole MMD^2 by `s^2`,
+/// because that one takes the current window's own spread for noise; so this is the test for partial rollouts and
+/// flapping replicas, and it needs only one ranking of the current window. Window labels are permuted as above, under the
+/// same assumption; one-sided.
+pub fn excess_permutation_test(strata: &[KernelStratum], permutations: u32, seed: u64) -> Result<PermutationTest> {
+    require_count("queries", strata.len(), 1)?;
+    let observed = strata.iter().map(|stratum| stratum.excess(&stratum.natural_order())).sum();
+    permute_labels(strata, observed, KernelStratum::excess, permutations, seed)
+}
+
+fn permute_labels(
+    strata: &[KernelStratum],
+    observed: f64,
+    statistic: fn(&KernelStratum, &[usize]) -> f64,
+    permutations: u32,
+    seed: u64,
+) -> Result<PermutationTest> {
+    let mut orders: Vec<Vec<usize>> = strata.iter().map(KernelStratum::natural_order).collect();
     permutation_test(observed, permutations, seed, |rng| {
         strata
             .iter()
             .zip(&mut orders)
             .map(|(stratum, order)| {
                 shuffle_front(order, stratum.reference, rng);
-                stratum.mmd2(order)
+                statistic(stratum, order)
             })
             .sum()
     })
@@ -169,6 +207,42 @@ mod tests {
     #[test]
     fn empty_answers_are_told_from_full_ones() {
         check(&[&[1, 2], &[1, 2]], &[&[], &[]], 0.002..=0.01);
+    }
+
+    /// A third of the current answers come from another system: the distance to the reference rises by a third of what it
+    /// would, the whole statistic by a ninth, less the spread that the mixture brings.
+    #[test]
+    fn a_change_of_a_part_of_the_answers_is_found_by_the_excess_alone() {
+        let ranking = |items: &[u32]| Ranking::new(items.to_vec()).unwrap();
+        let stratum = |current: [&[u32]; 3]| {
+            let reference = [ranking(&[1, 2, 3]), ranking(&[1, 2, 3]), ranking(&[1, 2, 4])];
+            let current = current.map(ranking);
+            let references = |list: &'_ [Ranking<u32>]| list.iter().cloned().collect::<Vec<_>>();
+            let (a, b) = (references(&reference), references(&current));
+            KernelStratum::new(&a.iter().collect::<Vec<_>>(), &b.iter().collect::<Vec<_>>(), Persistence::default())
+                .unwrap()
+        };
+        let strata: Vec<KernelStratum> = (0..24)
+            .map(|i| {
+                if i % 2 == 0 {
+                    stratum([&[1, 2, 3], &[7, 8, 9], &[1, 2, 4]])
+                } else {
+                    stratum([&[1, 2, 3], &[1, 2, 4], &[1, 2, 3]])
+                }
+            })
+            .collect();
+        let excess = excess_permutation_test(&strata, 1_999, 3).unwrap();
+        let whole = mmd_permutation_test(&strata, 1_999, 3).unwrap();
+        assert!(excess.p_value < 0.01 && whole.p_value > 0.2, "{excess:?} {whole:?}");
+    }
+
+    /// By hand: similarities 1 within the reference and 0 to the current window, so 1 - 0 over each of three queries.
+    #[test]
+    fn the_excess_of_answers_with_nothing_in_common_is_one_per_query() {
+        let (same, other) = (Ranking::new(vec![1_u32, 2]).unwrap(), Ranking::new(vec![3_u32, 4]).unwrap());
+        let stratum = KernelStratum::new(&[&same, &same], &[&other], Persistence::default()).unwrap();
+        let test = excess_permutation_test(&[stratum.clone(), stratum.clone(), stratum], 99, 1).unwrap();
+        assert!((test.statistic - 3.0).abs() < 1e-12, "{test:?}");
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl Lake {
             .with_memory_limit(READ_MEMORY_BYTES, 1.0)
             .build_arc()
             .map_err(|source| Table::Retrievals.read_error(source))?;
-        let config = SessionConfig::new().with_information_schema(false);
+        let config =
+            SessionConfig::new().with_information_schema(false).with_target_partitions(1).with_batch_size(2048);
         Ok(Self { location, session: SessionContext::new_with_config_rt(config, runtime) })
     }
 
