@@ -187,7 +187,7 @@ pub(crate) fn shares(
     let mut excess = Account::default();
     let mut affected = [0_usize; CAUSES];
     for (between, within) in &accounts {
-        let within = within.as_ref().map_or(pooled, |within| Account::of_entries(within));
+        let within = within.as_ref().map_or(pooled, Account::of_entries);
         let left = Account::of_entries(between).combine(&within, -1.0);
         for (count, charged) in affected.iter_mut().zip(left.charged) {
             *count += usize::from(charged > 1e-9);

@@ -2,8 +2,9 @@
 //!
 //! - *Which queries*: all of them up to [`QUERIES`]; beyond, those whose fingerprints have the smallest hashes. Both
 //!   windows keep the same ones, so the queries that match stay matched.
-//! - *Which operations of a query*: the [`SAMPLE`] whose ids have the smallest hashes. All attempts of one operation fall
-//!   on the same place, where the last one stands for the operation.
+//! - *Which operations of a query*: the [`SAMPLE`] whose ids have the smallest hashes, half as many where there are more
+//!   than [`MANY_QUERIES`]. All attempts of one operation fall on the same place, where the last one stands for the
+//!   operation.
 //!
 //! Both are uniform samples, do not depend on the order of the rows, and can be merged. What integrity is judged by
 //! ([`Sightings`]) is counted over every row.
@@ -24,6 +25,8 @@ use crate::vocabulary::Vocabulary;
 pub const SAMPLE: usize = 8;
 /// How many queries a window keeps.
 pub const QUERIES: usize = 1 << 17;
+/// With more queries than this, half as many operations of each are enough: certainty comes from the number of queries.
+pub const MANY_QUERIES: usize = 1 << 16;
 
 /// One operation in the sample of its query. Equal answers are kept once.
 #[derive(Debug, Clone)]
@@ -72,6 +75,8 @@ pub struct Observations {
     pub sightings: Sightings,
     /// Fingerprints with a hash up to this are kept.
     level: u64,
+    /// How many operations of one query are kept.
+    per_query: usize,
 }
 
 impl Default for Observations {
@@ -84,6 +89,7 @@ impl Default for Observations {
             scored: OperationSample::default(),
             sightings: Sightings::default(),
             level: u64::MAX,
+            per_query: SAMPLE,
         }
     }
 }
@@ -115,16 +121,36 @@ impl Observations {
         }
     }
 
-    /// Halves the share of queries that are kept until they are few enough.
+    /// How many operations of one query are kept.
+    pub(crate) fn per_query(&self) -> usize {
+        self.per_query
+    }
+
+    /// Keeps fewer operations of each query, then fewer queries, until there are few enough.
     pub(crate) fn bound(&mut self, vocabulary: &Vocabulary) {
+        if self.queries.len() > MANY_QUERIES {
+            self.shorten(SAMPLE / 2);
+        }
         while self.queries.len() > QUERIES {
             self.restrict(self.level / 2, vocabulary);
         }
     }
 
+    fn shorten(&mut self, per_query: usize) {
+        if per_query < self.per_query {
+            self.per_query = per_query;
+            for query in self.queries.values_mut() {
+                query.sample.truncate(per_query);
+                query.sample.shrink_to_fit();
+            }
+        }
+    }
+
     /// Keeps what another window kept.
     pub(crate) fn keep_alike(&mut self, other: &mut Self, vocabulary: &Vocabulary) {
-        let level = self.level.min(other.level);
+        let (level, per_query) = (self.level.min(other.level), self.per_query.min(other.per_query));
+        self.shorten(per_query);
+        other.shorten(per_query);
         self.restrict(level, vocabulary);
         other.restrict(level, vocabulary);
     }
@@ -173,11 +199,11 @@ impl Attempt {
 }
 
 impl QuerySample {
-    /// Whether an operation would enter the sample, so that its answer need not be built if not.
-    pub fn wants(&self, attempt: Attempt) -> bool {
+    /// Whether an operation would enter a sample of at most `limit`, so that its answer need not be built if not.
+    pub fn wants(&self, attempt: Attempt, limit: usize) -> bool {
         match self.sample.binary_search_by_key(&attempt.key, |observed| observed.key) {
             Ok(at) => self.sample.get(at).is_some_and(|observed| observed.attempt < attempt.number),
-            Err(at) => at < SAMPLE,
+            Err(at) => at < limit,
         }
     }
 
@@ -188,9 +214,15 @@ impl QuerySample {
             .is_none_or(|first| attempt.key < first.key || (attempt.key == first.key && attempt.number > first.attempt))
     }
 
-    /// Takes an answer into the sample, if it is wanted.
-    pub fn insert(&mut self, attempt: Attempt, context: u32, segment: u32, trace: Option<&str>, places: Vec<Place>) {
-        if !self.wants(attempt) {
+    /// Takes an answer into a sample of at most `limit`, if it is wanted.
+    pub fn insert(
+        &mut self,
+        (attempt, limit): (Attempt, usize),
+        (context, segment): (u32, u32),
+        trace: Option<&str>,
+        places: Vec<Place>,
+    ) {
+        if !self.wants(attempt, limit) {
             return;
         }
         let equal = self.sample.iter().find(|observed| observed.context == context && *observed.places == *places);
@@ -206,10 +238,12 @@ impl QuerySample {
             }
             Err(at) => {
                 if self.sample.len() == self.sample.capacity() {
-                    self.sample.reserve_exact(if self.sample.len() < 2 { 1 } else { SAMPLE - self.sample.len() + 1 });
+                    // One more than the limit is held for a moment.
+                    let room = if self.sample.len() < 2 { 1 } else { (limit + 1).saturating_sub(self.sample.len()) };
+                    self.sample.reserve_exact(room.max(1));
                 }
                 self.sample.insert(at, observed);
-                self.sample.truncate(SAMPLE);
+                self.sample.truncate(limit);
             }
         }
     }
@@ -274,7 +308,7 @@ mod tests {
         let mut query = QuerySample::default();
         for (operation, attempt, states) in operations {
             let places = states.iter().map(|state| Place::new(*state, None)).collect();
-            query.insert(Attempt::of(operation, *attempt), 0, 0, None, places);
+            query.insert((Attempt::of(operation, *attempt), SAMPLE), (0, 0), None, places);
         }
         query.sample.iter().map(|observed| observed.places.iter().map(|place| place.state()).collect()).collect()
     }
@@ -300,7 +334,7 @@ mod tests {
     fn equal_answers_are_kept_once_and_counted() {
         let mut query = QuerySample::default();
         for i in 0..5 {
-            query.insert(Attempt::of(&format!("op-{i}"), 1), 0, 0, None, Vec::new());
+            query.insert((Attempt::of(&format!("op-{i}"), 1), SAMPLE), (0, 0), None, Vec::new());
         }
         let answers = query.answers(&Vocabulary::default()).unwrap();
         assert_eq!((answers.len(), answers[0].1), (1, 5.0));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexSet;
 use tidemark_schema::{ScoreKind, Timestamp};
 
 use crate::intern::Interner;
@@ -25,8 +26,7 @@ pub struct Vocabulary {
     pub outputs: Interner,
     contexts: HashMap<String, u32>,
     context_list: Vec<Context>,
-    states: HashMap<State, u32>,
-    state_list: Vec<State>,
+    states: IndexSet<State>,
     segments: HashMap<Box<[u32]>, u32>,
     segment_list: Vec<Box<[u32]>>,
 }
@@ -95,12 +95,7 @@ pub(crate) fn key_and_value(label: &str) -> (&str, &str) {
 impl Vocabulary {
     /// The number of a document's state.
     pub fn state(&mut self, state: State) -> u32 {
-        let next = u32::try_from(self.state_list.len()).unwrap_or(u32::MAX);
-        let states = &mut self.state_list;
-        *self.states.entry(state).or_insert_with(|| {
-            states.push(state);
-            next
-        })
+        u32::try_from(self.states.insert_full(state).0).unwrap_or(u32::MAX)
     }
 
     /// The number of a context, found by a text that is different for different contexts.
@@ -130,7 +125,7 @@ impl Vocabulary {
     /// The state with a number that [`Vocabulary::state`] gave.
     #[expect(clippy::indexing_slicing, reason = "numbers are given by `state` alone")]
     pub fn state_of(&self, number: u32) -> &State {
-        &self.state_list[number as usize]
+        &self.states[number as usize]
     }
 
     /// The context with a number that [`Vocabulary::context`] gave.

@@ -1,6 +1,7 @@
 //! All integration tests are modules of this one binary: one link step, and one place to look.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a test of a limit reports its figure")]
 
 mod bad_input;
 mod command_line;

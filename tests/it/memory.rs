@@ -78,11 +78,11 @@ fn event(
         .filter(|rank| !missing.contains(rank))
         .take(usize::try_from(RESULTS).unwrap())
         .map(|rank| {
-            let moved = if second && query % 3 == 0 { 3 } else { 0 };
+            let moved = if second && query.is_multiple_of(3) { 3 } else { 0 };
             let document = (query * 7 + (rank + moved) * 1_009) % DOCUMENTS;
             RetrievedDocument {
                 doc_id: format!("handbook/{document:06}.md#{}", document % 7).parse().unwrap(),
-                score: Some(Finite::new(0.9 - 0.03 * rank as f64 + (rng.next_u32() % 1_000) as f64 * 1e-8).unwrap()),
+                score: Some(Finite::new(0.9 - 0.03 * rank as f64 + f64::from(rng.next_u32() % 1_000) * 1e-8).unwrap()),
                 content_hash: Some(format!("b3:{document:016x}").parse().unwrap()),
                 tokens: Some(u32::try_from(100 + document % 200).unwrap()),
                 updated_at: None,
@@ -150,7 +150,7 @@ async fn a_comparison_stays_within_its_memory() {
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    println!(
+    eprintln!(
         "2 x {} events, {} queries: {} MB, {:.1} s",
         size.events,
         size.queries,

@@ -101,7 +101,7 @@ fn row(recording: &Recording, report: &Value) -> String {
     let causes: Vec<String> = list(&report["causes"]).iter().take(2).map(cause).collect();
     let segments: Vec<String> = match recording.truth.get("segment") {
         None => Vec::new(),
-        Some(_) => drifting(report).iter().map(|segment| segment.to_string()).collect(),
+        Some(_) => drifting(report).iter().map(ToString::to_string).collect(),
     };
     let besides: Vec<String> = kinds(report).into_iter().map(str::to_owned).chain(segments).collect();
     format!(

@@ -1,7 +1,11 @@
 //! Simulations: what a comparison says of recordings that are resampled, halved or reordered, in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a simulation reports its figures")]
+
 mod events;
 mod null_comparisons;
+mod power;
 mod stability;
 
 /// Whether to try harder: `tests/run --long`.

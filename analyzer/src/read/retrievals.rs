@@ -153,16 +153,17 @@ impl<'a> Rows<'a> {
             return Ok(());
         }
         let number = vocabulary.fingerprints.number(fingerprint);
+        let limit = window.per_query();
         let query = window.queries.entry(number).or_default();
         query.operations += u32::from(first);
-        if query.wants(attempt) {
+        if query.wants(attempt, limit) {
             let trace = self.trace.is_valid(row).then(|| self.trace.value(row));
             if query.leads(attempt) {
                 query.trace = trace.map(Box::from);
                 query.signature = self.signature(row)?;
             }
             let segment = self.segment(row, vocabulary)?;
-            query.insert(attempt, context, segment, trace, places);
+            query.insert((attempt, limit), (context, segment), trace, places);
         }
         Ok(())
     }

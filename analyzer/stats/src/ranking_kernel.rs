@@ -93,6 +93,11 @@ impl KernelStratum {
         Ok(Self { kernel, reference: reference.len() })
     }
 
+    /// Whether both windows hold at least two rankings.
+    pub fn is_repeated(&self) -> bool {
+        self.kernel.nrows() >= self.reference + 2
+    }
+
     /// The unbiased squared distance between the two samples. Needs at least two rankings on both sides.
     pub fn mmd2_unbiased(&self) -> Result<f64> {
         require_count("current rankings", self.kernel.nrows() - self.reference, 2)?;

@@ -73,6 +73,8 @@ pub struct Lake {
 
 /// What one reader may hold in memory, in bytes; sorts and aggregations beyond it spill to disk.
 const READ_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+/// Rows of a batch: a row holds a whole ranking.
+const BATCH_ROWS: usize = 1_024;
 
 impl Lake {
     /// Opens a store and makes what is missing.
@@ -106,8 +108,9 @@ impl Lake {
             .with_memory_limit(READ_MEMORY_BYTES, 1.0)
             .build_arc()
             .map_err(|source| Table::Retrievals.read_error(source))?;
+        // What reads the rows is one consumer; more partitions and larger batches would only be held in memory before it.
         let config =
-            SessionConfig::new().with_information_schema(false).with_target_partitions(1).with_batch_size(2048);
+            SessionConfig::new().with_information_schema(false).with_target_partitions(1).with_batch_size(BATCH_ROWS);
         Ok(Self { location, session: SessionContext::new_with_config_rt(config, runtime) })
     }
 

@@ -12,12 +12,17 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 use failure::Failure;
 
+/// Files are read on these threads. The memory that each of them once needed stays with it, so the hundreds that the
+/// runtime would start if asked are bounded.
+const BLOCKING_THREADS: usize = 8;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return Failure::of(error).report(),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Failure::of(error).report(),
+        };
     match runtime.block_on(run(arguments)) {
         Ok(code) => code,
         Err(failure) => failure.report(),
