@@ -86,6 +86,37 @@ fn a_comparison_exits_with_its_verdict() {
     assert_eq!(compare("version:v1", "version:v9"), Some(1));
 }
 
+#[test]
+fn a_part_of_the_traffic_is_compared_and_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("demo").to_string_lossy().into_owned();
+    assert_eq!(run(&["--data", &data, "demo"], b"").code, Some(0));
+    let windows = ["compare", "--corpus", "cran", "--reference", "version:v1", "--current", "version:v2"];
+    let compare = |rest: &[&str]| run(&[&["--data", data.as_str()], windows.as_slice(), rest].concat(), b"");
+    let whole: serde_json::Value = serde_json::from_str(&compare(&["--format", "json"]).stdout).unwrap();
+    let german: serde_json::Value =
+        serde_json::from_str(&compare(&["--segment", "locale=de", "--format", "json"]).stdout).unwrap();
+    assert_eq!(german["segment"]["locale"], "de");
+    let events = |report: &serde_json::Value| report["current"]["events"].as_u64().unwrap();
+    assert!(events(&german) > 0 && events(&german) < events(&whole) / 2, "{}", events(&german));
+    // What is found in a part of the whole is what a comparison of that part alone finds.
+    let part = whole["segments"].as_array().unwrap().iter().find(|part| part["segment"]["locale"] == "de").unwrap();
+    assert_eq!(part["verdict"], german["retrieval"]["verdict"]);
+
+    let explained = compare(&["--explain"]).stdout;
+    for said in ["Retrieval: does the same query get different context?", "after Holm over", "Segments: which parts"] {
+        assert!(explained.contains(said), "{said} is missing in {explained}");
+    }
+    assert!(!explained.contains("DOES NOT FOLLOW"), "{explained}");
+
+    let none = compare(&["--segment", "locale=xx"]);
+    assert_eq!(none.code, Some(1));
+    assert!(none.stderr.contains("in segment locale=xx"), "{}", none.stderr);
+    let broken = compare(&["--segment", "locale"]);
+    assert_eq!(broken.code, Some(1));
+    assert!(broken.stderr.contains("KEY=VALUE"), "{}", broken.stderr);
+}
+
 /// INV-08: a verdict names its windows, corpus versions and table version, and recomputes to the same bytes.
 #[test]
 fn the_same_comparison_gives_the_same_bytes() {

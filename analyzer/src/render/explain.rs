@@ -9,7 +9,7 @@ mod steps;
 use crate::report::{Affects, CauseReport, Report};
 
 use super::Style;
-use super::number::{UNKNOWN, interval, level, number, percent, size};
+use super::number::{UNKNOWN, interval, level, number, percent, probability, size};
 use super::page::{Page, Role, Span};
 use super::section::short_word;
 use super::table::{Column, Table};
@@ -79,7 +79,7 @@ fn effect_words(effect: &Effect, confidence: f64) -> String {
 }
 
 fn p_value_words(chain: &Chain) -> String {
-    chain.p_value.map_or_else(|| UNKNOWN.to_owned(), |p_value| format!("{}, {}", number(p_value), chain.test))
+    chain.p_value.map_or_else(|| UNKNOWN.to_owned(), |p_value| format!("{}, {}", probability(p_value), chain.test))
 }
 
 /// `0.0015 after Holm over 4 tests, below 0.050`

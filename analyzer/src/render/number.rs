@@ -53,6 +53,11 @@ pub(super) fn known(value: Option<f64>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), number)
 }
 
+/// A probability; one that is smaller than anybody would act on is not spelt out.
+pub(super) fn probability(value: f64) -> String {
+    if value < 1e-4 { "< 0.0001".to_owned() } else { number(value) }
+}
+
 /// A number of things.
 pub(super) fn count(value: u64) -> String {
     separated(&value.to_string())

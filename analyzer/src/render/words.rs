@@ -8,7 +8,7 @@ pub(super) mod traffic;
 use crate::causes::Cause;
 use crate::report::{Affects, CauseReport, Judgement, Report, ScoreReport, WindowReport};
 
-use super::number::{UNKNOWN, count, estimate, known, number, percent, size};
+use super::number::{UNKNOWN, count, estimate, known, number, percent, probability, size};
 use super::section::{Fact, Value};
 
 /// The verdict on retrieval, which is that of the report: the context and its scores.
@@ -154,7 +154,7 @@ pub(super) fn rankings(report: &Report) -> Vec<Fact> {
             format!("distance of repeats in reference; current {}", known(retrieval.current_noise_floor)),
         ),
         Fact::new("excess change", change, format!("beyond the floor, 0 = same; {}", matters(report))),
-        Fact::new("p-value", known(retrieval.p_value), test(retrieval.test)),
+        Fact::new("p-value", retrieval.p_value.map_or_else(|| UNKNOWN.to_owned(), probability), test(retrieval.test)),
     ];
     facts.extend(exposure(report));
     facts
@@ -221,7 +221,7 @@ pub(super) fn scores(report: &Report) -> Vec<Fact> {
         Fact::new("shift", with_unit(scores.shift, kind), "current minus reference, 0 = same"),
         Fact::new("scale", known(scores.scale), "slope of current on reference, 1 = same"),
         Fact::new("order agreement", with_unit(scores.order_agreement, "tau-b"), "1 = same order, -1 = reversed"),
-        Fact::new("p-value", known(scores.p_value), test(Some("bootstrap"))),
+        Fact::new("p-value", scores.p_value.map_or_else(|| UNKNOWN.to_owned(), probability), test(Some("bootstrap"))),
     ]
 }
 

@@ -222,10 +222,13 @@ mod tests {
         let stratum = |current: [&[u32]; 3]| {
             let reference = [ranking(&[1, 2, 3]), ranking(&[1, 2, 3]), ranking(&[1, 2, 4])];
             let current = current.map(ranking);
-            let references = |list: &'_ [Ranking<u32>]| list.iter().cloned().collect::<Vec<_>>();
-            let (a, b) = (references(&reference), references(&current));
-            KernelStratum::new(&a.iter().collect::<Vec<_>>(), &b.iter().collect::<Vec<_>>(), Persistence::default())
-                .unwrap()
+
+            KernelStratum::new(
+                &reference.iter().collect::<Vec<_>>(),
+                &current.iter().collect::<Vec<_>>(),
+                Persistence::default(),
+            )
+            .unwrap()
         };
         let strata: Vec<KernelStratum> = (0..24)
             .map(|i| {

@@ -2,7 +2,7 @@
 
 use crate::report::{Judgement, Report, SegmentReport};
 
-use super::super::number::{UNKNOWN, interval, known, level, number, size};
+use super::super::number::{UNKNOWN, interval, level, number, probability, size};
 use super::super::page::{Page, Role, Span};
 use super::super::section::Value;
 use super::super::table::{Column, Table};
@@ -26,10 +26,10 @@ pub(super) fn write(page: &mut Page, report: &Report) {
     let rate = report.multiplicity.segment_false_discovery_rate;
     let surviving = steps.iter().filter(|steps| steps.survives == Some(true)).count();
     let said = format!(
-        "{} of {} had enough queries and were tested. A q-value is a p-value after Benjamini–Hochberg; {} below the false \
-         discovery rate of {}. A segment drifts if its interval lies above {} besides.",
+        "{} parts of the traffic were tested; pairs of keys are listed only where they add something. A q-value is a p-value \
+         after Benjamini–Hochberg; {} below the false discovery rate of {}. A segment drifts if its interval lies above {} \
+         besides.",
         size(report.multiplicity.segments_tested),
-        size(report.segments.len()),
         if surviving == 1 { "1 is".to_owned() } else { format!("{} are", size(surviving)) },
         level(rate),
         number(report.retrieval.threshold)
@@ -67,8 +67,8 @@ fn write_table(page: &mut Page, steps: &[Steps<'_>]) {
             Span::plain(&size(segment.matched_queries)),
             Span::plain(&interval(segment.excess_change, segment.interval)),
             outcome(*effect),
-            Span::plain(&known(segment.p_value)),
-            Span::plain(&known(segment.q_value)),
+            Span::plain(&segment.p_value.map_or_else(|| UNKNOWN.to_owned(), probability)),
+            Span::plain(&segment.q_value.map_or_else(|| UNKNOWN.to_owned(), probability)),
             outcome(*survives),
             Span::new(role(segment.verdict), &Value::Verdict(segment.verdict).joined()),
         ]);

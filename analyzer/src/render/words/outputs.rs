@@ -2,7 +2,7 @@
 
 use crate::report::{Because, Factors, Grounding, Judgement, OutputMeasure, OutputReport, Report};
 
-use super::super::number::{UNKNOWN, count, estimate, fixed, interval, known, level, number, percent, size};
+use super::super::number::{UNKNOWN, count, estimate, fixed, interval, level, number, percent, probability, size};
 use super::super::section::{Block, Fact, Grid, Section, Value};
 use super::super::table::Column;
 use super::{queries, sentence, state};
@@ -120,7 +120,7 @@ fn facts(report: &Report) -> Vec<Fact> {
     }
     if let Some(dose) = outputs.dose_response {
         let value = format!("{} Spearman", number(dose.spearman));
-        let meaning = format!("context and output change together; p {}", number(dose.spearman_p_value));
+        let meaning = format!("context and output change together; p {}", probability(dose.spearman_p_value));
         facts.push(Fact::new("dose response", value, meaning));
     }
     facts.extend(citations(&outputs.grounding));
@@ -197,7 +197,7 @@ fn measures(report: &Report) -> Grid {
             Value::own(fixed(measure.current, 3)),
             Value::own(interval(Some(measure.effect), Some(measure.interval))),
             Value::own(number(measure.threshold)),
-            Value::own(known(Some(measure.p_value))),
+            Value::own(probability(measure.p_value)),
         ]
     });
     Grid::new(columns, rows.collect())

@@ -2,7 +2,7 @@
 
 use crate::report::{Judgement, Report, SegmentReport};
 
-use super::super::number::{interval, known, level, percent, size};
+use super::super::number::{UNKNOWN, interval, level, percent, probability, size};
 use super::super::section::{Block, Fact, Grid, Section, Value};
 use super::super::table::Column;
 use super::{matters, sentence};
@@ -81,7 +81,7 @@ pub(in super::super) fn section(report: &Report) -> Option<Section> {
             Value::own(size(segment.matched_queries)),
             Value::own(percent(segment.traffic_share)),
             Value::own(interval(segment.excess_change, segment.interval)),
-            Value::own(known(segment.q_value)),
+            Value::own(segment.q_value.map_or_else(|| UNKNOWN.to_owned(), probability)),
         ]
     });
     let mut blocks = vec![Block::Grid(Grid::new(columns, rows.collect()))];

@@ -2,7 +2,7 @@
 
 use crate::report::{ClusterShare, Judgement, MarginalReport, Report, TrafficBasis, TrafficReport};
 
-use super::super::number::{count, estimate, fixed, known, number, percent, size};
+use super::super::number::{UNKNOWN, count, estimate, fixed, known, number, percent, probability, size};
 use super::super::section::{Block, Fact, Grid, Section, Value};
 use super::super::table::Column;
 use super::{matters_above, score_unit, state};
@@ -90,7 +90,11 @@ fn facts(report: &Report) -> Vec<Fact> {
             estimate(traffic.excess_distance, traffic.interval, report.retrieval.confidence),
             format!("beyond the floor, 0 = same; {}", matters_above(traffic.threshold)),
         ),
-        Fact::new("p-value", known(traffic.p_value), "G-test of homogeneity; small = not by chance"),
+        Fact::new(
+            "p-value",
+            traffic.p_value.map_or_else(|| UNKNOWN.to_owned(), probability),
+            "G-test of homogeneity; small = not by chance",
+        ),
     ]
 }
 

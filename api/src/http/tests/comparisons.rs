@@ -33,5 +33,5 @@ async fn a_window_that_is_none_or_holds_nothing_is_a_problem() {
     let asked = ASKED.replace("handbook", "../../etc");
     assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"422 invalid: corpus has a `.`, `..` or empty part between slashes; a name such as team/handbook is fine");
     let asked = ASKED.replace("\"current\"", "\"curent\"");
-    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"422 invalid: the body is not what is expected: unknown field `curent`, expected one of `corpus`, `reference`, `current` at line 1 column 66");
+    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"422 invalid: the body is not what is expected: unknown field `curent`, expected one of `corpus`, `reference`, `current`, `segment` at line 1 column 66");
 }

@@ -37,7 +37,13 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
                 print(&format!("To type these as they are: export TIDEMARK_DATA={}\n", shell_word(data)))?;
             }
         }
-        ReportFormat::Markdown => print(&render::markdown(&report))?,
+        ReportFormat::Markdown => {
+            print(&render::markdown(&report))?;
+            if arguments.explain {
+                print(&format!("\n```text\n{}```\n", render::explain(&report, render::Style::Plain)))?;
+            }
+        }
+        // The numbers of the explanation are those of the report.
         ReportFormat::Json => print_json(&report)?,
     }
     Ok(exit_code(&report, &arguments.fail_on))
