@@ -41,7 +41,7 @@ pub(crate) fn measure_exposure(
 fn exposure(window: &Observations, vocabulary: &Vocabulary, p: Persistence) -> HashMap<u32, f64> {
     let mut masses = HashMap::new();
     for (_, query) in window.ordered(vocabulary) {
-        let per_operation = f64::from(query.operations) / query.sample.len().max(1) as f64;
+        let per_operation = query.weight() / query.sample.len().max(1) as f64;
         for observed in &query.sample {
             let mut weight = per_operation;
             for place in observed.places.iter() {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tidemark_corpus::Manifest;
 
 use crate::error::Error;
-use crate::observe::{Observations, QuerySample};
+use crate::observe::{Observations, Observed, QuerySample};
 use crate::presence::{Presence, Standing};
 use crate::report::{IntegrityKind, IntegrityReport};
 use crate::sightings::Breaches;
@@ -181,7 +181,8 @@ impl Evidence<'_> {
     fn cited_unretrieved(&self) -> Option<IntegrityReport> {
         let before = self.unretrieved(self.before);
         let after = self.unretrieved(self.after);
-        let documents: BTreeSet<&str> = after.iter().flat_map(|cited| cited.iter().copied()).collect();
+        let documents: BTreeSet<&str> =
+            after.values().flatten().map(|document| self.vocabulary.documents.text(*document)).collect();
         (!after.is_empty()).then(|| IntegrityReport {
             kind: IntegrityKind::CitationNotRetrieved,
             count: after.len() as u64,
@@ -193,18 +194,12 @@ impl Evidence<'_> {
         })
     }
 
-    /// For each such output the documents in question.
-    fn unretrieved(&self, window: &Observations) -> Vec<Vec<&str>> {
-        let of = |query: &QuerySample| -> Vec<Vec<&str>> {
-            let cited = query.sample.iter().map(|observed| {
-                unretrieved(observed, self.vocabulary)
-                    .iter()
-                    .map(|document| self.vocabulary.documents.text(*document))
-                    .collect::<Vec<_>>()
-            });
-            cited.filter(|documents| !documents.is_empty()).collect()
-        };
-        window.queries.values().flat_map(of).collect()
+    /// For each operation with such an output the documents in question.
+    fn unretrieved(&self, window: &Observations) -> HashMap<u64, Vec<u32>> {
+        let retrieved = Retrieved::of(window, self.vocabulary);
+        let sampled = window.queries.values().flat_map(|query: &QuerySample| &query.sample);
+        let cited = sampled.map(|observed| (observed.operation, retrieved.missing(observed, self.vocabulary)));
+        cited.filter(|(_, documents)| !documents.is_empty()).collect()
     }
 
     /// The most often returned documents, and how often all of them were; none if there are none.
@@ -217,16 +212,38 @@ impl Evidence<'_> {
     }
 }
 
-/// The documents that an operation's output cites and the operation did not retrieve. An output of an attempt other than
-/// the one that is kept says nothing.
-pub(crate) fn unretrieved(observed: &crate::observe::Observed, vocabulary: &Vocabulary) -> Vec<u32> {
-    let Some(outcome) = &observed.outcome else { return Vec::new() };
-    if outcome.attempt != observed.attempt() && observed.attempt() > 1 {
-        return Vec::new();
+/// What the operations of a window retrieved, as far as it is known: a window keeps a sample, so where operations consist
+/// of several retrievals (an agent's, or a search and its reranker) not all of them are at hand. There only what no
+/// retrieval of the window returned is certain not to have been retrieved.
+pub(crate) struct Retrieved {
+    anywhere: Option<HashSet<u32>>,
+}
+
+impl Retrieved {
+    pub(crate) fn of(window: &Observations, vocabulary: &Vocabulary) -> Self {
+        let sampled = || window.queries.values().flat_map(|query| &query.sample);
+        let mut operations = HashSet::new();
+        let several = sampled().any(|observed| !operations.insert(observed.operation));
+        let documents = || {
+            let places = sampled().flat_map(|observed| observed.places.iter());
+            places.map(|place| vocabulary.state_of(place.state()).document).collect()
+        };
+        Self { anywhere: several.then(documents) }
     }
-    let retrieved =
-        |document: &u32| observed.places.iter().any(|place| vocabulary.state_of(place.state()).document == *document);
-    outcome.citations.iter().copied().filter(|document| !retrieved(document)).collect()
+
+    /// The documents that an operation's output cites and the operation did not retrieve. An output of an attempt other
+    /// than the one that is kept says nothing.
+    pub(crate) fn missing(&self, observed: &Observed, vocabulary: &Vocabulary) -> Vec<u32> {
+        let Some(outcome) = &observed.outcome else { return Vec::new() };
+        if outcome.attempt != observed.attempt() && observed.attempt() > 1 {
+            return Vec::new();
+        }
+        let retrieved = |document: &u32| match &self.anywhere {
+            Some(anywhere) => anywhere.contains(document),
+            None => observed.places.iter().any(|place| vocabulary.state_of(place.state()).document == *document),
+        };
+        outcome.citations.iter().copied().filter(|document| !retrieved(document)).collect()
+    }
 }
 
 fn breach(

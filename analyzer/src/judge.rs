@@ -21,7 +21,7 @@ use crate::integrity::{self, Evidence};
 use crate::matched::{self, MatchedQuery, QueryChange};
 use crate::observe::{Observations, QuerySample};
 use crate::outputs::measure_outputs;
-use crate::presence::{Presence, contents};
+use crate::presence::{Presence, contents, new_searches};
 use crate::report::{
     CauseReport, ExposureReport, IntegrityReport, Judgement, MultiplicityReport, OutputReport, QueryReport,
     RetrievalReport, ScoreReport, SegmentReport, TestReport, TrafficReport,
@@ -128,12 +128,14 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     decide(&mut retrieval, &mut traffic, &mut outputs, &multiplicity, options);
     outputs.because = outputs.because.filter(|_| outputs.verdict == Judgement::Drift);
 
+    let new_searches = new_searches(&before, &vocabulary);
     let classifier = Classifier {
         vocabulary: &vocabulary,
         presence: &presence,
         rescoring,
         reference: &contents_before,
         current: &contents_after,
+        new_searches: &new_searches,
     };
     let declared = (versions_before.as_slice(), versions_after.as_slice());
     let causes =
@@ -147,6 +149,15 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         ));
     }
     multiplicity.segments_tested = segments.tested;
+    let moved =
+        multiplicity.tests.iter().any(|test| test.verdict == "retrieval" && test.adjusted_p_value < options.alpha);
+    if moved && retrieval.excess_change.is_some_and(|excess| excess < 0.0) {
+        notes.push(
+            "answers changed, though none is farther from the reference than its own answers are from each other: the \
+             reference itself was mixed, as during a rollout that has since ended; compare with a window before it"
+                .to_owned(),
+        );
+    }
     if outputs.matched_queries == 0 {
         notes.push("no query has outputs in both windows, so outputs were not judged".to_owned());
     }

@@ -33,6 +33,9 @@ pub const MANY_QUERIES: usize = 1 << 16;
 pub struct Observed {
     key: u64,
     attempt: u32,
+    tie: u64,
+    /// The hash of its operation's id: by it outputs find their retrievals.
+    pub(crate) operation: u64,
     /// How it was retrieved.
     pub context: u32,
     /// Which part of the traffic it belongs to.
@@ -171,7 +174,7 @@ impl Observations {
 }
 
 impl Observed {
-    /// The hash of its operation's id.
+    /// The hash by which it is sampled.
     pub(crate) fn key(&self) -> u64 {
         self.key
     }
@@ -182,19 +185,31 @@ impl Observed {
     }
 }
 
-/// One attempt of an operation: where it falls in the sample of its query.
+/// One attempt of a retrieval: where it falls in the sample of its query. Several retrievers may work for one operation (a
+/// search and a reranker, say); each one's retrieval stands for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// The hash of the operation's id.
+    /// The hash of operation and retriever.
     pub(crate) key: u64,
+    /// The hash of the operation's id.
+    pub(crate) operation: u64,
     /// 1 for the first.
     pub(crate) number: u32,
+    /// Which of two events with the same number stands: the one with the larger id, so that their order does not matter.
+    tie: u64,
 }
 
 impl Attempt {
-    /// An attempt of an operation.
-    pub fn of(operation: &str, number: u32) -> Self {
-        Self { key: hash(operation), number }
+    /// An attempt of a retriever for an operation, told by an event.
+    pub fn of(operation: &str, retriever: &str, number: u32, event: &[u8]) -> Self {
+        let tie = event.iter().take(8).fold(0, |tie, byte| (tie << 8) | u64::from(*byte));
+        let operation_hash = hash(operation);
+        let key = if retriever.is_empty() { operation_hash } else { hash(&format!("{operation}\u{1f}{retriever}")) };
+        Self { key, operation: operation_hash, number, tie }
+    }
+
+    fn precedence(self) -> (u32, u64) {
+        (self.number, self.tie)
     }
 }
 
@@ -202,16 +217,18 @@ impl QuerySample {
     /// Whether an operation would enter a sample of at most `limit`, so that its answer need not be built if not.
     pub fn wants(&self, attempt: Attempt, limit: usize) -> bool {
         match self.sample.binary_search_by_key(&attempt.key, |observed| observed.key) {
-            Ok(at) => self.sample.get(at).is_some_and(|observed| observed.attempt < attempt.number),
+            Ok(at) => {
+                self.sample.get(at).is_some_and(|observed| (observed.attempt, observed.tie) < attempt.precedence())
+            }
             Err(at) => at < limit,
         }
     }
 
     /// Whether it would be the first of the sample, which stands for the query in lists.
     pub fn leads(&self, attempt: Attempt) -> bool {
-        self.sample
-            .first()
-            .is_none_or(|first| attempt.key < first.key || (attempt.key == first.key && attempt.number > first.attempt))
+        self.sample.first().is_none_or(|first| {
+            attempt.key < first.key || (attempt.key == first.key && (first.attempt, first.tie) < attempt.precedence())
+        })
     }
 
     /// Takes an answer into a sample of at most `limit`, if it is wanted.
@@ -228,8 +245,9 @@ impl QuerySample {
         let equal = self.sample.iter().find(|observed| observed.context == context && *observed.places == *places);
         let places = equal.map_or_else(|| Arc::from(places), |observed| observed.places.clone());
         let trace = trace.and_then(|trace| std::num::NonZeroU64::new(hash(trace)));
-        let Attempt { key, number } = attempt;
-        let observed = Observed { key, attempt: number, context, segment, trace, places, outcome: None };
+        let Attempt { key, operation, number, tie } = attempt;
+        let observed =
+            Observed { key, attempt: number, tie, operation, context, segment, trace, places, outcome: None };
         match self.sample.binary_search_by_key(&key, |observed| observed.key) {
             Ok(at) => {
                 if let Some(earlier) = self.sample.get_mut(at) {
@@ -252,6 +270,11 @@ impl QuerySample {
     pub(crate) fn find(&mut self, key: u64) -> Option<&mut Observed> {
         let at = self.sample.binary_search_by_key(&key, |observed| observed.key).ok()?;
         self.sample.get_mut(at)
+    }
+
+    /// How much the query counts: its operations. One of which only retries lie in the window counts as one.
+    pub(crate) fn weight(&self) -> f64 {
+        f64::from(self.operations.max(1))
     }
 
     /// Restores that equal answers are kept once, after answers were replaced.
@@ -308,7 +331,7 @@ mod tests {
         let mut query = QuerySample::default();
         for (operation, attempt, states) in operations {
             let places = states.iter().map(|state| Place::new(*state, None)).collect();
-            query.insert((Attempt::of(operation, *attempt), SAMPLE), (0, 0), None, places);
+            query.insert((Attempt::of(operation, "", *attempt, &[]), SAMPLE), (0, 0), None, places);
         }
         query.sample.iter().map(|observed| observed.places.iter().map(|place| place.state()).collect()).collect()
     }
@@ -331,10 +354,23 @@ mod tests {
     }
 
     #[test]
+    fn of_two_events_of_one_attempt_the_one_with_the_larger_id_stands() {
+        let kept = |ids: [u8; 2]| {
+            let mut query = QuerySample::default();
+            for id in ids {
+                let attempt = Attempt::of("op", "dense", 1, &[id; 16]);
+                query.insert((attempt, SAMPLE), (0, 0), None, vec![Place::new(u32::from(id), None)]);
+            }
+            query.sample.iter().map(|observed| observed.places[0].state()).collect::<Vec<_>>()
+        };
+        assert_eq!((kept([3, 9]), kept([9, 3])), (vec![9], vec![9]));
+    }
+
+    #[test]
     fn equal_answers_are_kept_once_and_counted() {
         let mut query = QuerySample::default();
         for i in 0..5 {
-            query.insert((Attempt::of(&format!("op-{i}"), 1), SAMPLE), (0, 0), None, Vec::new());
+            query.insert((Attempt::of(&format!("op-{i}"), "", 1, &[]), SAMPLE), (0, 0), None, Vec::new());
         }
         let answers = query.answers(&Vocabulary::default()).unwrap();
         assert_eq!((answers.len(), answers[0].1), (1, 5.0));

@@ -20,7 +20,7 @@ use tidemark_stats::{
 
 use crate::compare::Options;
 use crate::error::Error;
-use crate::integrity::unretrieved;
+use crate::integrity::Retrieved;
 use crate::matched::MatchedQuery;
 use crate::observe::Observations;
 use crate::report::{Because, ChangedBy, DoseResponse, Factors, Grounding, OutputReport, StratifiedDifference};
@@ -174,9 +174,10 @@ fn dose_response(pairs: &[&Pair], options: &Options) -> Result<Option<DoseRespon
 
 fn grounding(window: &Observations, vocabulary: &Vocabulary) -> Grounding {
     let (mut citations, mut not_retrieved, mut cited, mut retrieved) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let known = Retrieved::of(window, vocabulary);
     for observed in window.queries.values().flat_map(|query| &query.sample) {
         let Some(outcome) = observed.outcome.as_ref().filter(|outcome| !outcome.citations.is_empty()) else { continue };
-        let missing = unretrieved(observed, vocabulary).len() as u64;
+        let missing = known.missing(observed, vocabulary).len() as u64;
         let named = outcome.citations.len() as u64;
         citations += named;
         not_retrieved += missing;

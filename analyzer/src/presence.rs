@@ -1,6 +1,6 @@
 //! What the manifests say about the documents that were seen, by number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tidemark_corpus::Manifest;
 
@@ -154,4 +154,13 @@ pub(crate) fn contents(window: &Observations, vocabulary: &Vocabulary) -> Conten
         known.sort_unstable();
     }
     contents
+}
+
+/// The contexts that declare a search which a window did not use.
+pub(crate) fn new_searches(window: &Observations, vocabulary: &Vocabulary) -> BTreeSet<u32> {
+    let sampled = window.queries.values().flat_map(|query| &query.sample);
+    let used: BTreeSet<u32> = sampled.map(|observed| observed.context).collect();
+    let searches: HashSet<_> = used.iter().map(|context| vocabulary.context_of(*context).search()).collect();
+    let all = (0..).zip(vocabulary.contexts());
+    all.filter(|(_, context)| !searches.contains(&context.search())).map(|(number, _)| number).collect()
 }

@@ -59,7 +59,7 @@ pub async fn read_window(
         columns: outputs::COLUMNS.to_vec(),
         version: Some(versions.outputs),
     };
-    let mut join = outputs::Join::new(&observations);
+    let join = outputs::Join::new(&observations);
     let mut rows = lake.scan(scan).await?;
     while let Some(batch) = rows.next().await {
         join.take(&batch?, vocabulary, &mut observations)?;

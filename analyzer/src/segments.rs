@@ -191,7 +191,7 @@ fn label_sets(labels: &[u32], vocabulary: &Vocabulary, size: usize) -> Vec<Vec<u
 fn traffic_shares(window: &Observations, vocabulary: &Vocabulary) -> HashMap<Vec<u32>, f64> {
     let mut per_segment: BTreeMap<u32, f64> = BTreeMap::new();
     for (_, query) in window.ordered(vocabulary) {
-        let per_operation = f64::from(query.operations) / query.sample.len().max(1) as f64;
+        let per_operation = query.weight() / query.sample.len().max(1) as f64;
         for observed in &query.sample {
             *per_segment.entry(observed.segment).or_default() += per_operation;
         }

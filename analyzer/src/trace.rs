@@ -14,7 +14,7 @@ use crate::answer::Answer;
 use crate::causes::{Cause, Classifier};
 use crate::error::Error;
 use crate::observe::Observations;
-use crate::presence::{Presence, contents};
+use crate::presence::{Presence, contents, new_searches};
 use crate::read::observe;
 use crate::scores::{Rescoring, common_scores};
 use crate::selector::{Segment, Selector};
@@ -149,12 +149,14 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
     let presence = Presence::new(&manifests, &mut vocabulary);
     let p = Persistence::default();
     let (contents_a, contents_b) = (contents(&window_a, &vocabulary), contents(&window_b, &vocabulary));
+    let new_searches = new_searches(&window_a, &vocabulary);
     let classifier = Classifier {
         vocabulary: &vocabulary,
         presence: &presence,
         rescoring: pair_rescoring(&vocabulary, &a, &b),
         reference: &contents_a,
         current: &contents_b,
+        new_searches: &new_searches,
     };
     Ok(TraceDiff {
         rbo: rbo(&a.ranking, &b.ranking, p),

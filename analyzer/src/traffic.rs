@@ -5,7 +5,7 @@
 //! windows embed queries in different spaces, they are the fingerprints that were asked often, and all others as one class.
 //! There are only as many classes as the counts can tell apart.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tidemark_stats::{
     KsMethod, Strata, homogeneity, k_majority, kitagawa, ks_two_sample, nearest, population_stability_index,
@@ -68,7 +68,7 @@ pub(crate) fn measure_traffic(
         return Ok(report);
     }
     report.operations_needed = None;
-    let (basis, classes) = classify(&queries, totals, same_space(before, after), options)?;
+    let (basis, classes) = classify(&queries, totals, same_space(before, after, vocabulary), options)?;
     let class_count = classes.iter().max().map_or(0, |most| most + 1);
     let mut counts = [vec![0_u64; class_count], vec![0_u64; class_count]];
     for (query, class) in queries.iter().zip(&classes) {
@@ -114,8 +114,9 @@ fn asked<'a>(before: &Observations, after: &Observations, vocabulary: &'a Vocabu
     queries
 }
 
-/// Whether both windows hash the same query alike, as far as they have queries in common.
-fn same_space(before: &Observations, after: &Observations) -> bool {
+/// Whether both windows hash the same query alike, as far as they have queries in common; without any, whether they declare
+/// the same embedders.
+fn same_space(before: &Observations, after: &Observations, vocabulary: &Vocabulary) -> bool {
     let (mut both, mut differing) = (0_u64, 0_u64);
     for (number, query) in &before.queries {
         let other = after.queries.get(number).and_then(|other| other.signature);
@@ -124,7 +125,11 @@ fn same_space(before: &Observations, after: &Observations) -> bool {
             differing += u64::from((a ^ b).count_ones() > SAME_EMBEDDING);
         }
     }
-    ratio(differing, both) <= OTHER_EMBEDDINGS
+    let embedders = |window: &Observations| -> BTreeSet<Option<String>> {
+        let sampled = window.queries.values().flat_map(|query| &query.sample);
+        sampled.map(|observed| vocabulary.context_of(observed.context).embedder.clone()).collect()
+    };
+    if both == 0 { embedders(before) == embedders(after) } else { ratio(differing, both) <= OTHER_EMBEDDINGS }
 }
 
 /// The class of each query, in the order of the queries.

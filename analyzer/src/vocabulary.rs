@@ -74,11 +74,9 @@ pub struct Context {
 }
 
 impl Context {
-    /// Whether a change of the search itself was declared between two contexts: another model, index, retriever or
-    /// other parameters.
-    pub(crate) fn declares_other_search(&self, other: &Self) -> bool {
+    /// What is declared of the search itself: model, index, retriever, parameters and kind of scores.
+    pub(crate) fn search(&self) -> impl Eq + std::hash::Hash + '_ {
         (&self.embedder, &self.index, &self.retriever, &self.params, self.score_kind)
-            != (&other.embedder, &other.index, &other.retriever, &other.params, other.score_kind)
     }
 }
 

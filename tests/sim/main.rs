@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a simulation reports its figures")]
 
+mod awkward;
 mod events;
 mod null_comparisons;
 mod power;

@@ -1,5 +1,7 @@
 //! Which cause a document's charge belongs to: the first rule that holds.
 
+use std::collections::BTreeSet;
+
 use tidemark_stats::{Persistence, charges};
 
 use super::{Account, Cause};
@@ -32,9 +34,18 @@ pub(crate) struct Classifier<'a> {
     pub(crate) rescoring: Rescoring,
     pub(crate) reference: &'a Contents,
     pub(crate) current: &'a Contents,
+    /// The contexts that declare a search which the reference did not use.
+    pub(crate) new_searches: &'a BTreeSet<u32>,
 }
 
 impl<'a> Classifier<'a> {
+    /// Whether a change of the search was declared from `before` to `after`. Where both windows use several indexes or
+    /// retrievers side by side, a pair across them declares nothing new.
+    pub(crate) fn declares_other_search(&self, before: u32, after: u32) -> bool {
+        self.new_searches.contains(&after)
+            && self.vocabulary.context_of(before).search() != self.vocabulary.context_of(after).search()
+    }
+
     /// For pairs of an answer of the reference and one of the current window.
     pub(crate) fn between(&self, p: Persistence) -> Pairs<'_, 'a> {
         Pairs { known: self, before: self.reference, after: self.current, p }
@@ -159,12 +170,17 @@ impl Pairs<'_, '_> {
         if pair.rescored || !pair.scores_comparable {
             return Some(self.rescored(pair));
         }
+        // Without a manifest a document is known to be there still only if another query got it.
+        let document = state_at(self.known.vocabulary, pair.a, i).map(|state| state.document)?;
+        if !self.is_there(pair.context_b, document, self.after) {
+            return Some(Reason::silent(Cause::Unexplained));
+        }
         let short = pair.context_b.top_k.is_some_and(|top_k| pair.b.ranking.len() < top_k as usize)
             && pair.context_a.top_k == pair.context_b.top_k;
         let last = pair.b.scores.last().copied().flatten();
         match (score_at(pair.a, i), last) {
-            _ if short => Some(index_recall(pair)),
-            (Some(score), Some(last)) if self.better(pair.context_b, score, last) => Some(index_recall(pair)),
+            _ if short => Some(self.index_recall(pair)),
+            (Some(score), Some(last)) if self.better(pair.context_b, score, last) => Some(self.index_recall(pair)),
             _ => None,
         }
     }
@@ -192,9 +208,11 @@ impl Pairs<'_, '_> {
                 _ => Reason::silent(Cause::Unexplained),
             },
             None if pair.rescored || !pair.scores_comparable => self.rescored(pair),
+            // Without a manifest it may be new as well as not found before.
+            None if !self.is_there(pair.context_a, state.document, self.before) => Reason::silent(Cause::Unexplained),
             None => match (score, pair.a.scores.last().copied().flatten()) {
                 // It had the score to be there before, and was not found.
-                (Some(score), Some(last)) if self.better(pair.context_a, score, last) => index_recall(pair),
+                (Some(score), Some(last)) if self.better(pair.context_a, score, last) => self.index_recall(pair),
                 (Some(_), Some(_)) => Reason::silent(Cause::Nondeterminism),
                 _ => Reason::silent(Cause::Unexplained),
             },
@@ -218,7 +236,7 @@ impl Pairs<'_, '_> {
         new.into_iter()
             .map(|j| match self.gained(pair, j) {
                 // A place that was empty is not taken from anybody: whoever fills it was not found before.
-                Reason { cause: Cause::Nondeterminism, .. } => (index_recall(pair), part),
+                Reason { cause: Cause::Nondeterminism, .. } => (self.index_recall(pair), part),
                 reason => (reason, part),
             })
             .collect()
@@ -279,19 +297,25 @@ impl Pairs<'_, '_> {
     fn rescored(&self, pair: &Pair<'_>) -> Reason {
         let cause =
             if self.known.rescoring.is_rescaling() && pair.rescored { Cause::Scoring } else { Cause::Embedding };
-        Reason::declared(cause, pair.context_a.declares_other_search(pair.context_b))
+        Reason::declared(cause, self.known.declares_other_search(pair.a.context, pair.b.context))
+    }
+
+    /// Whether the corpus held a document, as far as its manifest or, without one, the window's answers tell.
+    fn is_there(&self, context: &Context, document: u32, seen: &Contents) -> bool {
+        match self.known.presence.standing(context.corpus_version.as_deref(), document) {
+            Standing::Present(_) | Standing::Absent => true,
+            Standing::Unknown => seen.contains_key(&document),
+        }
+    }
+
+    fn index_recall(&self, pair: &Pair<'_>) -> Reason {
+        Reason::declared(Cause::IndexRecall, self.known.declares_other_search(pair.a.context, pair.b.context))
     }
 
     fn better(&self, context: &Context, score: f64, than: f64) -> bool {
         let lead = if context.score_kind.ranks_upwards() { than - score } else { score - than };
         lead > self.known.rescoring.tolerance
     }
-}
-
-fn index_recall(pair: &Pair<'_>) -> Reason {
-    let (a, b) = (pair.context_a, pair.context_b);
-    let declared = a.index != b.index || a.params != b.params || a.retriever != b.retriever;
-    Reason::declared(Cause::IndexRecall, declared)
 }
 
 fn unexplained() -> Vec<(Reason, f64)> {

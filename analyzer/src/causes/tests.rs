@@ -92,6 +92,7 @@ fn account(
         rescoring,
         reference: &reference,
         current: &current,
+        new_searches: &(0..).take(vocabulary.contexts().len()).filter(|context| *context != a.context).collect(),
     };
     let p = Persistence::default();
     let account = classifier.between(p).account(&a, &b);

@@ -89,6 +89,9 @@ fn known(evidence: &Evidence<'_>) -> HashSet<u32> {
     let versions: HashSet<&str> =
         evidence.before.sightings.documents.keys().map(|(version, _)| vocabulary.versions.text(*version)).collect();
     let listed = |document: u32, content: Option<u32>| {
+        if versions.is_empty() {
+            return evidence.rescored;
+        }
         versions.iter().any(|version| match evidence.presence.standing(Some(version), document) {
             Standing::Present(before) => content.is_none_or(|content| content == before),
             Standing::Absent => false,

@@ -59,11 +59,9 @@ fn beyond_noise(retrieval: &RetrievalReport, multiplicity: &MultiplicityReport) 
 
 fn of_scores(scores: &ScoreReport, classifier: &Classifier<'_>, queries: &[MatchedQuery<'_>]) -> CauseReport {
     let cause = if classifier.rescoring.is_rescaling() { Cause::Scoring } else { Cause::Embedding };
-    let context = |sample: &crate::observe::QuerySample| {
-        sample.sample.first().map(|observed| classifier.vocabulary.context_of(observed.context))
-    };
+    let context = |sample: &crate::observe::QuerySample| sample.sample.first().map(|observed| observed.context);
     let declares = |query: &&MatchedQuery<'_>| match (context(query.reference), context(query.current)) {
-        (Some(a), Some(b)) => a.declares_other_search(b),
+        (Some(a), Some(b)) => classifier.declares_other_search(a, b),
         _ => false,
     };
     let declared = queries.iter().filter(declares).count() * 2 > queries.len();

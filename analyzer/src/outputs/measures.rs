@@ -46,13 +46,18 @@ pub(super) fn measures(
             options.output_threshold,
         ),
     ];
+    let evaluations = evaluations(queries);
+    // The smallest p-value there can be must survive the correction over all measures and all four verdicts.
+    let measured = distances.len() + 1 + evaluations.len();
+    let resamples = options.resamples.max(u32::try_from(200 * measured).unwrap_or(u32::MAX));
+    let options = &Options { resamples, ..*options };
     let mut found = Vec::new();
     for (name, distance, threshold) in distances {
         found.extend(excess(name, queries, distance, threshold, options)?);
     }
     let refused = |outcome: &Outcome| outcome.refusal.map(|refusal| f64::from(u8::from(refusal)));
     found.extend(shift("refusal".to_owned(), queries, refused, options.output_threshold, false, options)?);
-    for name in evaluations(queries) {
+    for name in evaluations {
         let score = |outcome: &Outcome| {
             let at = outcome.scores.binary_search_by_key(&name, |(other, _)| *other).ok()?;
             outcome.scores.get(at).map(|(_, score)| f64::from(*score))
@@ -143,10 +148,16 @@ fn shift(
         return Ok(None);
     }
     let all: Vec<f64> = measured.iter().flat_map(|shift| shift.before.iter().copied()).collect();
-    let spread = if standardised { standard_deviation(&all) } else { 1.0 };
-    if spread <= 0.0 {
-        return Ok(None);
-    }
+    let spread = match standard_deviation(&all) {
+        _ if !standardised => 1.0,
+        spread if spread > 0.0 => spread,
+        // Constant in the reference: whatever it varies by at all is the only unit there is.
+        _ => {
+            let both = measured.iter().flat_map(|shift| [shift.reference, shift.current]);
+            standard_deviation(&both.collect::<Vec<_>>())
+        }
+    };
+    let unit = if spread > 0.0 { spread } else { 1.0 };
     let weights: Vec<f64> = measured.iter().map(|shift| shift.weight).collect();
     let weighted = |value: fn(&Shift) -> f64| {
         let sum: f64 = measured.iter().map(|shift| shift.weight * value(shift)).sum();
@@ -154,7 +165,7 @@ fn shift(
     };
     let (reference, current) = (weighted(|shift| shift.reference), weighted(|shift| shift.current));
     let sign = if current < reference { -1.0 } else { 1.0 };
-    let towards: Vec<f64> = measured.iter().map(|shift| sign * (shift.current - shift.reference) / spread).collect();
+    let towards: Vec<f64> = measured.iter().map(|shift| sign * (shift.current - shift.reference) / unit).collect();
     let effect = bootstrap_mean(&towards, Some(&weights), threshold, resampling(options))?;
     Ok(Some(OutputMeasure {
         measure: name,

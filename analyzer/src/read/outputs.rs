@@ -34,21 +34,24 @@ pub(super) struct Join {
 impl Join {
     pub(super) fn new(window: &Observations) -> Self {
         let all = || window.queries.iter().flat_map(|(query, asked)| asked.sample.iter().map(|o| (*query, o)));
-        let mut operations: Vec<_> = all().map(|(query, observed)| (observed.key(), query, observed.key())).collect();
+        let mut operations: Vec<_> =
+            all().map(|(query, observed)| (observed.operation, query, observed.key())).collect();
         let mut traces: Vec<_> =
             all().filter_map(|(query, observed)| Some((observed.trace?.get(), query, observed.key()))).collect();
         operations.sort_unstable();
-        traces.sort_unstable_by_key(|(trace, _, operation)| (*trace, *operation));
+        traces.sort_unstable();
         Self { operations, traces }
     }
 
-    fn find(known: &[(u64, u32, u64)], key: u64) -> Option<(u32, u64)> {
-        let at = known.partition_point(|(other, _, _)| *other < key);
-        known.get(at).filter(|(other, _, _)| *other == key).map(|(_, query, operation)| (*query, *operation))
+    /// The queries and keys of all retrievals that belong to an operation or a trace.
+    fn find(known: &[(u64, u32, u64)], hash: u64) -> &[(u64, u32, u64)] {
+        let from = known.partition_point(|(other, _, _)| *other < hash);
+        let to = known.partition_point(|(other, _, _)| *other <= hash);
+        known.get(from..to).unwrap_or_default()
     }
 
     pub(super) fn take(
-        &mut self,
+        &self,
         batch: &RecordBatch,
         vocabulary: &mut Vocabulary,
         window: &mut Observations,
@@ -56,15 +59,20 @@ impl Join {
         let columns = Columns::of(batch);
         for row in 0..batch.num_rows() {
             let operation: OperationId = columns.parsed("operation_id", row)?;
-            let found = Self::find(&self.operations, hash(operation.as_str())).or_else(|| {
+            let mut found = Self::find(&self.operations, hash(operation.as_str()));
+            if let (true, Some(trace)) = (found.is_empty(), columns.text("trace_id", row)?) {
                 // An output whose sender knew no operation carries its trace in both places.
-                Self::find(&self.traces, hash(columns.text("trace_id", row).ok().flatten()?))
-            });
-            let Some((query, key)) = found else { continue };
-            let Some(observed) = window.queries.get_mut(&query).and_then(|query| query.find(key)) else { continue };
+                found = Self::find(&self.traces, hash(trace));
+            }
+            if found.is_empty() {
+                continue;
+            }
             let outcome = outcome(&columns, row, vocabulary)?;
-            if observed.outcome.as_ref().is_none_or(|earlier| earlier.precedence < outcome.precedence) {
-                observed.outcome = Some(Box::new(outcome));
+            for (_, query, key) in found {
+                let Some(observed) = window.queries.get_mut(query).and_then(|query| query.find(*key)) else { continue };
+                if observed.outcome.as_ref().is_none_or(|earlier| earlier.precedence < outcome.precedence) {
+                    observed.outcome = Some(Box::new(outcome.clone()));
+                }
             }
         }
         Ok(())

@@ -135,7 +135,10 @@ impl<'a> Rows<'a> {
         let (from, to) = window.span.unwrap_or((occurred_at, occurred_at));
         window.span = Some((from.min(occurred_at), to.max(occurred_at)));
         window.events += 1;
-        let attempt = Attempt::of(self.operation.value(row), u32::try_from(self.attempt.value(row)).unwrap_or(1));
+        let number = u32::try_from(self.attempt.value(row)).unwrap_or(1);
+        let retriever = self.declared_text("retriever_name", row).unwrap_or_default();
+        let event = Columns::of(self.batch).event_id("event_id", row)?;
+        let attempt = Attempt::of(self.operation.value(row), retriever, number, event.as_bytes());
         let first = attempt.number <= 1;
         window.operations += u64::from(first);
 
