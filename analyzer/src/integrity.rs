@@ -31,10 +31,9 @@ pub(crate) struct Evidence<'a> {
 pub(crate) fn find(evidence: &Evidence<'_>) -> Result<Vec<IntegrityReport>, Error> {
     let mut found = Vec::new();
     found.extend(evidence.unregistered());
-    found.extend(evidence.mutated());
+    found.extend(evidence.contradicted());
     found.extend(hubs::find(evidence)?);
     found.extend(evidence.breached());
-    found.extend(evidence.stale());
     found.extend(evidence.cited_unretrieved());
     let place = |kind: IntegrityKind| IntegrityKind::ALL.iter().position(|other| *other == kind);
     found.sort_by_key(|finding| place(finding.kind));
@@ -51,6 +50,16 @@ enum Content {
     Mutated,
 }
 
+/// Contents by version and document.
+type SeenContents = HashMap<(u32, u32), HashSet<u32>>;
+
+/// Documents with contents that contradict the declared version, and the number of their retrievals.
+#[derive(Default)]
+struct Contradicted {
+    of_other_version: HashMap<u32, u64>,
+    mutated: HashMap<u32, u64>,
+}
+
 impl Evidence<'_> {
     /// Documents that the manifest of the declared version does not list, with the number of their retrievals.
     fn unregistered(&self) -> Option<IntegrityReport> {
@@ -65,63 +74,51 @@ impl Evidence<'_> {
             }
             documents
         };
-        let (before, after) = (of(self.before), of(self.after));
-        let (examples, retrievals) = self.most_seen(&after)?;
-        Some(IntegrityReport {
-            kind: IntegrityKind::UnregisteredDocument,
-            count: after.len() as u64,
-            unit: "documents",
-            reference_count: before.len() as u64,
-            evidence: format!(
-                "returned {retrievals} times although the registered manifest of the declared version does not list them"
-            ),
-            examples,
-            advice: "Find out who wrote them into the index; remove them, or register a version that lists them.",
-        })
+        self.documents(
+            IntegrityKind::UnregisteredDocument,
+            (&of(self.before), &of(self.after)),
+            "although the registered manifest of the declared version does not list them",
+            "Find out who wrote them into the index; remove them, or register a version that lists them.",
+        )
     }
 
-    /// Documents whose content is another than the declared version has.
-    fn mutated(&self) -> Option<IntegrityReport> {
-        let (before, after) =
-            (self.contents(self.before, Content::Mutated), self.contents(self.after, Content::Mutated));
-        let (examples, retrievals) = self.most_seen(&after)?;
-        Some(IntegrityReport {
-            kind: IntegrityKind::SilentMutation,
-            count: after.len() as u64,
-            unit: "documents",
-            reference_count: before.len() as u64,
-            evidence: format!("returned {retrievals} times with another content under the same corpus version"),
-            examples,
-            advice: "Check the ingestion job: content changed under a version that was to stay as it is; register a new version for each change.",
-        })
-    }
-
-    /// Documents with the content of another version, and retrievals of documents older than was requested.
-    fn stale(&self) -> Vec<IntegrityReport> {
-        let of = |window: &Observations| self.contents(window, Content::OfOtherVersion);
-        let (before, after) = (of(self.before), of(self.after));
-        let mut found = Vec::new();
-        if let Some((examples, retrievals)) = self.most_seen(&after) {
-            found.push(IntegrityReport {
-                kind: IntegrityKind::Stale,
-                count: after.len() as u64,
-                unit: "documents",
-                reference_count: before.len() as u64,
-                evidence: format!(
-                    "returned {retrievals} times with the content of another version than the declared one"
-                ),
-                examples,
-                advice: "Check that the index was rebuilt for the declared version, on every replica.",
-            });
-        }
-        let (before, after) = (&self.before.sightings.too_old, &self.after.sightings.too_old);
-        found.extend(breach(
+    /// Documents whose content is another than the declared version has: that of another version, or a new one.
+    fn contradicted(&self) -> Vec<IntegrityReport> {
+        let seen = self.seen_before();
+        let (before, after) = (self.contents(self.before, &seen), self.contents(self.after, &seen));
+        let mutated = self.documents(
+            IntegrityKind::SilentMutation,
+            (&before.mutated, &after.mutated),
+            "with another content under the same corpus version",
+            "Check the ingestion job: content changed under a version that was to stay as it is; register a new version for each change.",
+        );
+        let stale = self.documents(
             IntegrityKind::Stale,
-            (before, after),
-            "returned a document older than the request allowed",
-            "Check the retriever's freshness filter and the ingestion job's schedule.",
-        ));
-        found
+            (&before.of_other_version, &after.of_other_version),
+            "with the content of another version than the declared one",
+            "Check that the index was rebuilt for the declared version, on every replica.",
+        );
+        mutated.into_iter().chain(stale).collect()
+    }
+
+    /// A finding of documents in the current window; none if there are none.
+    fn documents(
+        &self,
+        kind: IntegrityKind,
+        (before, after): (&HashMap<u32, u64>, &HashMap<u32, u64>),
+        how: &str,
+        advice: &'static str,
+    ) -> Option<IntegrityReport> {
+        let (examples, retrievals) = self.most_seen(after)?;
+        Some(IntegrityReport {
+            kind,
+            count: after.len() as u64,
+            unit: "documents",
+            reference_count: before.len() as u64,
+            evidence: format!("returned {retrievals} times {how}"),
+            examples,
+            advice,
+        })
     }
 
     fn breached(&self) -> Vec<IntegrityReport> {
@@ -138,29 +135,43 @@ impl Evidence<'_> {
             "returned more documents or tokens than the request allowed",
             "Check the retriever: it does not keep the bounds of its requests.",
         );
-        scope.into_iter().chain(bound).collect()
+        let stale = breach(
+            IntegrityKind::Stale,
+            (&before.too_old, &after.too_old),
+            "returned a document older than the request allowed",
+            "Check the retriever's freshness filter and the ingestion job's schedule.",
+        );
+        scope.into_iter().chain(bound).chain(stale).collect()
     }
 
-    /// The documents that a window returned with a content that stands so to the declared version, with the number of
-    /// their retrievals.
-    fn contents(&self, window: &Observations, wanted: Content) -> HashMap<u32, u64> {
-        let mut seen_before: HashMap<(u32, u32), HashSet<u32>> = HashMap::new();
+    /// The contents that the reference saw of each document under each version.
+    fn seen_before(&self) -> SeenContents {
+        let mut seen = SeenContents::new();
         for (version, state) in self.before.sightings.documents.keys() {
             let state = self.vocabulary.state_of(*state);
             if let Some(content) = state.content {
-                seen_before.entry((*version, state.document)).or_default().insert(content);
+                seen.entry((*version, state.document)).or_default().insert(content);
             }
         }
-        let mut documents: HashMap<u32, u64> = HashMap::new();
+        seen
+    }
+
+    /// The documents that a window returned with a content other than the declared one, with the number of their
+    /// retrievals.
+    fn contents(&self, window: &Observations, seen: &SeenContents) -> Contradicted {
+        let mut found = Contradicted::default();
         for ((version, state), count) in &window.sightings.documents {
             let state = self.vocabulary.state_of(*state);
             let Some(content) = state.content else { continue };
-            let earlier = seen_before.get(&(*version, state.document));
-            if self.content(*version, state.document, content, earlier) == wanted {
-                *documents.entry(state.document).or_default() += u64::from(*count);
-            }
+            let documents = match self.content(*version, state.document, content, seen.get(&(*version, state.document)))
+            {
+                Content::AsDeclared => continue,
+                Content::OfOtherVersion => &mut found.of_other_version,
+                Content::Mutated => &mut found.mutated,
+            };
+            *documents.entry(state.document).or_default() += u64::from(*count);
         }
-        documents
+        found
     }
 
     fn content(&self, version: u32, document: u32, content: u32, earlier: Option<&HashSet<u32>>) -> Content {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use tidemark_corpus::Manifest;
 use tidemark_stats::{
-    BootstrapMean, KernelStratum, Persistence, Resampling, bootstrap_mean, excess_permutation_test, holm,
-    mmd_permutation_test,
+    KernelStratum, Persistence, Resampling, bootstrap_mean, excess_permutation_test, holm, mmd_permutation_test,
 };
 
 use crate::answer::Place;
@@ -275,14 +274,9 @@ fn correct(
     })
 }
 
-/// Whether an effect is larger than what matters, and its test survived the correction.
-pub(crate) fn is_drift(effect: &BootstrapMean, threshold: f64, adjusted_p: f64, alpha: f64) -> bool {
-    effect.low > threshold && adjusted_p < alpha
-}
-
 /// What an effect with its interval and its corrected test comes to. An estimate that matters and is not certain is
 /// neither drift nor stable.
-fn verdict(estimate: f64, low: f64, threshold: f64, adjusted_p: f64, alpha: f64) -> Judgement {
+pub(crate) fn verdict(estimate: f64, low: f64, threshold: f64, adjusted_p: f64, alpha: f64) -> Judgement {
     if low > threshold && adjusted_p < alpha {
         Judgement::Drift
     } else if estimate > threshold {
@@ -303,22 +297,22 @@ fn decide(
         multiplicity.tests.iter().find(|test| test.verdict == name).map_or(1.0, |test| test.adjusted_p_value)
     };
     let alpha = options.alpha;
-    if let (Some(estimate), Some([low, high])) = (retrieval.excess_change, retrieval.interval)
+    if let (Some(estimate), Some([low, _])) = (retrieval.excess_change, retrieval.interval)
         && retrieval.matched_queries >= options.queries_min
     {
         retrieval.verdict = verdict(estimate, low, options.threshold, adjusted("retrieval"), alpha);
         retrieval.queries_needed = (retrieval.verdict == Judgement::InsufficientEvidence)
-            .then(|| needed((estimate, low, high), options.threshold, retrieval.matched_queries));
+            .then(|| needed((estimate, low), options.threshold, retrieval.matched_queries));
     }
     let scores = &mut retrieval.scores;
     if let (Some(estimate), Some([low, _])) = (scores.effect, scores.interval) {
         scores.verdict = verdict(estimate, low, options.score_threshold, adjusted("scores"), alpha);
     }
-    if let (Some(estimate), Some([low, high])) = (traffic.excess_distance, traffic.interval) {
+    if let (Some(estimate), Some([low, _])) = (traffic.excess_distance, traffic.interval) {
         traffic.verdict = verdict(estimate, low, options.traffic_threshold, adjusted("traffic"), alpha);
         let operations = usize::try_from(traffic.operations.into_iter().min().unwrap_or(0)).unwrap_or(usize::MAX);
         traffic.operations_needed = (traffic.verdict == Judgement::InsufficientEvidence)
-            .then(|| needed((estimate, low, high), options.traffic_threshold, operations) as u64);
+            .then(|| needed((estimate, low), options.traffic_threshold, operations) as u64);
     }
     if outputs.p_value.is_some() {
         let family = adjusted("outputs") / outputs.p_value.filter(|p| *p > 0.0).unwrap_or(1.0);
@@ -340,7 +334,7 @@ fn decide(
 
 /// How many queries or operations would bring the lower end of the interval above the threshold, if the effect is what it
 /// seems to be: the half-width of an interval of a mean shrinks with the root of the number of values.
-fn needed((estimate, low, _): (f64, f64, f64), threshold: f64, have: usize) -> usize {
+fn needed((estimate, low): (f64, f64), threshold: f64, have: usize) -> usize {
     let (half_width, lead) = (estimate - low, estimate - threshold);
     let ratio = if lead > 0.0 { half_width / lead } else { f64::INFINITY };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates at the largest number")]

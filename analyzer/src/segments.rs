@@ -8,7 +8,7 @@ use tidemark_stats::{BootstrapMean, Persistence, Resampling, benjamini_hochberg,
 
 use crate::compare::Options;
 use crate::error::Error;
-use crate::judge::is_drift;
+use crate::judge::verdict;
 use crate::matched::{MatchedQuery, excess};
 use crate::observe::Observations;
 use crate::report::{Judgement, SegmentReport};
@@ -83,8 +83,12 @@ pub(crate) fn judge_segments(
         let q_value = one.effect.and_then(|_| q_values.next());
         let enough = one.part.matched.len() >= options.queries_min;
         let verdict = match (one.effect, q_value) {
-            (Some(effect), Some(q)) if is_drift(&effect, options.threshold, q, options.alpha) => Judgement::Drift,
-            (Some(effect), Some(_)) if enough && effect.estimate <= options.threshold => Judgement::Stable,
+            (Some(effect), Some(q)) => {
+                match verdict(effect.estimate, effect.low, options.threshold, q, options.alpha) {
+                    Judgement::Stable if !enough => Judgement::InsufficientEvidence,
+                    verdict => verdict,
+                }
+            }
             _ => Judgement::InsufficientEvidence,
         };
         if one.part.labels.len() > 1 && !(verdict == Judgement::Drift && stands_out(one, &judged)) {

@@ -8,18 +8,12 @@
 //! whatever the dependence. Bounds: [p, 1], in the order of the input. No p-values give no adjusted ones. Errors:
 //! `NonFinite`, `OutOfRange`. Source: Holm 1979 (Scand. J. Stat. 6).
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::sample::require_probabilities;
 
 /// Adjusted p-values, in the order given.
 pub fn holm(p_values: &[f64]) -> Result<Vec<f64>> {
-    for (index, &value) in p_values.iter().enumerate() {
-        if !value.is_finite() {
-            return Err(Error::NonFinite { what: "p_values", index });
-        }
-        if !(0.0..=1.0).contains(&value) {
-            return Err(Error::OutOfRange { what: "p_values", value, range: "[0, 1]" });
-        }
-    }
+    require_probabilities("p_values", p_values)?;
     let n = p_values.len();
     let mut ascending: Vec<usize> = (0..n).collect();
     ascending.sort_unstable_by(|&i, &j| p_values[i].total_cmp(&p_values[j]).then(i.cmp(&j)));

@@ -40,6 +40,19 @@ pub(crate) fn require_between(what: &'static str, value: f64, low: f64, high: f6
     Ok(())
 }
 
+/// Refuses the first value that is no probability; none at all are admitted.
+pub(crate) fn require_probabilities(what: &'static str, values: &[f64]) -> Result<()> {
+    for (index, &value) in values.iter().enumerate() {
+        if !value.is_finite() {
+            return Err(Error::NonFinite { what, index });
+        }
+        if !(0.0..=1.0).contains(&value) {
+            return Err(Error::OutOfRange { what, value, range: "[0, 1]" });
+        }
+    }
+    Ok(())
+}
+
 /// Admits non-negative masses (counts, exposures) and returns their sum, which is positive.
 pub(crate) fn total_mass(what: &'static str, masses: &[f64]) -> Result<f64> {
     require_finite(what, masses)?;
