@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidemark_collector::decode::{Context, Event, Kind, Limits, Piece, PieceError, Pieces, TextPolicy, decode};
 use tidemark_collector::{Batch, Compression};
 use tidemark_lake::Appended;
-use tidemark_schema::{FingerprintKey, Ingest, Stored, Timestamp};
+use tidemark_schema::{FingerprintKeys, Ingest, Stored, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::wire::Store;
@@ -147,8 +147,8 @@ pub async fn import(
     // Two chunks in flight: one is decoded while the other is committed.
     let (sender, mut chunks) = mpsc::channel::<Vec<Decoded>>(1);
     let reader = {
-        let (source, options, key, read) = (source.clone(), options.clone(), store.key.clone(), read.clone());
-        tokio::task::spawn_blocking(move || read_events(&source, &options, &key, &read, &sender))
+        let (source, options, keys, read) = (source.clone(), options.clone(), store.keys.clone(), read.clone());
+        tokio::task::spawn_blocking(move || read_events(&source, &options, &keys, &read, &sender))
     };
     let mut summary = Summary::default();
     let mut events = 0;
@@ -197,7 +197,7 @@ async fn store_chunk(store: &Store, chunk: Vec<Decoded>, now: Timestamp, summary
 fn read_events(
     source: &Source,
     options: &Options,
-    key: &FingerprintKey,
+    keys: &FingerprintKeys,
     read: &Arc<AtomicU64>,
     chunks: &mpsc::Sender<Vec<Decoded>>,
 ) -> Result<(), Error> {
@@ -211,7 +211,7 @@ fn read_events(
     let compression = Compression::of(first);
     let plain = compression.reader(input).map_err(failed)?;
     let guarded = Guarded { content: plain, produced: 0, read: read.clone() };
-    let context = Context { now: None, key, text: options.text, limits: options.limits };
+    let context = Context { now: None, keys, text: options.text, limits: options.limits };
     let mut kind = Kind::Retrieval;
     let mut chunk = Vec::with_capacity(CHUNK);
     for piece in Pieces::new(BufReader::with_capacity(1 << 16, guarded), options.limits.event_bytes) {

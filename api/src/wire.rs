@@ -9,7 +9,7 @@ use tidemark_collector::{Batch, EventSink, SinkError};
 use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Location, Position, Scan, Table};
 use tidemark_schema::columns::Columns;
-use tidemark_schema::{EventId, FingerprintKey, Timestamp};
+use tidemark_schema::{EventId, FingerprintKeys, Timestamp};
 
 use crate::fingerprint_key;
 
@@ -21,7 +21,7 @@ pub struct Store {
     /// The versions of the corpora.
     pub registry: Registry,
     /// What makes fingerprints.
-    pub key: FingerprintKey,
+    pub keys: FingerprintKeys,
     /// What belongs to this machine alone: the log and the key.
     pub state: PathBuf,
 }
@@ -71,8 +71,8 @@ impl Store {
     fn around(lake: Lake, state: PathBuf) -> Result<Self, StoreError> {
         let (objects, prefix) = lake.location().object_store()?;
         let registry = Registry::new(objects, prefix.join("corpora"));
-        let key = fingerprint_key::load_or_create(&state)?;
-        Ok(Self { lake: Arc::new(lake), registry, key, state })
+        let keys = fingerprint_key::load_or_create(&state)?.into();
+        Ok(Self { lake: Arc::new(lake), registry, keys, state })
     }
 
     /// Where the write-ahead log lies.

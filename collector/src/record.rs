@@ -47,9 +47,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Stored<Event>, Rejection> {
     };
     // Texts, times and sizes were judged when the event came in, and its fingerprint was made then.
     let limits = Limits { event_bytes: usize::MAX, results: usize::MAX, ahead_s: 0 };
-    let key = FingerprintKey::new([0; 32]);
-    let event =
-        decode(record.event.get().as_bytes(), kind, &Context { now: None, key: &key, text: TextPolicy::Full, limits })?;
+    let keys = FingerprintKey::new([0; 32]).into();
+    let event = decode(
+        record.event.get().as_bytes(),
+        kind,
+        &Context { now: None, keys: &keys, text: TextPolicy::Full, limits },
+    )?;
     Ok(Stored { received_at: record.received_at, ingest: record.ingest, event })
 }
 
@@ -60,10 +63,10 @@ mod tests {
     #[test]
     fn a_record_is_read_back_as_it_was_written() {
         let json = br#"{"occurred_at":"2026-11-18T09:30:00Z","trace_id":"t","corpus":"c","query":{"text":"x"},"segment":{"locale":"de"},"results":[{"doc_id":"a","score":0.1}]}"#;
-        let key = FingerprintKey::new([7; 32]);
+        let keys = FingerprintKey::new([7; 32]).into();
         let context = Context {
             now: None,
-            key: &key,
+            keys: &keys,
             text: TextPolicy::None,
             limits: Limits { results: 0, ..Limits::default() },
         };

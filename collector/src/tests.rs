@@ -78,8 +78,8 @@ fn event(number: u32, kind: Kind, occurred_at: &str) -> Event {
             format!(r#"{{"event_id":"o{number}","occurred_at":"{occurred_at}","operation_id":"op{number}"}}"#)
         }
     };
-    let key = FingerprintKey::new([1; 32]);
-    let context = Context { now: None, key: &key, text: TextPolicy::None, limits: Limits::default() };
+    let keys = FingerprintKey::new([1; 32]).into();
+    let context = Context { now: None, keys: &keys, text: TextPolicy::None, limits: Limits::default() };
     decode(json.as_bytes(), kind, &context).unwrap()
 }
 

@@ -47,7 +47,13 @@ fn template() -> RetrievalEvent {
         corpus: "large".parse().unwrap(),
         corpus_version: Some("v1".parse().unwrap()),
         retriever: tidemark_schema::Retriever::default(),
-        query: Query { fingerprint: "q".parse().unwrap(), text: None, simhash: None, embedding: None },
+        query: Query {
+            fingerprint: "q".parse().unwrap(),
+            previous_fingerprint: None,
+            text: None,
+            simhash: None,
+            embedding: None,
+        },
         requested: tidemark_schema::Requested::default(),
         results: Vec::new(),
         results_total: None,
@@ -57,6 +63,7 @@ fn template() -> RetrievalEvent {
         latency_ms: None,
         cost_usd: None,
         attributes: std::collections::BTreeMap::new(),
+        marks: std::collections::BTreeSet::new(),
     }
 }
 

@@ -27,6 +27,7 @@ fn retrieval(number: u8, corpus: &str, day: &str, ingest: Ingest) -> Stored<Retr
             query: tidemark_schema::Query {
                 text: None,
                 fingerprint: format!("q{}", 200 - number).parse().unwrap(),
+                previous_fingerprint: Some("old".parse().unwrap()),
                 simhash: Some(tidemark_schema::SimHash(7)),
                 embedding: Some(vec![0.5, -0.25]),
             },
@@ -42,6 +43,7 @@ fn retrieval(number: u8, corpus: &str, day: &str, ingest: Ingest) -> Stored<Retr
             policy_version: None,
             latency_ms: tidemark_schema::Finite::new(12.5).ok(),
             cost_usd: None,
+            marks: ["bound.results".parse().unwrap()].into(),
             attributes: [("note".to_owned(), serde_json::json!({"a": [1]}))].into(),
         },
     }
@@ -78,6 +80,7 @@ fn output(number: u8) -> Stored<OutputEvent> {
         feedback: None,
         latency_ms: None,
         cost_usd: None,
+        marks: ["redacted.email".parse().unwrap()].into(),
     };
     Stored { received_at: occurred_at, ingest: Ingest::Live, event }
 }

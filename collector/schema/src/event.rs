@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -78,6 +78,9 @@ pub struct RetrievalEvent {
     /// Anything else the sender wants to keep.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Value>,
+    /// What the collector noticed about the event or did to it, such as `bound.results` or `redacted.email`; sorted.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub marks: BTreeSet<Label>,
 }
 
 /// Every version of what searched. Two events whose retrievers are equal *declare* the same search.
@@ -155,6 +158,9 @@ pub struct Query {
     pub text: Option<String>,
     /// What the query is matched by.
     pub fingerprint: Fingerprint,
+    /// The fingerprint under the key before, while keys are rotated: it matches the query with its older history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_fingerprint: Option<Fingerprint>,
     /// What it is clustered by when there is no embedding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simhash: Option<SimHash>,

@@ -31,6 +31,30 @@ impl FingerprintKey {
     }
 }
 
+/// The key in force and, while keys are rotated, the one before it. During a rotation an event carries both fingerprints,
+/// so that its query matches what was recorded under either key.
+#[derive(Debug, Clone)]
+pub struct FingerprintKeys {
+    /// What makes the fingerprint of an event.
+    pub current: FingerprintKey,
+    /// What makes its previous fingerprint.
+    pub previous: Option<FingerprintKey>,
+}
+
+impl From<FingerprintKey> for FingerprintKeys {
+    fn from(current: FingerprintKey) -> Self {
+        Self { current, previous: None }
+    }
+}
+
+impl FingerprintKey {
+    /// A name for the key that tells nothing about it: a hash by which a store recognises its key.
+    pub fn id(&self) -> String {
+        let hash = blake3::derive_key("tidemark 2026-11-21 name of a fingerprint key", &self.0);
+        hash.iter().take(8).fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
+    }
+}
+
 impl fmt::Debug for FingerprintKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FingerprintKey(secret)")

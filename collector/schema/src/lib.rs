@@ -20,7 +20,7 @@ pub mod time;
 
 pub use error_kind::ErrorKind;
 pub use event::{Ingest, Query, Requested, RetrievalEvent, RetrievedDocument, Retriever, ScoreKind, Stored};
-pub use fingerprint::{FingerprintKey, normalise_query};
+pub use fingerprint::{FingerprintKey, FingerprintKeys, normalise_query};
 pub use ids::{
     ContentHash, CorpusName, CorpusVersion, DocumentId, EventId, Fingerprint, InvalidId, Label, OperationId, SpanId,
     TraceId,

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,9 @@ pub struct OutputEvent {
     /// Cost of the answer in US dollars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Finite>,
+    /// What the collector noticed about the event or did to it, such as `redacted.email`; sorted.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub marks: BTreeSet<Label>,
 }
 
 /// The answer, as far as the policy lets it be stored.

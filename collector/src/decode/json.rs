@@ -81,6 +81,7 @@ fn retrieval(bytes: &[u8], context: &Context<'_>) -> Result<RetrievalEvent, Reje
         latency_ms: wire.latency_ms,
         cost_usd: wire.cost_usd,
         attributes: wire.attributes.unwrap_or_default(),
+        marks: wire.marks.unwrap_or_default(),
     })
 }
 
@@ -118,15 +119,19 @@ fn output(bytes: &[u8], context: &Context<'_>) -> Result<OutputEvent, Rejection>
         feedback: wire.feedback,
         latency_ms: wire.latency_ms,
         cost_usd: wire.cost_usd,
+        marks: wire.marks.unwrap_or_default(),
     })
 }
 
 fn query(wire: WireQuery, context: &Context<'_>) -> Result<Query, Rejection> {
     finite("query.embedding", wire.embedding.as_deref())?;
     let text = wire.text.filter(|text| !text.trim().is_empty());
-    let fingerprint: Fingerprint = match (wire.fingerprint, &text) {
-        (Some(fingerprint), _) => fingerprint,
-        (None, Some(text)) => context.key.fingerprint(text),
+    let (fingerprint, previous): (Fingerprint, Option<Fingerprint>) = match (wire.fingerprint, &text) {
+        (Some(fingerprint), _) => (fingerprint, wire.previous_fingerprint),
+        (None, Some(text)) => {
+            let previous = context.keys.previous.as_ref();
+            (context.keys.current.fingerprint(text), previous.map(|key| key.fingerprint(text)))
+        }
         (None, None) => {
             let reason = "has neither text nor fingerprint; one of them is needed to match the query with itself";
             return Err(Rejection::field("query", reason));
@@ -134,6 +139,7 @@ fn query(wire: WireQuery, context: &Context<'_>) -> Result<Query, Rejection> {
     };
     Ok(Query {
         fingerprint,
+        previous_fingerprint: previous,
         simhash: wire.simhash.or_else(|| text.as_deref().map(SimHash::of)),
         embedding: wire.embedding,
         text: text.filter(|_| context.text == TextPolicy::Full),
@@ -276,10 +282,10 @@ mod tests {
     const EVENT: &str = r#"{"occurred_at":"2026-11-18T09:30:00Z","corpus":"handbook","query":{"text":"how do I reset my badge"},"results":[{"doc_id":"a","score":0.9},{"doc_id":"b","score":0.8}]}"#;
 
     fn decode_with(bytes: &str, kind: Kind, text: TextPolicy) -> Result<Event, Rejection> {
-        let key = FingerprintKey::new([7; 32]);
+        let keys = FingerprintKey::new([7; 32]).into();
         let now = "2026-11-18T10:00:00Z".parse().ok();
         let limits = Limits { results: 3, ..Limits::default() };
-        decode(bytes.as_bytes(), kind, &Context { now, key: &key, text, limits })
+        decode(bytes.as_bytes(), kind, &Context { now, keys: &keys, text, limits })
     }
 
     #[track_caller]

@@ -4,7 +4,7 @@ mod json;
 mod pieces;
 mod wire;
 
-use tidemark_schema::{FingerprintKey, OutputEvent, RetrievalEvent, Timestamp};
+use tidemark_schema::{FingerprintKeys, OutputEvent, RetrievalEvent, Timestamp};
 
 pub use json::{Kind, decode};
 pub use pieces::{Piece, PieceError, Pieces};
@@ -99,7 +99,7 @@ pub struct Context<'a> {
     /// Our clock; none for a recording, whose times are its own.
     pub now: Option<Timestamp>,
     /// What makes fingerprints.
-    pub key: &'a FingerprintKey,
+    pub keys: &'a FingerprintKeys,
     /// What may be kept of texts.
     pub text: TextPolicy,
     /// What an event may be at most.

@@ -1,6 +1,6 @@
 //! The events as they are written by senders. Their only way on is through `json.rs`, which checks what types cannot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,6 +35,7 @@ pub(super) struct WireRetrieval {
     pub(super) latency_ms: Option<Finite>,
     pub(super) cost_usd: Option<Finite>,
     pub(super) attributes: Option<BTreeMap<String, Value>>,
+    pub(super) marks: Option<BTreeSet<Label>>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +43,7 @@ pub(super) struct WireRetrieval {
 pub(super) struct WireQuery {
     pub(super) text: Option<String>,
     pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) previous_fingerprint: Option<Fingerprint>,
     pub(super) simhash: Option<SimHash>,
     pub(super) embedding: Option<Vec<f32>>,
 }
@@ -78,4 +80,5 @@ pub(super) struct WireOutput {
     pub(super) feedback: Option<Finite>,
     pub(super) latency_ms: Option<Finite>,
     pub(super) cost_usd: Option<Finite>,
+    pub(super) marks: Option<BTreeSet<Label>>,
 }

@@ -84,7 +84,7 @@ fn decode_received(
     drop((bytes, room));
     let room = app.gate.reserve(content.len())?;
     let now = Some(app.clock.now());
-    let context = Context { now, key: &app.store.key, text: app.text, limits: app.options.events };
+    let context = Context { now, keys: &app.store.keys, text: app.text, limits: app.options.events };
     let batch = decode_batch(&content, kind, &context, app.options.limits.batch_events)?;
     Ok((batch, room))
 }

@@ -53,6 +53,8 @@ pub fn encode(rows: &[Stored<OutputEvent>]) -> Result<RecordBatch, ArrowError> {
     table.add("latency_ms", numbers(events().map(|e| e.latency_ms.map(Finite::get))));
     table.add("cost_usd", numbers(events().map(|e| e.cost_usd.map(Finite::get))));
     table.add(EVENT_DATE, dates(events().map(|e| e.occurred_at)));
+    let marks = texts(events().flat_map(|e| &e.marks).map(|mark| Some(mark.as_str())));
+    table.add("marks", lists(events().map(|e| e.marks.len()), marks)?);
     table.finish()
 }
 
@@ -87,6 +89,7 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Stored<OutputEvent>>, ColumnErr
                     feedback: rows.number("feedback", row)?,
                     latency_ms: rows.number("latency_ms", row)?,
                     cost_usd: rows.number("cost_usd", row)?,
+                    marks: rows.parsed_list("marks", row)?.into_iter().collect(),
                 },
             })
         })

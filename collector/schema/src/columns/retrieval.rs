@@ -9,7 +9,7 @@ use super::layout::{
 };
 use super::read::{ColumnError, Columns};
 use crate::event::{Query, Requested, RetrievalEvent, RetrievedDocument, Retriever, Stored};
-use crate::ids::Label;
+use crate::ids::{Fingerprint, Label};
 use crate::number::Finite;
 use crate::simhash::SimHash;
 
@@ -75,6 +75,12 @@ pub fn encode(rows: &[Stored<RetrievalEvent>]) -> Result<RecordBatch, ArrowError
     table.text("attributes", attributes.iter().map(Option::as_deref));
     table.text("corpus", events().map(|e| Some(e.corpus.as_str())));
     table.add(EVENT_DATE, dates(events().map(|e| e.occurred_at)));
+    let marks = texts(events().flat_map(|e| &e.marks).map(|mark| Some(mark.as_str())));
+    table.add("marks", lists(events().map(|e| e.marks.len()), marks)?);
+    table.text(
+        "query_fingerprint_previous",
+        events().map(|e| e.query.previous_fingerprint.as_ref().map(Fingerprint::as_str)),
+    );
     table.finish()
 }
 
@@ -141,6 +147,7 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Stored<RetrievalEvent>>, Column
                     query: Query {
                         text: rows.text("query_text", row)?.map(str::to_owned),
                         fingerprint: rows.parsed("query_fingerprint", row)?,
+                        previous_fingerprint: rows.maybe("query_fingerprint_previous", row)?,
                         simhash: rows.maybe::<SimHash>("query_simhash", row)?,
                         embedding: rows.vector("query_embedding", row)?,
                     },
@@ -170,6 +177,7 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Stored<RetrievalEvent>>, Column
                     latency_ms: rows.number("latency_ms", row)?,
                     cost_usd: rows.number("cost_usd", row)?,
                     attributes: rows.json("attributes", row)?,
+                    marks: rows.parsed_list("marks", row)?.into_iter().collect(),
                 },
             })
         })
