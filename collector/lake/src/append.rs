@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use deltalake::DeltaTableError;
 use deltalake::arrow::array::RecordBatch;
@@ -48,8 +48,8 @@ impl Lake {
         let mut corpora: Vec<CorpusName> = old(&events).map(|e| e.event.corpus.clone()).collect();
         corpora.sort();
         corpora.dedup();
-        let days = range(old(&events).map(|row| row.event.occurred_at.days()));
-        let mut known = self.stored_ids(Table::Retrievals, days, corpora).await?;
+        let asked = old(&events).map(|row| (row.event.occurred_at.days(), row.event.event_id)).collect();
+        let mut known = self.stored_among(Table::Retrievals, asked, corpora).await?;
         events.retain(|row| row.ingest == Ingest::Live || known.insert(row.event.event_id));
         events.sort_by(|a, b| {
             let key = |row: &Stored<RetrievalEvent>| (row.event.occurred_at, row.event.event_id);
@@ -73,8 +73,8 @@ impl Lake {
         position: Option<Position>,
     ) -> Result<Appended, Error> {
         let before = events.len();
-        let days = range(old(&events).map(|row| row.event.occurred_at.days()));
-        let mut known = self.stored_ids(Table::Outputs, days, Vec::new()).await?;
+        let asked = old(&events).map(|row| (row.event.occurred_at.days(), row.event.event_id)).collect();
+        let mut known = self.stored_among(Table::Outputs, asked, Vec::new()).await?;
         events.retain(|row| row.ingest == Ingest::Live || known.insert(row.event.event_id));
         events.sort_by(|a, b| {
             let key = |row: &Stored<OutputEvent>| (row.event.occurred_at, row.event.event_id);
@@ -95,19 +95,24 @@ impl Lake {
         Ok(version.and_then(|next| u64::try_from(next).ok()))
     }
 
-    /// The ids of all events in the partitions between two days.
-    async fn stored_ids(
+    /// Which of some events, each with its day, are stored: a copy has the same time, hence lies in the same partition, so
+    /// only those partitions are read.
+    async fn stored_among(
         &self,
         table: Table,
-        days: Option<(i32, i32)>,
+        asked: Vec<(i32, EventId)>,
         corpora: Vec<CorpusName>,
     ) -> Result<HashSet<EventId>, Error> {
-        let Some(days) = days else { return Ok(HashSet::new()) };
-        let mut filters = vec![Filter::Days(days.0, days.1)];
+        if asked.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let days: BTreeSet<i32> = asked.iter().map(|(day, _)| *day).collect();
+        let wanted = asked.into_iter().map(|(_, id)| id).collect();
+        let mut filters = vec![Filter::OnDays(days.into_iter().collect())];
         if !corpora.is_empty() {
             filters.push(Filter::Corpora(corpora));
         }
-        self.event_ids(Scan { table, filters, columns: vec!["event_id"], version: None }).await
+        self.found_ids(&Scan { table, filters, columns: vec!["event_id"], version: None }, &wanted).await
     }
 
     async fn commit(&self, table: Table, batch: RecordBatch, position: Option<Position>) -> Result<(), Error> {
@@ -128,20 +133,14 @@ impl Lake {
             .with_writer_properties(writer_properties(table).map_err(|error| failed(error.into()))?)
             .with_commit_properties(commit)
             .await
-            .map(|_| ())
-            .map_err(failed)
+            .map_err(failed)?;
+        self.record_new_commits(table).await;
+        Ok(())
     }
 }
 
 fn old<E>(events: &[Stored<E>]) -> impl Iterator<Item = &Stored<E>> {
     events.iter().filter(|row| row.ingest != Ingest::Live)
-}
-
-fn range(days: impl Iterator<Item = i32>) -> Option<(i32, i32)> {
-    days.fold(None, |range, day| {
-        let (low, high) = range.unwrap_or((day, day));
-        Some((low.min(day), high.max(day)))
-    })
 }
 
 /// Zstandard and dictionaries for everything; Bloom filters on what a single event is looked up by.

@@ -1,6 +1,7 @@
 use deltalake::DeltaTableError;
 use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::error::DataFusionError;
+use deltalake::kernel::transaction::TransactionError;
 use tidemark_schema::ErrorKind;
 
 /// Why the tables could not be opened, written or read.
@@ -37,6 +38,48 @@ pub enum Error {
         #[source]
         source: Box<DeltaTableError>,
     },
+    /// A maintenance commit failed; nothing of it is visible.
+    #[error("the files of table {table} could not be replaced")]
+    Maintain {
+        /// Which table.
+        table: &'static str,
+        /// Why.
+        #[source]
+        source: Box<DeltaTableError>,
+    },
+    /// The merged files would not hold the rows of the files that they replace. They were thrown away.
+    #[error("merging files of table {table} gave {found} rows in place of {expected}")]
+    Rows {
+        /// Which table.
+        table: &'static str,
+        /// Rows of the files.
+        expected: u64,
+        /// Rows that were read, copies included.
+        found: u64,
+    },
+    /// A file lies in a partition that no event can have.
+    #[error("file {path} of table {table} lies in no partition of ours")]
+    Partition {
+        /// Which table.
+        table: &'static str,
+        /// Which file.
+        path: String,
+    },
+    /// Files beside the tables could not be read or written.
+    #[error("{what} could not be read or written")]
+    Objects {
+        /// What they are.
+        what: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// What the chain of evidence says cannot be read.
+    #[error("the chain of evidence holds an entry that cannot be read: {entry}")]
+    Evidence {
+        /// Where it lies.
+        entry: String,
+    },
     /// A read failed.
     #[error("table {table} could not be read")]
     Read {
@@ -63,9 +106,25 @@ impl Error {
         match self {
             Self::Location { .. } => ErrorKind::Invalid,
             Self::NoStore(_) => ErrorKind::NotFound,
-            Self::Open { .. } | Self::Append { .. } | Self::Read { .. } => ErrorKind::Unavailable,
-            Self::Layout { .. } => ErrorKind::Internal,
+            Self::Open { .. }
+            | Self::Append { .. }
+            | Self::Read { .. }
+            | Self::Maintain { .. }
+            | Self::Objects { .. } => ErrorKind::Unavailable,
+            Self::Evidence { .. } | Self::Partition { .. } => ErrorKind::Corrupt,
+            Self::Layout { .. } | Self::Rows { .. } => ErrorKind::Internal,
         }
+    }
+
+    /// Whether another commit came first, so that trying again may work.
+    pub fn is_conflict(&self) -> bool {
+        let (Self::Append { source, .. } | Self::Maintain { source, .. }) = self else { return false };
+        matches!(
+            source.as_ref(),
+            DeltaTableError::Transaction {
+                source: TransactionError::CommitConflict(_) | TransactionError::MaxCommitAttempts(_)
+            } | DeltaTableError::VersionAlreadyExists(_)
+        )
     }
 
     /// The next step.
@@ -77,7 +136,12 @@ impl Error {
                 Some("check that the store can be reached and that its files are complete (`tidemark doctor`)")
             }
             Self::Append { .. } => Some("check space and permissions of the store, then try again: nothing was stored"),
-            Self::Layout { .. } => None,
+            Self::Maintain { .. } | Self::Objects { .. } => {
+                Some("check space and permissions of the store; it is tried again with the next look")
+            }
+            Self::Evidence { .. } => Some("run `tidemark verify`, then restore what it names"),
+            Self::Partition { .. } => Some("it was not written by Tidemark: move it out of the store"),
+            Self::Layout { .. } | Self::Rows { .. } => None,
         }
     }
 }

@@ -7,19 +7,34 @@
 //! What is absent: HTTP, statistics, and any knowledge of what the log is.
 
 mod append;
+mod compact;
+mod erase;
 mod error;
+mod evidence;
+mod files;
 mod location;
 mod parquet;
+mod retain;
 mod scan;
+mod sweep;
 mod table;
+mod usage;
+mod verify;
 
 pub use append::{Appended, Position};
+pub use compact::{Compacted, due_for_compaction};
+pub use erase::Erased;
 pub use error::Error;
+pub use files::{DataFile, Partition};
 pub use location::Location;
 pub use object_store;
 pub use parquet::{ParquetError, WriteParquetError, write_parquet};
+pub use retain::{CorpusRetention, Drop, Reason, Retention, due_for_removal};
 pub use scan::{Filter, RowStream, Scan};
+pub use sweep::Swept;
 pub use table::{Lake, Table};
+pub use usage::{PartitionUsage, Usage};
+pub use verify::{Finding, FindingKind, Verified};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use deltalake::logstore::{
     LogStore, LogStoreFactory, ObjectStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
     object_store_factories,
 };
-use deltalake::{DeltaResult, DeltaTableError};
+use deltalake::{DeltaResult, DeltaTableBuilder, DeltaTableError};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
@@ -21,6 +21,8 @@ use crate::error::Error;
 pub struct Location {
     url: Url,
     options: HashMap<String, String>,
+    /// Given by the caller in place of what the URL would open.
+    store: Option<Arc<dyn ObjectStore>>,
 }
 
 /// The schemes that are served by the `object_store` crate beyond the local ones.
@@ -45,14 +47,23 @@ impl Location {
                 .filter(|(key, _)| prefixes.iter().any(|prefix| key.starts_with(prefix)))
                 .collect();
             register_cloud_stores();
-            return Ok(Self { url, options });
+            return Ok(Self { url, options, store: None });
         }
         let path = std::path::absolute(text).map_err(|error| invalid(error.to_string()))?;
         if path.is_file() {
             return Err(invalid("it is a file".to_owned()));
         }
         let url = Url::from_directory_path(&path).map_err(|()| invalid("it is not an absolute path".to_owned()))?;
-        Ok(Self { url, options: HashMap::new() })
+        Ok(Self { url, options: HashMap::new(), store: None })
+    }
+
+    /// A store that the caller has opened, under the prefix `store/`: object stores with settings of their own, and those
+    /// that fail on purpose.
+    pub fn of_store(store: Arc<dyn ObjectStore>) -> Result<Self, Error> {
+        let given = "memory:///store/";
+        let url = Url::parse(given)
+            .map_err(|error| Error::Location { location: given.to_owned(), reason: error.to_string() })?;
+        Ok(Self { url, options: HashMap::new(), store: Some(store) })
     }
 
     /// The directory, when the store is local.
@@ -73,17 +84,27 @@ impl Location {
 
     /// The object store and the prefix in it under which everything of this store lies.
     pub fn object_store(&self) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
+        if let Some(store) = &self.store {
+            return Ok((store.clone(), Path::from("store")));
+        }
         let (store, prefix) = object_store::parse_url_opts(&self.url, &self.options)
             .map_err(|error| Error::Location { location: self.to_string(), reason: error.to_string() })?;
         Ok((Arc::from(store), prefix))
     }
 
-    pub(crate) fn table(&self, name: &str) -> Result<(Url, HashMap<String, String>), Error> {
+    /// What opens a table of this store.
+    pub(crate) fn table(&self, name: &str) -> Result<DeltaTableBuilder, Error> {
         let url = self
             .url
             .join(&format!("{name}/"))
             .map_err(|error| Error::Location { location: self.to_string(), reason: error.to_string() })?;
-        Ok((url, self.options.clone()))
+        let failed =
+            |source: DeltaTableError| Error::Location { location: self.to_string(), reason: source.to_string() };
+        let builder = DeltaTableBuilder::from_url(url.clone()).map_err(failed)?;
+        Ok(match &self.store {
+            Some(store) => builder.with_storage_backend(store.clone(), url),
+            None => builder.with_storage_options(self.options.clone()),
+        })
     }
 }
 

@@ -1,9 +1,10 @@
 use std::collections::HashSet;
 use std::pin::Pin;
 
-use deltalake::arrow::array::{Array, BooleanArray, RecordBatch, cast::AsArray};
+use deltalake::arrow::array::{Array, BooleanArray, RecordBatch, cast::AsArray, new_null_array};
 use deltalake::arrow::compute::{cast, filter_record_batch};
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
+use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::error::DataFusionError;
 use deltalake::datafusion::logical_expr::{Expr, col, lit};
 use deltalake::datafusion::scalar::ScalarValue;
@@ -38,8 +39,8 @@ pub enum Filter {
     CorpusVersion(CorpusVersion),
     /// Events between two instants, the second excluded.
     Between(Timestamp, Timestamp),
-    /// Events between two days since 1970, both included.
-    Days(i32, i32),
+    /// Events of any of these days since 1970.
+    OnDays(Vec<i32>),
     /// Events that were received at or after an instant.
     ReceivedSince(Timestamp),
     /// Events of one query.
@@ -70,7 +71,7 @@ impl Filter {
                 col(EVENT_DATE).gt_eq(day(from.days())),
                 col(EVENT_DATE).lt_eq(day(to.days())),
             ],
-            Self::Days(from, to) => vec![col(EVENT_DATE).gt_eq(day(*from)), col(EVENT_DATE).lt_eq(day(*to))],
+            Self::OnDays(days) => vec![col(EVENT_DATE).in_list(days.iter().map(|on| day(*on)).collect(), false)],
             Self::ReceivedSince(since) => vec![col("received_at").gt_eq(time(*since))],
             Self::Fingerprint(fingerprint) => vec![col("query_fingerprint").eq(lit(fingerprint.as_str()))],
             Self::Trace(trace) => vec![col("trace_id").eq(lit(trace.as_str()))],
@@ -98,16 +99,16 @@ impl Lake {
         Ok(Box::pin(rows))
     }
 
-    /// The ids of the events that a scan finds.
-    pub async fn event_ids(&self, scan: Scan) -> Result<HashSet<EventId>, Error> {
-        let mut ids = HashSet::new();
-        let mut rows = self.scan(scan).await?;
+    /// Which of some ids a scan finds. Memory is that of the ids asked for, whatever the table holds.
+    pub(crate) async fn found_ids(&self, scan: &Scan, wanted: &HashSet<EventId>) -> Result<HashSet<EventId>, Error> {
+        let table = scan.table;
+        let mut found = HashSet::new();
+        let mut rows = self.execute(scan, false).await?;
         while let Some(batch) = rows.next().await {
-            for id in event_id_column(&batch?)?.iter().flatten() {
-                ids.insert(event_id(id));
-            }
+            let batch = batch.map_err(|source| table.read_error(source))?;
+            found.extend(event_id_column(&batch)?.iter().flatten().map(event_id).filter(|id| wanted.contains(id)));
         }
-        Ok(ids)
+        Ok(found)
     }
 
     async fn execute(
@@ -127,8 +128,11 @@ impl Lake {
             frame = frame.filter(expression).map_err(read)?;
         }
         if !scan.columns.is_empty() {
+            // A table that an earlier version of this program made may lack a column; its rows have null there.
+            let present = frame.schema().clone();
             let columns = scan.columns.iter().copied().chain(with_id.then_some("event_id"));
-            frame = frame.select_columns(&columns.collect::<Vec<_>>()).map_err(read)?;
+            let columns: Vec<_> = columns.filter(|name| present.has_column_with_unqualified_name(name)).collect();
+            frame = frame.select_columns(&columns).map_err(read)?;
         }
         frame.execute_stream().await.map_err(read)
     }
@@ -145,10 +149,10 @@ fn wanted_schema(scan: &Scan) -> Result<SchemaRef, Error> {
     Ok(SchemaRef::new(Schema::new(fields.collect::<Vec<_>>())))
 }
 
-fn conform(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, deltalake::arrow::error::ArrowError> {
-    let columns = wanted.fields().iter().map(|field| {
-        let index = batch.schema_ref().index_of(field.name())?;
-        cast(batch.column(index), field.data_type())
+pub(crate) fn conform(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = wanted.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) => cast(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
     });
     RecordBatch::try_new(wanted.clone(), columns.collect::<Result<_, _>>()?)
 }
@@ -164,7 +168,7 @@ fn event_id_column(batch: &RecordBatch) -> Result<deltalake::arrow::array::Binar
     Ok(column.as_binary::<i32>().clone())
 }
 
-fn first_copies(batch: &RecordBatch, seen: &mut HashSet<[u8; 16]>) -> Result<BooleanArray, Error> {
+pub(crate) fn first_copies(batch: &RecordBatch, seen: &mut HashSet<[u8; 16]>) -> Result<BooleanArray, Error> {
     let ids = event_id_column(batch)?;
     Ok((0..ids.len()).map(|row| Some(seen.insert(ids.value(row).try_into().unwrap_or_default()))).collect())
 }

@@ -5,10 +5,11 @@ use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{StructField, StructType};
 use deltalake::protocol::SaveMode;
-use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake::{DeltaTable, DeltaTableError};
 use tidemark_schema::columns;
 
 use crate::error::Error;
+use crate::evidence::Chain;
 use crate::location::Location;
 
 /// One of the two tables.
@@ -41,6 +42,12 @@ impl Table {
         schema.map_err(|source| Error::Layout { table: self.name(), source })
     }
 
+    fn fields(self) -> Result<Vec<StructField>, Error> {
+        let layout = |source| Error::Layout { table: self.name(), source };
+        let schema: StructType = self.schema()?.as_ref().try_into_kernel().map_err(layout)?;
+        Ok(schema.fields().cloned().collect())
+    }
+
     pub(crate) fn partition_columns(self) -> &'static [&'static str] {
         match self {
             Self::Retrievals => &columns::PARTITIONED_BY_CORPUS,
@@ -53,6 +60,14 @@ impl Table {
         match self {
             Self::Retrievals => "occurred_at,received_at,query_fingerprint,corpus_version",
             Self::Outputs => "occurred_at,received_at",
+        }
+    }
+
+    /// The order of the rows in a file.
+    pub(crate) fn sort_columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Retrievals => &["query_fingerprint", "occurred_at", "event_id"],
+            Self::Outputs => &["operation_id", "occurred_at", "event_id"],
         }
     }
 
@@ -69,6 +84,8 @@ impl Table {
 pub struct Lake {
     pub(crate) location: Location,
     pub(crate) session: SessionContext,
+    /// What is known of the chain of evidence of each table, so that it is not read again for each commit.
+    pub(crate) chains: [tokio::sync::Mutex<Option<Chain>>; 2],
 }
 
 /// What one reader may hold in memory, in bytes; sorts and aggregations beyond it spill to disk.
@@ -82,8 +99,9 @@ impl Lake {
         location.create()?;
         let lake = Self::with_session(location)?;
         for table in Table::ALL {
-            if lake.try_load(table).await?.is_none() {
-                lake.create_table(table).await?;
+            match lake.try_load(table).await? {
+                Some(delta) => lake.add_missing_columns(table, delta).await?,
+                None => lake.create_table(table).await?,
             }
         }
         Ok(lake)
@@ -111,13 +129,7 @@ impl Lake {
         // What reads the rows is one consumer; more partitions and larger batches would only be held in memory before it.
         let config =
             SessionConfig::new().with_information_schema(false).with_target_partitions(1).with_batch_size(BATCH_ROWS);
-        Ok(Self { location, session: SessionContext::new_with_config_rt(config, runtime) })
-    }
-
-    fn builder(&self, table: Table) -> Result<DeltaTableBuilder, Error> {
-        let (url, options) = self.location.table(table.name())?;
-        let builder = DeltaTableBuilder::from_url(url).map_err(|source| table.open_error(source))?;
-        Ok(builder.with_storage_options(options))
+        Ok(Self { location, session: SessionContext::new_with_config_rt(config, runtime), chains: Default::default() })
     }
 
     /// The newest state of a table.
@@ -126,7 +138,7 @@ impl Lake {
     }
 
     async fn try_load(&self, table: Table) -> Result<Option<DeltaTable>, Error> {
-        let mut delta = match self.builder(table)?.build() {
+        let mut delta = match self.location.table(table.name())?.build() {
             Ok(delta) => delta,
             Err(DeltaTableError::InvalidTableLocation(_)) => return Ok(None),
             Err(source) => return Err(table.open_error(source)),
@@ -143,17 +155,25 @@ impl Lake {
         Ok(self.load(table).await?.version().unwrap_or_default())
     }
 
+    /// Columns that came with a later version of this program are added to a table that an earlier one made.
+    async fn add_missing_columns(&self, table: Table, delta: DeltaTable) -> Result<(), Error> {
+        let open = |source| table.open_error(source);
+        let present = delta.snapshot().map_err(open)?.schema();
+        let missing: Vec<StructField> =
+            table.fields()?.into_iter().filter(|field| present.field(field.name()).is_none()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(table = table.name(), columns = missing.len(), "columns are added to the table");
+        delta.add_columns().with_fields(missing).await.map(|_| ()).map_err(open)
+    }
+
     async fn create_table(&self, table: Table) -> Result<(), Error> {
-        let schema: StructType = table
-            .schema()?
-            .as_ref()
-            .try_into_kernel()
-            .map_err(|source| Error::Layout { table: table.name(), source })?;
-        let delta = self.builder(table)?.build().map_err(|source| table.open_error(source))?;
+        let delta = self.location.table(table.name())?.build().map_err(|source| table.open_error(source))?;
         let made = delta
             .create()
             .with_table_name(table.name())
-            .with_columns(schema.fields().cloned().collect::<Vec<StructField>>())
+            .with_columns(table.fields()?)
             .with_partition_columns(table.partition_columns().iter().copied())
             .with_configuration([("delta.dataSkippingStatsColumns", Some(table.skipping_columns()))])
             // Two processes may start on the same empty store: whoever comes second finds the table made.

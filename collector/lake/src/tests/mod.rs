@@ -1,3 +1,7 @@
+mod faults;
+mod faulty;
+mod maintenance;
+
 use futures::TryStreamExt;
 use tidemark_schema::columns::{outputs, retrievals};
 use tidemark_schema::{Ingest, OutputEvent, RetrievalEvent, Stored, Timestamp};
@@ -85,11 +89,11 @@ fn output(number: u8) -> Stored<OutputEvent> {
     Stored { received_at: occurred_at, ingest: Ingest::Live, event }
 }
 
-async fn lake(directory: &std::path::Path) -> Lake {
+pub(super) async fn lake(directory: &std::path::Path) -> Lake {
     Lake::create(Location::parse(&directory.to_string_lossy(), std::iter::empty()).unwrap()).await.unwrap()
 }
 
-async fn read(lake: &Lake, filters: Vec<Filter>, version: Option<u64>) -> Vec<Stored<RetrievalEvent>> {
+pub(super) async fn read(lake: &Lake, filters: Vec<Filter>, version: Option<u64>) -> Vec<Stored<RetrievalEvent>> {
     let scan = Scan { table: Table::Retrievals, filters, columns: Vec::new(), version };
     let batches: Vec<_> = lake.scan(scan).await.unwrap().try_collect().await.unwrap();
     batches.iter().flat_map(|batch| retrievals::decode(batch).unwrap()).collect()
@@ -197,7 +201,7 @@ async fn a_store_that_is_not_there_is_said_to_be_missing() {
 
 #[test]
 fn the_page_about_the_tables_lists_their_columns() {
-    let page = include_str!("../TABLE.md");
+    let page = include_str!("../../TABLE.md");
     for table in Table::ALL {
         for field in table.schema().unwrap().fields() {
             let name = field.name();

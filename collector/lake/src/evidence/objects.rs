@@ -1,0 +1,156 @@
+//! Where the entries lie: one object per entry, and packs of many once they are old.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use super::{CHECKPOINT_EVERY, Chain, Entry, Link};
+use crate::error::Error;
+use crate::table::{Lake, Table};
+
+/// How many packs of [`CHECKPOINT_EVERY`] entries are kept of a table.
+const PACKS_KEPT: usize = 64;
+
+/// An object of the chain: the versions it holds, and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Piece {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) path: Path,
+    pub(crate) bytes: u64,
+}
+
+impl Lake {
+    /// Reads the chain of a table from its first entry that lists all files; `each` is shown every entry as it is stored.
+    /// `None` if there is no chain.
+    pub(crate) async fn read_chain(
+        &self,
+        table: Table,
+        mut each: impl FnMut(&Link, Option<&Entry>),
+    ) -> Result<Option<Chain>, Error> {
+        let (store, _) = self.location.object_store()?;
+        let mut chain = None;
+        for piece in self.pieces(table).await? {
+            let failed = |source| Error::Objects { what: piece.path.to_string(), source };
+            let unreadable = || Error::Evidence { entry: piece.path.to_string() };
+            let text = match store.get(&piece.path).await {
+                Ok(found) => found.bytes().await.map_err(failed)?,
+                // It was packed in the meantime; the pack was listed as well, or is read by the next look.
+                Err(object_store::Error::NotFound { .. }) => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                let link: Link = serde_json::from_slice(line).map_err(|_| unreadable())?;
+                let entry = link.read();
+                each(&link, entry.as_ref());
+                let Some(entry) = entry else { continue };
+                let known: &Chain = chain.get_or_insert_with(Chain::empty);
+                // An entry that was packed, and whose own object is still there, comes twice.
+                if known.next == 0 || entry.version >= known.next {
+                    chain.get_or_insert_with(Chain::empty).apply(&link, &entry);
+                }
+            }
+        }
+        Ok(chain)
+    }
+
+    /// Writes an entry; `false` if one is there already.
+    pub(crate) async fn write_link(&self, table: Table, chain: &mut Chain, entry: Entry) -> Result<bool, Error> {
+        let (store, prefix) = self.location.object_store()?;
+        let path = folder(&prefix, table).join(format!("{:020}.json", entry.version));
+        let link = Link::of(&entry)?;
+        let mut json = serde_json::to_vec(&link).map_err(|_| Error::Evidence { entry: path.to_string() })?;
+        json.push(b'\n');
+        match store.put_opts(&path, json.into(), PutOptions::from(PutMode::Create)).await {
+            Ok(_) => {
+                chain.apply(&link, &entry);
+                Ok(true)
+            }
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(source) => Err(Error::Objects { what: path.to_string(), source }),
+        }
+    }
+
+    /// The objects of a chain in the order of their versions, packs before what they hold.
+    pub(crate) async fn pieces(&self, table: Table) -> Result<Vec<Piece>, Error> {
+        let (store, prefix) = self.location.object_store()?;
+        let folder = folder(&prefix, table);
+        let failed = |source| Error::Objects { what: folder.to_string(), source };
+        let objects: Vec<_> = store.list(Some(&folder)).try_collect().await.map_err(failed)?;
+        let mut pieces: Vec<Piece> = objects
+            .into_iter()
+            .filter_map(|object| {
+                let (first, last) = versions(object.location.filename()?)?;
+                Some(Piece { first, last, path: object.location, bytes: object.size })
+            })
+            .collect();
+        pieces.sort_by(|a, b| (a.first, b.last).cmp(&(b.first, a.last)));
+        Ok(pieces)
+    }
+
+    /// Packs entries that are complete up to the next one that lists all files, and drops the oldest packs. Says how many
+    /// objects are gone.
+    pub async fn fold_evidence(&self, table: Table) -> Result<usize, Error> {
+        let (store, prefix) = self.location.object_store()?;
+        let pieces = self.pieces(table).await?;
+        let mut singles: BTreeMap<u64, Vec<&Piece>> = BTreeMap::new();
+        for piece in pieces.iter().filter(|piece| piece.first == piece.last) {
+            singles.entry(piece.first / CHECKPOINT_EVERY).or_default().push(piece);
+        }
+        // The two newest stretches stay as they are: another process may be about to write there.
+        let newest = pieces.last().map_or(0, |piece| piece.last / CHECKPOINT_EVERY);
+        let mut gone = 0;
+        for (stretch, pieces) in singles.range(..newest.saturating_sub(1)) {
+            let mut pack = Vec::new();
+            for piece in pieces {
+                let failed = |source| Error::Objects { what: piece.path.to_string(), source };
+                pack.extend_from_slice(&store.get(&piece.path).await.map_err(failed)?.bytes().await.map_err(failed)?);
+            }
+            let first = stretch * CHECKPOINT_EVERY;
+            let path = folder(&prefix, table).join(format!("{first:020}-{:020}.ndjson", first + CHECKPOINT_EVERY - 1));
+            let failed = |source| Error::Objects { what: path.to_string(), source };
+            store.put(&path, pack.into()).await.map_err(failed)?;
+            for piece in pieces {
+                store.delete(&piece.path).await.map_err(failed)?;
+                gone += 1;
+            }
+        }
+        let packs: Vec<Piece> =
+            self.pieces(table).await?.into_iter().filter(|piece| piece.first != piece.last).collect();
+        for old in packs.iter().take(packs.len().saturating_sub(PACKS_KEPT)) {
+            let failed = |source| Error::Objects { what: old.path.to_string(), source };
+            store.delete(&old.path).await.map_err(failed)?;
+            gone += 1;
+        }
+        Ok(gone)
+    }
+}
+
+/// Where the chain of a table lies.
+pub(crate) fn folder(prefix: &Path, table: Table) -> Path {
+    prefix.clone().join("evidence").join(table.name())
+}
+
+/// The versions that an object of this name holds.
+fn versions(name: &str) -> Option<(u64, u64)> {
+    if let Some(version) = name.strip_suffix(".json") {
+        let version = version.parse().ok()?;
+        return Some((version, version));
+    }
+    let (first, last) = name.strip_suffix(".ndjson")?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_object_says_which_versions_it_holds() {
+        assert_eq!(versions("00000000000000000041.json"), Some((41, 41)));
+        assert_eq!(versions("00000000000000000000-00000000000000001023.ndjson"), Some((0, 1023)));
+        assert_eq!(versions("notes.txt"), None);
+    }
+}
