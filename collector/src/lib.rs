@@ -8,6 +8,7 @@
 //! What is absent: HTTP and the table format. Decisions (`dedup`, `decode`) are functions of their arguments; the only
 //! threads and clocks are in [`Collector`].
 
+pub mod bound;
 mod collector;
 mod compression;
 pub mod decode;
@@ -15,14 +16,20 @@ mod dedup;
 mod error;
 mod flusher;
 mod log;
+pub mod policy;
+mod quota;
 mod recent;
 mod record;
 mod recovery;
+pub mod redact;
 mod sink;
+mod unknown;
 
 pub use collector::{Collector, Health, Receipt, Settings, Verdict};
 pub use compression::{Compression, CompressionError, decompress};
 pub use error::Error;
+pub use policy::{Bounds, CorpusRetention, Policy, PolicyError, Retention};
+pub use quota::{Quotas, Refusal};
 pub use recent::RecentIds;
 pub use sink::{Batch, EventSink, SinkError};
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_schema::{FingerprintKey, Ingest, Stored, Timestamp};
 
-use crate::decode::{Context, Event, Kind, Limits, Rejection, TextPolicy, decode};
+use crate::decode::{Context, Event, Kind, Limits, Rejection, decode};
+use crate::policy::Policy;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -48,11 +49,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Stored<Event>, Rejection> {
     // Texts, times and sizes were judged when the event came in, and its fingerprint was made then.
     let limits = Limits { event_bytes: usize::MAX, results: usize::MAX, ahead_s: 0 };
     let keys = FingerprintKey::new([0; 32]).into();
-    let event = decode(
-        record.event.get().as_bytes(),
-        kind,
-        &Context { now: None, keys: &keys, text: TextPolicy::Full, limits },
-    )?;
+    let policy = Policy::verbatim();
+    let context = Context { now: None, keys: &keys, policy: &policy, limits };
+    let event = decode(record.event.get().as_bytes(), kind, &context)?;
     Ok(Stored { received_at: record.received_at, ingest: record.ingest, event })
 }
 
@@ -64,12 +63,9 @@ mod tests {
     fn a_record_is_read_back_as_it_was_written() {
         let json = br#"{"occurred_at":"2026-11-18T09:30:00Z","trace_id":"t","corpus":"c","query":{"text":"x"},"segment":{"locale":"de"},"results":[{"doc_id":"a","score":0.1}]}"#;
         let keys = FingerprintKey::new([7; 32]).into();
-        let context = Context {
-            now: None,
-            keys: &keys,
-            text: TextPolicy::None,
-            limits: Limits { results: 0, ..Limits::default() },
-        };
+        let policy = Policy::default();
+        let limits = Limits { results: 0, ..Limits::default() };
+        let context = Context { now: None, keys: &keys, policy: &policy, limits };
         let event = decode(json, Kind::Retrieval, &context).unwrap();
         let row = Stored { received_at: Timestamp::MIN, ingest: Ingest::Late, event };
         assert_eq!(read(&encode(&row).unwrap()).unwrap(), row);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidemark_schema::{EventId, FingerprintKey, Ingest, ManualClock, Timestamp};
 
-use crate::decode::{Context, Event, Kind, Limits, TextPolicy, decode};
+use crate::decode::{Context, Event, Kind, Limits, decode};
 use crate::{Batch, Collector, Error, EventSink, Settings, SinkError, Verdict};
 
 /// A table in memory: what it holds, and how far each kind of it was committed.
@@ -79,7 +79,7 @@ fn event(number: u32, kind: Kind, occurred_at: &str) -> Event {
         }
     };
     let keys = FingerprintKey::new([1; 32]).into();
-    let context = Context { now: None, keys: &keys, text: TextPolicy::None, limits: Limits::default() };
+    let context = Context { now: None, keys: &keys, policy: &crate::Policy::default(), limits: Limits::default() };
     decode(json.as_bytes(), kind, &context).unwrap()
 }
 

@@ -1,16 +1,19 @@
 //! One piece of JSON into one event, or into a rejection that names the field.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tidemark_schema::{
-    ContentHash, EventId, Fingerprint, OperationId, OutputEvent, Query, RetrievalEvent, RetrievedDocument, SimHash,
-    Timestamp, TraceId,
+    ContentHash, EventId, Fingerprint, Label, OperationId, OutputEvent, Query, RetrievalEvent, RetrievedDocument,
+    SimHash, Timestamp, TraceId,
 };
 
 use super::wire::{WireOutput, WireQuery, WireResult, WireRetrieval};
-use super::{Context, Event, Rejection, TextPolicy};
+use super::{Context, Event, Rejection};
+use crate::bound::{self, Sent};
+use crate::redact::{TextPolicy, Texts};
+use crate::unknown::UnknownField;
 
 /// Which of the two kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,17 +50,18 @@ impl Kind {
 /// Decodes one event of a known kind.
 pub fn decode(bytes: &[u8], kind: Kind, context: &Context<'_>) -> Result<Event, Rejection> {
     match kind {
-        Kind::Retrieval => retrieval(bytes, context).map(Event::Retrieval),
-        Kind::Output => output(bytes, context).map(Event::Output),
+        Kind::Retrieval => retrieval(bytes, context),
+        Kind::Output => output(bytes, context),
     }
 }
 
-fn retrieval(bytes: &[u8], context: &Context<'_>) -> Result<RetrievalEvent, Rejection> {
+fn retrieval(bytes: &[u8], context: &Context<'_>) -> Result<Event, Rejection> {
     let wire: WireRetrieval = parse(bytes)?;
     not_ahead(wire.occurred_at, context)?;
     let event_id = wire.event_id.unwrap_or_else(|| EventId::of_content(bytes));
     let (results, cut) = documents(wire.results, context.limits.results)?;
-    Ok(RetrievalEvent {
+    let sent = Sent { text_bytes: wire.query.text.as_ref().map_or(0, String::len) };
+    let mut event = RetrievalEvent {
         event_id,
         occurred_at: wire.occurred_at,
         operation_id: operation(wire.operation_id, wire.trace_id.as_ref(), event_id),
@@ -77,15 +81,41 @@ fn retrieval(bytes: &[u8], context: &Context<'_>) -> Result<RetrievalEvent, Reje
         results_total: cut.or(wire.results_total),
         model: wire.model,
         prompt_version: wire.prompt_version,
-        policy_version: wire.policy_version,
+        policy_version: wire.policy_version.or_else(|| context.policy.version().cloned()),
         latency_ms: wire.latency_ms,
         cost_usd: wire.cost_usd,
         attributes: wire.attributes.unwrap_or_default(),
         marks: wire.marks.unwrap_or_default(),
-    })
+    };
+    if cut.is_some() {
+        bound::mark(&mut event.marks, bound::RESULTS);
+    }
+    keep_text(&mut event.query.text, context, &mut event.marks);
+    if let Some(redactor) = context.policy.redactor() {
+        event.requested.filter.redact(redactor, &mut event.marks);
+        event.retriever.params.redact(redactor, &mut event.marks);
+        event.attributes.redact(redactor, &mut event.marks);
+    }
+    Ok(bounded(Event::Retrieval(event), sent, context))
 }
 
-fn output(bytes: &[u8], context: &Context<'_>) -> Result<OutputEvent, Rejection> {
+/// Keeps of a text what the policy allows.
+fn keep_text(text: &mut Option<String>, context: &Context<'_>, marks: &mut BTreeSet<Label>) {
+    match (context.policy.text(), context.policy.redactor()) {
+        (TextPolicy::Full, _) => {}
+        (TextPolicy::Redacted, Some(redactor)) => text.redact(redactor, marks),
+        (TextPolicy::Redacted | TextPolicy::None, _) => *text = None,
+    }
+}
+
+/// Bounds come after redaction: a cut could leave half of a value, which nothing recognises any more.
+fn bounded(mut event: Event, sent: Sent, context: &Context<'_>) -> Event {
+    let bounds = context.policy.bounds_for(event.service(), event.principal()).into_owned();
+    bound::apply(&bounds, sent, &mut event);
+    event
+}
+
+fn output(bytes: &[u8], context: &Context<'_>) -> Result<Event, Rejection> {
     let wire: WireOutput = parse(bytes)?;
     not_ahead(wire.occurred_at, context)?;
     let event_id = wire.event_id.unwrap_or_else(|| EventId::of_content(bytes));
@@ -98,10 +128,10 @@ fn output(bytes: &[u8], context: &Context<'_>) -> Result<OutputEvent, Rejection>
     if let (None, Some(text)) = (&body.hash, &body.text) {
         body.hash = Some(ContentHash::of_text(text));
     }
-    if context.text == TextPolicy::None {
-        body.text = None;
-    }
-    Ok(OutputEvent {
+    let sent = Sent { text_bytes: body.text.as_ref().map_or(0, String::len) };
+    let mut marks = wire.marks.unwrap_or_default();
+    keep_text(&mut body.text, context, &mut marks);
+    let event = OutputEvent {
         event_id,
         occurred_at: wire.occurred_at,
         operation_id: operation(wire.operation_id, wire.trace_id.as_ref(), event_id),
@@ -111,7 +141,7 @@ fn output(bytes: &[u8], context: &Context<'_>) -> Result<OutputEvent, Rejection>
         service: wire.service,
         model: wire.model,
         prompt_version: wire.prompt_version,
-        policy_version: wire.policy_version,
+        policy_version: wire.policy_version.or_else(|| context.policy.version().cloned()),
         output: body,
         citations: wire.citations.unwrap_or_default(),
         refusal: wire.refusal,
@@ -119,8 +149,9 @@ fn output(bytes: &[u8], context: &Context<'_>) -> Result<OutputEvent, Rejection>
         feedback: wire.feedback,
         latency_ms: wire.latency_ms,
         cost_usd: wire.cost_usd,
-        marks: wire.marks.unwrap_or_default(),
-    })
+        marks,
+    };
+    Ok(bounded(Event::Output(event), sent, context))
 }
 
 fn query(wire: WireQuery, context: &Context<'_>) -> Result<Query, Rejection> {
@@ -142,7 +173,7 @@ fn query(wire: WireQuery, context: &Context<'_>) -> Result<Query, Rejection> {
         previous_fingerprint: previous,
         simhash: wire.simhash.or_else(|| text.as_deref().map(SimHash::of)),
         embedding: wire.embedding,
-        text: text.filter(|_| context.text == TextPolicy::Full),
+        text,
     })
 }
 
@@ -242,19 +273,10 @@ fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Rejection {
         Some((reason, _)) if inner.is_data() => reason,
         _ => &text,
     };
-    if let Some(unknown) = reason.strip_prefix("unknown field ") {
-        let (name, known) = unknown.split_once(", expected ").unwrap_or((unknown, ""));
-        let name = name.trim_matches('`');
-        let field = match path {
-            Some(path) if path == name || path.ends_with(&format!(".{name}")) => path,
-            Some(path) => format!("{path}.{name}"),
-            None => name.to_owned(),
-        };
-        let near = nearest(name, known).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
-        return Rejection::field(
-            field,
-            format!("is not a field of this event{near}; data of your own goes into `attributes`"),
-        );
+    if let Some(unknown) = UnknownField::of(path.as_deref(), reason) {
+        let near = unknown.near.map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
+        let reason = format!("is not a field of this event{near}; data of your own goes into `attributes`");
+        return Rejection::field(unknown.path, reason);
     }
     if let Some(missing) = reason.strip_prefix("missing field ") {
         let name = missing.trim_matches('`');
@@ -266,17 +288,11 @@ fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Rejection {
     Rejection { field: path, reason: reason.to_owned(), malformed }
 }
 
-/// The known name that differs least, if it differs by two letters at most.
-fn nearest(name: &str, known: &str) -> Option<String> {
-    let names = known.split('`').skip(1).step_by(2);
-    let distances = names.map(|known| (strsim::damerau_levenshtein(name, known), known));
-    distances.filter(|(distance, _)| *distance <= 2).min().map(|(_, known)| known.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decode::Limits;
+    use crate::policy::Policy;
     use tidemark_schema::FingerprintKey;
 
     const EVENT: &str = r#"{"occurred_at":"2026-11-18T09:30:00Z","corpus":"handbook","query":{"text":"how do I reset my badge"},"results":[{"doc_id":"a","score":0.9},{"doc_id":"b","score":0.8}]}"#;
@@ -285,7 +301,8 @@ mod tests {
         let keys = FingerprintKey::new([7; 32]).into();
         let now = "2026-11-18T10:00:00Z".parse().ok();
         let limits = Limits { results: 3, ..Limits::default() };
-        decode(bytes.as_bytes(), kind, &Context { now, keys: &keys, text, limits })
+        let policy = Policy::with_text(text);
+        decode(bytes.as_bytes(), kind, &Context { now, keys: &keys, policy: &policy, limits })
     }
 
     #[track_caller]

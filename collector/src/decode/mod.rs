@@ -4,10 +4,15 @@ mod json;
 mod pieces;
 mod wire;
 
-use tidemark_schema::{FingerprintKeys, OutputEvent, RetrievalEvent, Timestamp};
+use std::collections::BTreeSet;
 
+use tidemark_schema::{FingerprintKeys, Label, OutputEvent, RetrievalEvent, Timestamp};
+
+pub use crate::redact::TextPolicy;
 pub use json::{Kind, decode};
 pub use pieces::{Piece, PieceError, Pieces};
+
+use crate::policy::Policy;
 
 /// An event of either kind.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -34,6 +39,30 @@ impl Event {
         match self {
             Self::Retrieval(event) => event.occurred_at,
             Self::Output(event) => event.occurred_at,
+        }
+    }
+
+    /// Who asked.
+    pub fn principal(&self) -> Option<&Label> {
+        match self {
+            Self::Retrieval(event) => event.principal.as_ref(),
+            Self::Output(event) => event.principal.as_ref(),
+        }
+    }
+
+    /// The service that asked.
+    pub fn service(&self) -> Option<&Label> {
+        match self {
+            Self::Retrieval(event) => event.service.as_ref(),
+            Self::Output(event) => event.service.as_ref(),
+        }
+    }
+
+    /// What was noticed about it or done to it, such as `bound.results` or `redacted.email`.
+    pub fn marks(&self) -> &BTreeSet<Label> {
+        match self {
+            Self::Retrieval(event) => &event.marks,
+            Self::Output(event) => &event.marks,
         }
     }
 
@@ -66,16 +95,6 @@ impl Rejection {
     }
 }
 
-/// How much of a query or an answer may be stored as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TextPolicy {
-    /// Nothing: fingerprints and hashes are kept, texts are not.
-    #[default]
-    None,
-    /// Everything.
-    Full,
-}
-
 /// What an event may be at most. Beyond [`Limits::event_bytes`] it is refused, beyond [`Limits::results`] it is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -100,8 +119,8 @@ pub struct Context<'a> {
     pub now: Option<Timestamp>,
     /// What makes fingerprints.
     pub keys: &'a FingerprintKeys,
-    /// What may be kept of texts.
-    pub text: TextPolicy,
+    /// What may be kept of the event.
+    pub policy: &'a Policy,
     /// What an event may be at most.
     pub limits: Limits,
 }
