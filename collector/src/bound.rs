@@ -88,7 +88,9 @@ fn retrieval(bounds: &Bounds, sent: Sent, event: &mut RetrievalEvent) {
     if cut_attributes(bounds, &mut event.attributes) {
         broken.push(ATTRIBUTES);
     }
-    broken.into_iter().for_each(|name| mark(&mut event.marks, name));
+    for name in broken {
+        mark(&mut event.marks, name);
+    }
 }
 
 fn output(bounds: &Bounds, sent: Sent, event: &mut OutputEvent) {

@@ -110,7 +110,7 @@ fn keep_text(text: &mut Option<String>, context: &Context<'_>, marks: &mut BTree
 
 /// Bounds come after redaction: a cut could leave half of a value, which nothing recognises any more.
 fn bounded(mut event: Event, sent: Sent, context: &Context<'_>) -> Event {
-    let bounds = context.policy.bounds_for(event.service(), event.principal()).into_owned();
+    let bounds = context.policy.bounds_for(event.service(), event.principal());
     bound::apply(&bounds, sent, &mut event);
     event
 }

@@ -124,3 +124,6 @@ pub struct Context<'a> {
     /// What an event may be at most.
     pub limits: Limits,
 }
+
+#[cfg(test)]
+mod tests;

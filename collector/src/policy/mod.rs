@@ -97,21 +97,24 @@ impl Policy {
 
     /// The default policy with another answer to what may be stored of texts.
     pub fn with_text(text: TextPolicy) -> Self {
-        let source = Source { text, ..Source::default() };
+        Self { version: Source { text, ..Source::default() }.version(), ..Self::unnamed(text) }
+    }
+
+    /// A policy that changes nothing of an event, for reading back what was written under a policy.
+    pub fn verbatim() -> Self {
+        Self::unnamed(TextPolicy::Full)
+    }
+
+    fn unnamed(text: TextPolicy) -> Self {
         Self {
             text,
-            version: source.version(),
+            version: None,
             redactor: redactor(text, Vec::new(), &Detector::ALL.into()),
             retention: Retention::default(),
             tenant: Bounds::default(),
             services: BTreeMap::new(),
             principals: BTreeMap::new(),
         }
-    }
-
-    /// A policy that changes nothing of an event, for reading back what was written under a policy.
-    pub fn verbatim() -> Self {
-        Self { version: None, ..Self::with_text(TextPolicy::Full) }
     }
 
     /// How much of a query or an answer may be stored as text.

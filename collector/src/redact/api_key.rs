@@ -66,14 +66,15 @@ const SHAPES: &[Shape] = &[
 /// of the text, and what follows `Bearer` or `Basic` in a header (RFC 6750, RFC 7617).
 pub(super) fn find(text: &str, found: &mut Vec<Span>) {
     let bytes = text.as_bytes();
-    // Where the next end of a PEM block stands, so that each is looked for once.
-    let mut pem_end = None;
+    let mut ends = Ends::default();
     let mut at = 0;
     while at < bytes.len() {
         let end = match bytes.get(at) {
-            Some(b'-') => pem(text, at, &mut pem_end),
-            Some(byte) if byte.is_ascii_alphabetic() => {
-                known(bytes, at).or_else(|| web_token(bytes, at)).or_else(|| header(bytes, at))
+            Some(b'-') => pem(text, at, &mut ends),
+            Some(b'A' | b'S' | b'a' | b'b' | b'B' | b'e' | b'g' | b'h' | b'n' | b'r' | b's' | b'w' | b'x' | b'y')
+                if begins(bytes, at) =>
+            {
+                known(bytes, at, &mut ends).or_else(|| web_token(bytes, at, &mut ends)).or_else(|| header(bytes, at))
             }
             _ => None,
         };
@@ -84,6 +85,24 @@ pub(super) fn find(text: &str, found: &mut Vec<Span>) {
             }
             None => at += 1,
         }
+    }
+}
+
+/// What was looked for far ahead, so that it is looked for once: many beginnings may share one end.
+#[derive(Default)]
+struct Ends {
+    /// Where the run of letters, digits, dashes and underscores ends that was looked at last.
+    joined: usize,
+    /// Where the next end of a PEM block stands.
+    pem: usize,
+}
+
+impl Ends {
+    fn joined(&mut self, bytes: &[u8], start: usize) -> usize {
+        if self.joined <= start {
+            self.joined = start + run(bytes, start, joined);
+        }
+        self.joined
     }
 }
 
@@ -102,30 +121,35 @@ fn run(bytes: &[u8], start: usize, of_key: impl Fn(u8) -> bool) -> usize {
     bytes.iter().skip(start).take_while(|byte| of_key(**byte)).count()
 }
 
-fn known(bytes: &[u8], at: usize) -> Option<usize> {
+fn known(bytes: &[u8], at: usize, ends: &mut Ends) -> Option<usize> {
     let rest = bytes.get(at..)?;
     let shape = SHAPES.iter().find(|shape| rest.starts_with(shape.prefix.as_bytes()))?;
     let start = at + shape.prefix.len();
+    if shape.digit {
+        let end = ends.joined(bytes, start);
+        let digit = bytes.get(start..end)?.iter().take(200).any(u8::is_ascii_digit);
+        return (end - start >= shape.least && digit).then_some(end);
+    }
     let length = run(bytes, start, shape.of_key);
-    let digit = !shape.digit || bytes.get(start..start + length)?.iter().any(u8::is_ascii_digit);
-    (begins(bytes, at) && length >= shape.least && digit).then_some(start + length)
+    (length >= shape.least).then_some(start + length)
 }
 
-fn web_token(bytes: &[u8], at: usize) -> Option<usize> {
-    if !bytes.get(at..)?.starts_with(b"eyJ") || !begins(bytes, at) {
+fn web_token(bytes: &[u8], at: usize, ends: &mut Ends) -> Option<usize> {
+    // `{"alg":"none"}`, the shortest header, takes 19 characters in base64.
+    const SHORTEST: usize = 16;
+    if !bytes.get(at..)?.starts_with(b"eyJ") {
         return None;
     }
-    let mut end = at + run(bytes, at, joined);
-    let mut parts = 1;
-    while parts < 5 && bytes.get(end) == Some(&b'.') {
-        let part = run(bytes, end + 1, joined);
-        if part < 4 && parts < 2 {
-            return None;
-        }
-        end += 1 + part;
-        parts += 1;
+    let mut end = ends.joined(bytes, at);
+    if end - at < SHORTEST || bytes.get(end) != Some(&b'.') {
+        return None;
     }
-    (parts >= 2).then_some(end)
+    for _ in 0..4 {
+        if bytes.get(end) == Some(&b'.') {
+            end += 1 + run(bytes, end + 1, joined);
+        }
+    }
+    Some(end)
 }
 
 fn header(bytes: &[u8], at: usize) -> Option<usize> {
@@ -139,10 +163,10 @@ fn header(bytes: &[u8], at: usize) -> Option<usize> {
     let token = bytes.get(start..start + length)?;
     // Words may follow the word, and words hold no digits.
     let secret = length >= 16 && (length >= 32 || token.iter().any(|byte| byte.is_ascii_digit() || *byte == b'='));
-    (spaces > 0 && begins(bytes, at) && secret).then_some(start + length)
+    (spaces > 0 && secret).then_some(start + length)
 }
 
-fn pem(text: &str, at: usize, next_end: &mut Option<usize>) -> Option<usize> {
+fn pem(text: &str, at: usize, ends: &mut Ends) -> Option<usize> {
     let rest = text.get(at..)?.strip_prefix("-----BEGIN ")?;
     let label = rest.bytes().take(64).take_while(|byte| upper(*byte) || *byte == b' ').count();
     let kind = rest.get(..label)?;
@@ -150,11 +174,10 @@ fn pem(text: &str, at: usize, next_end: &mut Option<usize>) -> Option<usize> {
         return None;
     }
     let body = text.len() - rest.len() + label + 5;
-    if next_end.is_none_or(|end| end < body) {
-        let end = text.get(body..)?.find("-----END ").map_or(text.len(), |end| body + end);
-        *next_end = Some(end);
+    if ends.pem < body {
+        ends.pem = text.get(body..)?.find("-----END ").map_or(text.len(), |end| body + end);
     }
-    let end = (*next_end)?;
+    let end = ends.pem;
     let Some(closing) = text.get(end..)?.strip_prefix("-----END ") else { return Some(text.len()) };
     let label = closing.bytes().take(64).take_while(|byte| upper(*byte) || *byte == b' ').count();
     let dashes = closing.bytes().skip(label).take(5).take_while(|byte| *byte == b'-').count();

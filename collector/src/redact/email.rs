@@ -1,7 +1,8 @@
 use super::Span;
 
-/// The most characters that are looked at on one side of the `@`; RFC 5321, section 4.5.3.1, allows 64 and 255 bytes.
-const SIDE: usize = 255;
+/// The most characters before and after the `@` (RFC 5321, section 4.5.3.1, which counts bytes).
+const LOCAL: usize = 64;
+const DOMAIN: usize = 255;
 
 /// E-mail addresses (RFC 5321, section 4.1.2): a local part, quoted or not, `@` or its percent-encoding, and a domain of
 /// two or more labels of which the last is no number, or an address in brackets.
@@ -27,7 +28,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Span>) {
 /// The length of the local part at the end of a text.
 fn local_part(before: &str) -> Option<usize> {
     let part = |c: &char| c.is_alphanumeric() || "._%+-'~!#$&*^".contains(*c);
-    let taken: usize = before.chars().rev().take(SIDE).take_while(part).map(char::len_utf8).sum();
+    let taken: usize = before.chars().rev().take(LOCAL).take_while(part).map(char::len_utf8).sum();
     let local = before.get(before.len() - taken..).unwrap_or_default();
     // An opening quote or a bullet before the address is none of it.
     let local = local.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
@@ -38,7 +39,7 @@ fn local_part(before: &str) -> Option<usize> {
 fn quoted(before: &str) -> Option<usize> {
     let inner = before.strip_suffix('"')?;
     let within = |(_, c): &(usize, char)| *c != '\n';
-    let (start, _) = inner.char_indices().rev().take(64).take_while(within).find(|(_, c)| *c == '"')?;
+    let (start, _) = inner.char_indices().rev().take(LOCAL).take_while(within).find(|(_, c)| *c == '"')?;
     (start + 1 < inner.len()).then_some(before.len() - start)
 }
 
@@ -48,7 +49,7 @@ fn domain(after: &str) -> Option<usize> {
         return after.bytes().take(64).position(|byte| byte == b']').map(|end| end + 1);
     }
     let part = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '.');
-    let taken: usize = after.chars().take(SIDE).take_while(part).map(char::len_utf8).sum();
+    let taken: usize = after.chars().take(DOMAIN).take_while(part).map(char::len_utf8).sum();
     let mut domain = after.get(..taken).unwrap_or_default();
     // A label that is empty ends the domain: `a@example.com..` and `a@example.com.` are ends of sentences.
     domain = domain.split("..").next().unwrap_or_default().trim_end_matches(['.', '-']);

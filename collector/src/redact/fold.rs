@@ -17,6 +17,18 @@ struct Changed {
     starts: Vec<usize>,
 }
 
+impl Changed {
+    fn push(&mut self, c: char, nfkd: &DecomposingNormalizerBorrowed<'_>) {
+        if let Some(ascii) = look(c) {
+            return self.text.push(ascii);
+        }
+        let mut encoded = [0; 4];
+        let decomposed = nfkd.normalize(c.encode_utf8(&mut encoded));
+        // A letter with an accent is a letter; only what stands for ASCII altogether is replaced.
+        if decomposed.is_ascii() { self.text.push_str(&decomposed) } else { self.text.push(c) }
+    }
+}
+
 impl<'a> Folded<'a> {
     pub(super) fn new(original: &'a str) -> Self {
         if original.is_ascii() {
@@ -29,15 +41,7 @@ impl<'a> Folded<'a> {
             if c.is_ascii() {
                 changed.text.push(c);
             } else if !unseen(c) {
-                match look(c) {
-                    Some(ascii) => changed.text.push(ascii),
-                    None => {
-                        let mut encoded = [0; 4];
-                        let decomposed = nfkd.normalize(c.encode_utf8(&mut encoded));
-                        // A letter with an accent is a letter; only what stands for ASCII altogether is replaced.
-                        if decomposed.is_ascii() { changed.text.push_str(&decomposed) } else { changed.text.push(c) }
-                    }
-                }
+                changed.push(c, &nfkd);
             }
             changed.starts.resize(changed.text.len(), start);
         }

@@ -36,7 +36,9 @@ struct Groups {
     /// Whether the first group stands in brackets.
     bracketed: bool,
     /// Where each group starts and ends.
-    groups: Vec<(usize, usize)>,
+    ends: [(usize, usize); MOST_DIGITS],
+    /// How many groups there are.
+    len: usize,
 }
 
 /// More would be no phone number: 15 digits, and few people write single ones.
@@ -44,6 +46,9 @@ const MOST_DIGITS: usize = 15;
 
 fn phone(text: &str, start: usize) -> Option<usize> {
     let bytes = text.as_bytes();
+    if !begins(bytes, start) && !cued(bytes, start) {
+        return None;
+    }
     let groups = groups(bytes, start)?;
     let before = text.get(..start)?.chars().next_back();
     if groups.plus {
@@ -53,14 +58,30 @@ fn phone(text: &str, start: usize) -> Option<usize> {
     } else if before.is_some_and(|c| c.is_alphanumeric() || c == '_') || continues_a_word(bytes, start) {
         return None;
     }
-    let cued = cued(bytes, start);
-    let whole = groups.groups.len();
-    (1..=whole).rev().find_map(|taken| {
-        let (_, end) = *groups.groups.get(taken - 1)?;
-        let enough = groups.digits(taken) >= 7;
-        let form = enough && (groups.plus || cued || groups.national(taken, bytes));
-        (form && ends(text, end, groups.plus) && !in_hash(bytes, end - 1)).then_some(end)
+    // Only numbers with a country or trunk code or in brackets have more than four groups.
+    let open = groups.plus || groups.bracketed || bytes.get(start) == Some(&b'0');
+    let most = if open { groups.len } else { groups.len.min(4) };
+    let longest = |most: usize, form: &dyn Fn(usize) -> bool| {
+        (1..=most).rev().find_map(|taken| {
+            let (_, end) = *groups.ends.get(taken - 1)?;
+            let form = groups.digits(taken) >= 7 && form(taken);
+            (form && ends(text, end, groups.plus) && !in_hash(bytes, end - 1)).then_some(end)
+        })
+    };
+    let form = longest(most, &|taken| groups.plus || groups.national(taken, bytes));
+    form.or_else(|| {
+        (groups.digits(groups.len) >= 7 && cued(bytes, start)).then(|| longest(groups.len, &|_| true)).flatten()
     })
+}
+
+/// Whether some form begins like this: a cheap answer for texts that are full of numbers.
+fn begins(bytes: &[u8], start: usize) -> bool {
+    match (bytes.get(start), group_end(bytes, start) - start) {
+        (Some(b'+' | b'('), _) | (_, 3 | 5) => true,
+        (Some(b'0'), length) => length > 1,
+        (Some(b'1'), 1) => group_starts(bytes, start + 2) && group_end(bytes, start + 2) == start + 5,
+        _ => false,
+    }
 }
 
 fn groups(bytes: &[u8], start: usize) -> Option<Groups> {
@@ -74,41 +95,42 @@ fn groups(bytes: &[u8], start: usize) -> Option<Groups> {
     if !bytes.get(at)?.is_ascii_digit() || date_starts(bytes, at) {
         return None;
     }
-    let mut groups = Vec::new();
+    let mut groups = Groups { plus, bracketed, ends: [(0, 0); MOST_DIGITS], len: 0 };
     let mut digits = 0;
     loop {
         let end = group_end(bytes, at);
         digits += end - at;
-        if digits > MOST_DIGITS || (!groups.is_empty() && date_starts(bytes, at)) {
+        if digits > MOST_DIGITS || (groups.len > 0 && date_starts(bytes, at)) {
             break;
         }
-        groups.push((at, end));
+        *groups.ends.get_mut(groups.len)? = (at, end);
+        groups.len += 1;
         match next_group(bytes, end, 3, |byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'\t')) {
             Some(next) => at = next,
             None => break,
         }
     }
-    let closed = !bracketed || groups.first().is_some_and(|(_, end)| bytes.get(*end) == Some(&b')'));
-    (closed && !groups.is_empty()).then_some(Groups { plus, bracketed, groups })
+    let closed = !bracketed || bytes.get(groups.ends.first()?.1) == Some(&b')');
+    (closed && groups.len > 0).then_some(groups)
 }
 
 impl Groups {
     /// How many digits the first so many groups have.
     fn digits(&self, taken: usize) -> usize {
-        self.groups.iter().take(taken).map(|(start, end)| end - start).sum()
+        self.ends.iter().take(taken).map(|(start, end)| end - start).sum()
     }
 
     /// Whether the first so many groups have a form that is common somewhere.
     fn national(&self, taken: usize, bytes: &[u8]) -> bool {
         let digits = self.digits(taken);
         let group = |number: usize| {
-            let bounds = self.groups.get(number).filter(|_| number < taken);
+            let bounds = self.ends.get(number).filter(|_| number < taken);
             bounds.and_then(|(start, end)| bytes.get(*start..*end)).unwrap_or_default()
         };
         let (first, second) = (group(0), group(1));
         let lengths = (first.len(), second.len(), group(2).len(), group(3).len());
         let from = |group: &[u8], least: u8| group.first().is_some_and(|digit| *digit >= least);
-        let dashed = || self.groups.first().is_some_and(|(_, end)| bytes.get(*end) == Some(&b'-'));
+        let dashed = || self.ends.first().is_some_and(|(_, end)| bytes.get(*end) == Some(&b'-'));
         match first {
             [b'0', b'0', b'1'..=b'9', ..] => digits >= if taken == 1 { 12 } else { 10 },
             [b'0', b'0'] => digits >= 10 && from(second, b'1'),

@@ -35,9 +35,9 @@ fn check_pattern(pattern: &str, text: &str, expected: &str) {
 
 #[test]
 fn each_kind_is_replaced_by_its_name_and_named() {
-    let text = "al@example.com +49 30 901820 4111 1111 1111 1111 DE89370400440532013000 10.0.0.1 AKIAIOSFODNN7EXAMPLE";
+    let text = "al@example.com +49 30 901820, 4111 1111 1111 1111 DE89370400440532013000 10.0.0.1 AKIAIOSFODNN7EXAMPLE";
     let (redacted, found) = redacted(&all(), text);
-    assert_eq!(redacted, "[email] [phone] [card] [iban] [ip] [api_key]");
+    assert_eq!(redacted, "[email] [phone], [card] [iban] [ip] [api_key]");
     let marks = "redacted.api_key redacted.card redacted.email redacted.iban redacted.ip redacted.phone";
     assert_eq!(found, marks);
 }
@@ -99,7 +99,7 @@ fn only_the_chosen_detectors_look() {
 }
 
 #[test]
-fn texts_of_four_mebibytes_take_time_by_their_length() {
+fn long_texts_made_to_confuse_take_time_by_their_length() {
     let own = Pattern::new("own", r"EMP-\d{6}").unwrap();
     let redactor = Redactor::new(vec![own], &Detector::ALL.into());
     for part in [
@@ -119,6 +119,9 @@ fn texts_of_four_mebibytes_take_time_by_their_length() {
         "-----BEGIN PRIVATE KEY-----",
         "eyJ",
         "eyJa.",
+        "eyJ-",
+        "sk-a-",
+        "bearer=",
         "bearer ",
         "sk-",
         "１",
@@ -132,10 +135,9 @@ fn texts_of_four_mebibytes_take_time_by_their_length() {
         "AKIA",
         "\"",
     ] {
-        for length in [1, 4] {
-            let mut text = part.repeat(length * 1024 * 1024 / part.len());
-            redactor.redact(&mut text, &mut BTreeSet::new());
-        }
+        // Time is not measured, for it varies; what took time by the square of the length would take minutes here.
+        let mut text = part.repeat(2 * 1024 * 1024 / part.len());
+        redactor.redact(&mut text, &mut BTreeSet::new());
     }
 }
 

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_card_is_found_in_a_whole_number_and_not_in_a_fraction() {
         check(
-            r#"[4111111111111111, 0.4111111111111111, 12, true]"#,
+            "[4111111111111111, 0.4111111111111111, 12, true]",
             r#"["[card]", 0.4111111111111111, 12, true]"#,
             &["redacted.card"],
         );
