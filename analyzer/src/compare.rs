@@ -9,7 +9,7 @@ use tidemark_schema::{CorpusName, CorpusVersion, ErrorKind, Timestamp};
 use crate::error::Error;
 use crate::judge::{Windows, judge};
 use crate::observe::Observations;
-use crate::read::{Versions, read_window};
+use crate::read::{Versions, read_aliases, read_window};
 use crate::report::{Report, WindowReport};
 use crate::selector::{Segment, Window};
 use crate::vocabulary::Vocabulary;
@@ -84,7 +84,8 @@ pub async fn compare(
     now: Timestamp,
 ) -> Result<Report, Error> {
     let tables = Versions::newest(lake).await?;
-    let mut vocabulary = Vocabulary::default();
+    let aliases = read_aliases(lake, reference, tables).await?;
+    let mut vocabulary = Vocabulary::with_aliases(aliases);
     let before = read_window(lake, reference, segment, tables, &mut vocabulary).await?;
     let after = read_window(lake, current, segment, tables, &mut vocabulary).await?;
     for (side, window, observations) in [("reference", reference, &before), ("current", current, &after)] {
@@ -96,6 +97,9 @@ pub async fn compare(
     let mut windows = Windows { vocabulary, before, after, manifests: BTreeMap::new() };
     let versions = windows.declared_versions();
     let mut notes = Vec::new();
+    if windows.vocabulary.aliases.is_full() {
+        notes.push("more queries were asked while keys were rotated than are matched across the rotation".to_owned());
+    }
     if reference.version == current.version && reference.from < current.to && current.from < reference.to {
         notes.push("the windows overlap: events in both make them look more alike than they are".to_owned());
     }

@@ -126,19 +126,19 @@ impl Evidence<'_> {
         let scope = breach(
             IntegrityKind::Scope,
             (&before.outside_scope, &after.outside_scope),
-            "returned a document from outside of the scopes that were asked for",
+            "returned a document from outside of the scopes that were asked for or are allowed",
             "Treat it as a leak until it is explained: check the retriever's filter and the documents' scopes.",
         );
         let bound = breach(
             IntegrityKind::Bound,
             (&before.beyond_bound, &after.beyond_bound),
-            "returned more documents or tokens than the request allowed",
+            "returned more documents or tokens than the request or the policy allowed",
             "Check the retriever: it does not keep the bounds of its requests.",
         );
         let stale = breach(
             IntegrityKind::Stale,
             (&before.too_old, &after.too_old),
-            "returned a document older than the request allowed",
+            "returned a document older than the request or the policy allowed",
             "Check the retriever's freshness filter and the ingestion job's schedule.",
         );
         scope.into_iter().chain(bound).chain(stale).collect()

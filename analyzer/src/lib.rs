@@ -7,6 +7,7 @@
 //!
 //! What is absent: HTTP, files and clocks. The arithmetic is in `tidemark-stats`, which knows nothing of any of this.
 
+pub mod aliases;
 pub mod answer;
 pub mod causes;
 pub mod compare;

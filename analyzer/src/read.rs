@@ -1,5 +1,6 @@
 //! Rows of the lake into observations, batch by batch, so that memory follows the number of queries and not of events.
 
+mod aliases;
 mod outputs;
 mod retrievals;
 
@@ -11,6 +12,7 @@ use crate::observe::Observations;
 use crate::selector::{Segment, Window};
 use crate::vocabulary::Vocabulary;
 
+pub use aliases::read_aliases;
 pub use outputs::join_outputs;
 pub use retrievals::observe;
 

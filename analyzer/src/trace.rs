@@ -7,7 +7,7 @@ use serde::Serialize;
 use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Scan, Table};
 use tidemark_schema::columns::retrievals;
-use tidemark_schema::{CorpusVersion, ErrorKind, RetrievalEvent, Stored, Timestamp, TraceId};
+use tidemark_schema::{CorpusVersion, ErrorKind, Query, RetrievalEvent, Stored, Timestamp, TraceId};
 use tidemark_stats::{Persistence, Ranking, rbo};
 
 use crate::answer::Answer;
@@ -115,6 +115,13 @@ pub struct DocumentDiff {
     pub cause: Option<Cause>,
 }
 
+/// Whether two queries are the same, by either of their fingerprints.
+fn same_query(a: &Query, b: &Query) -> bool {
+    let of_a = [Some(&a.fingerprint), a.previous_fingerprint.as_ref()];
+    let of_b = [Some(&b.fingerprint), b.previous_fingerprint.as_ref()];
+    of_a.iter().flatten().any(|fingerprint| of_b.contains(&Some(fingerprint)))
+}
+
 /// Compares a trace with another, or with what its query got before.
 pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) -> Result<TraceDiff, Error> {
     let current = retrieval_of(lake, &query.trace).await?;
@@ -123,7 +130,7 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         Some(other) => retrieval_of(lake, other).await?,
         None => before(lake, &current, query, &mut notes).await?,
     };
-    if reference.event.query.fingerprint != current.event.query.fingerprint {
+    if !same_query(&reference.event.query, &current.event.query) {
         notes.push("the two traces asked different queries".to_owned());
     }
     if reference.event.corpus != current.event.corpus {
@@ -199,7 +206,10 @@ async fn before(
             Filter::Between(Timestamp::MIN, current.event.occurred_at),
         ],
     };
-    filters.push(Filter::Fingerprint(current.event.query.fingerprint.clone()));
+    let Query { fingerprint, previous_fingerprint, .. } = &current.event.query;
+    filters.push(Filter::Fingerprints(
+        [Some(fingerprint), previous_fingerprint.as_ref()].into_iter().flatten().cloned().collect(),
+    ));
     let mut found = retrievals_where(lake, filters).await?;
     found.retain(|row| row.event.operation_id != current.event.operation_id);
     found.sort_by_key(|row| std::cmp::Reverse((row.event.occurred_at, row.event.event_id)));

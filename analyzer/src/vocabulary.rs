@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexSet;
 use tidemark_schema::{ScoreKind, Timestamp};
 
+use crate::aliases::Aliases;
 use crate::intern::Interner;
 
 /// Texts, states, contexts and segments as numbers.
@@ -12,6 +13,8 @@ use crate::intern::Interner;
 pub struct Vocabulary {
     /// Queries by their fingerprints.
     pub fingerprints: Interner,
+    /// Fingerprints under another key that mean the same query.
+    pub aliases: Aliases,
     /// Documents by their ids.
     pub documents: Interner,
     /// Contents by their hashes.
@@ -91,6 +94,11 @@ pub(crate) fn key_and_value(label: &str) -> (&str, &str) {
 }
 
 impl Vocabulary {
+    /// An empty one that knows which fingerprints mean the same query.
+    pub fn with_aliases(aliases: Aliases) -> Self {
+        Self { aliases, ..Self::default() }
+    }
+
     /// The number of a document's state.
     pub fn state(&mut self, state: State) -> u32 {
         u32::try_from(self.states.insert_full(state).0).unwrap_or(u32::MAX)

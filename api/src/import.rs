@@ -3,13 +3,15 @@
 //! A file is read as a stream, so that its size does not matter; a bad event is refused with its line and its field, and
 //! the rest goes in. Importing a file again adds nothing: events that are stored already are left out.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidemark_collector::decode::{Context, Event, Kind, Limits, Piece, PieceError, Pieces, TextPolicy, decode};
+use tidemark_collector::decode::{Context, Event, Kind, Limits, Piece, PieceError, Pieces, decode};
+use tidemark_collector::policy::Policy;
 use tidemark_collector::{Batch, Compression};
 use tidemark_lake::Appended;
 use tidemark_schema::{FingerprintKeys, Ingest, Stored, Timestamp};
@@ -98,8 +100,10 @@ impl Source {
 pub struct Options {
     /// The present: when the events were received.
     pub now: Timestamp,
-    /// What may be kept of texts.
-    pub text: TextPolicy,
+    /// What may be stored of whom, and how much.
+    pub policy: Arc<Policy>,
+    /// What makes fingerprints.
+    pub keys: FingerprintKeys,
     /// What an event may be at most.
     pub limits: Limits,
 }
@@ -113,6 +117,8 @@ pub struct Summary {
     pub outputs: usize,
     /// Events that were stored already.
     pub duplicates: usize,
+    /// Events by what was noticed about them or done to them, such as `bound.results` or `redacted.email`.
+    pub marks: BTreeMap<String, usize>,
     /// Events that were refused.
     pub refused: usize,
     /// Results that were left out because an event had more than are kept.
@@ -147,8 +153,8 @@ pub async fn import(
     // Two chunks in flight: one is decoded while the other is committed.
     let (sender, mut chunks) = mpsc::channel::<Vec<Decoded>>(1);
     let reader = {
-        let (source, options, keys, read) = (source.clone(), options.clone(), store.keys.clone(), read.clone());
-        tokio::task::spawn_blocking(move || read_events(&source, &options, &keys, &read, &sender))
+        let (source, options, read) = (source.clone(), options.clone(), read.clone());
+        tokio::task::spawn_blocking(move || read_events(&source, &options, &read, &sender))
     };
     let mut summary = Summary::default();
     let mut events = 0;
@@ -175,6 +181,9 @@ async fn store_chunk(store: &Store, chunk: Vec<Decoded>, now: Timestamp, summary
         match read {
             Decoded::Event(event) => {
                 summary.truncated_results += u64::from(event.truncated_results());
+                for mark in event.marks() {
+                    *summary.marks.entry(mark.to_string()).or_default() += 1;
+                }
                 batch.push(Stored { received_at: now, ingest: Ingest::Imported, event });
             }
             Decoded::Refused(refusal) => {
@@ -197,7 +206,6 @@ async fn store_chunk(store: &Store, chunk: Vec<Decoded>, now: Timestamp, summary
 fn read_events(
     source: &Source,
     options: &Options,
-    keys: &FingerprintKeys,
     read: &Arc<AtomicU64>,
     chunks: &mpsc::Sender<Vec<Decoded>>,
 ) -> Result<(), Error> {
@@ -211,7 +219,7 @@ fn read_events(
     let compression = Compression::of(first);
     let plain = compression.reader(input).map_err(failed)?;
     let guarded = Guarded { content: plain, produced: 0, read: read.clone() };
-    let context = Context { now: None, keys, text: options.text, limits: options.limits };
+    let context = Context { now: None, keys: &options.keys, policy: &options.policy, limits: options.limits };
     let mut kind = Kind::Retrieval;
     let mut chunk = Vec::with_capacity(CHUNK);
     for piece in Pieces::new(BufReader::with_capacity(1 << 16, guarded), options.limits.event_bytes) {

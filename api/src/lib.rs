@@ -4,9 +4,14 @@
 //! makes fingerprints. [`http::router`] serves a running [`tidemark_collector::Collector`] and a store; the binary's
 //! commands use the store directly.
 
+pub mod audit;
 pub mod demo;
+pub mod erasure;
 pub mod export;
 pub mod fingerprint_key;
 pub mod http;
 pub mod import;
+pub mod maintenance;
+pub mod storage;
+pub mod verification;
 pub mod wire;

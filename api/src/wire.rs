@@ -1,17 +1,19 @@
 //! Where the parts are put together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use tidemark_collector::decode::Kind;
-use tidemark_collector::{Batch, EventSink, SinkError};
+use tidemark_collector::{Batch, EventSink, SinkError, policy};
 use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Location, Position, Scan, Table};
 use tidemark_schema::columns::Columns;
-use tidemark_schema::{EventId, FingerprintKeys, Timestamp};
+use tidemark_schema::{EventId, Timestamp};
 
-use crate::fingerprint_key;
+use crate::audit::AuditLog;
+use crate::fingerprint_key::KeyRing;
+use crate::maintenance::Rules;
 
 /// A store: what was recorded, what the corpora held, and the secret that makes fingerprints.
 #[derive(Clone)]
@@ -21,8 +23,8 @@ pub struct Store {
     /// The versions of the corpora.
     pub registry: Registry,
     /// What makes fingerprints.
-    pub keys: FingerprintKeys,
-    /// What belongs to this machine alone: the log and the key.
+    pub keys: KeyRing,
+    /// What belongs to this machine alone: the write-ahead log and the audit log.
     pub state: PathBuf,
 }
 
@@ -32,9 +34,6 @@ pub enum StoreError {
     /// The tables.
     #[error(transparent)]
     Lake(#[from] tidemark_lake::Error),
-    /// The secret.
-    #[error(transparent)]
-    Key(#[from] fingerprint_key::Error),
     /// The data lies in an object store, and nothing says where this machine may write.
     #[error("{0} is an object store, and --state does not say which local directory holds the write-ahead log")]
     NoState(String),
@@ -45,7 +44,6 @@ impl StoreError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Lake(error) => error.hint(),
-            Self::Key(error) => Some(error.hint()),
             Self::NoState(_) => {
                 Some("add --state DIR (or TIDEMARK_STATE), a directory on a local disk that survives restarts")
             }
@@ -55,29 +53,74 @@ impl StoreError {
 
 impl Store {
     /// Opens a store and makes what is missing.
-    pub async fn create(location: Location, state: Option<PathBuf>) -> Result<Self, StoreError> {
-        let state = state_directory(&location, state)?;
+    pub async fn create(location: Location, place: LocalPlace) -> Result<Self, StoreError> {
+        let state = state_directory(&location, place.state)?;
         let lake = Lake::create(location).await?;
-        Self::around(lake, state)
+        Self::around(lake, state, place.keys)
     }
 
     /// Opens a store that must be there already.
-    pub async fn open(location: Location, state: Option<PathBuf>) -> Result<Self, StoreError> {
-        let state = state_directory(&location, state)?;
+    pub async fn open(location: Location, place: LocalPlace) -> Result<Self, StoreError> {
+        let state = state_directory(&location, place.state)?;
         let lake = Lake::open(location).await?;
-        Self::around(lake, state)
+        Self::around(lake, state, place.keys)
     }
 
-    fn around(lake: Lake, state: PathBuf) -> Result<Self, StoreError> {
+    fn around(lake: Lake, state: PathBuf, keys: Option<PathBuf>) -> Result<Self, StoreError> {
         let (objects, prefix) = lake.location().object_store()?;
-        let registry = Registry::new(objects, prefix.join("corpora"));
-        let keys = fingerprint_key::load_or_create(&state)?.into();
+        let registry = Registry::new(objects.clone(), prefix.clone().join("corpora"));
+        let folder = adopt_key(&state, keys.unwrap_or_else(|| beside(&state)));
+        let keys = KeyRing::new(folder, objects, &prefix);
         Ok(Self { lake: Arc::new(lake), registry, keys, state })
+    }
+
+    /// What was done to it from this machine.
+    pub fn audit(&self) -> AuditLog {
+        AuditLog::in_state(&self.state)
     }
 
     /// Where the write-ahead log lies.
     pub fn log_directory(&self) -> PathBuf {
         self.state.join("wal")
+    }
+}
+
+/// Where this machine keeps what does not belong into the store.
+#[derive(Debug, Clone, Default)]
+pub struct LocalPlace {
+    /// The write-ahead log and the audit log; the store itself when that is local.
+    pub state: Option<PathBuf>,
+    /// The fingerprint keys; beside the state directory when not given.
+    pub keys: Option<PathBuf>,
+}
+
+/// `store.keys` beside `store`: whoever copies or shares the store does not take the keys along by accident.
+fn beside(state: &Path) -> PathBuf {
+    let mut name = state.file_name().unwrap_or_default().to_owned();
+    name.push(".keys");
+    state.with_file_name(name)
+}
+
+/// Earlier versions kept the key inside of the state directory. It is moved, or used where it is if it cannot be.
+fn adopt_key(state: &Path, keys: PathBuf) -> PathBuf {
+    let (old, new) = (state.join("fingerprint.key"), keys.join("fingerprint.key"));
+    if !old.is_file() || new.is_file() {
+        return keys;
+    }
+    let moved = std::fs::create_dir_all(&keys).and_then(|()| match std::fs::rename(&old, &new) {
+        Ok(()) => Ok(()),
+        // Another file system.
+        Err(_) => std::fs::copy(&old, &new).and_then(|_| std::fs::remove_file(&old)),
+    });
+    match moved {
+        Ok(()) => {
+            tracing::info!(to = %new.display(), "the fingerprint key was moved out of the store");
+            keys
+        }
+        Err(error) => {
+            tracing::warn!(%error, key = %old.display(), "the fingerprint key could not be moved out of the store");
+            state.to_owned()
+        }
     }
 }
 
@@ -125,6 +168,22 @@ impl EventSink for LakeSink {
 fn keep_newest(received: &mut Vec<(Timestamp, EventId)>, limit: usize) {
     received.sort_unstable_by(|a, b| b.cmp(a));
     received.truncate(limit);
+}
+
+/// What a policy keeps, as maintenance needs it.
+pub fn rules(retention: &policy::Retention) -> Rules {
+    let corpora = retention
+        .corpora
+        .iter()
+        .map(|(corpus, own)| (corpus.clone(), tidemark_lake::CorpusRetention { days: own.days, bytes: own.bytes }));
+    Rules {
+        retention: tidemark_lake::Retention {
+            days: retention.days,
+            corpora: corpora.collect(),
+            bytes: retention.bytes,
+        },
+        removed_files_s: i64::try_from(retention.removed_files_s).unwrap_or(i64::MAX),
+    }
 }
 
 /// The table that holds events of a kind.

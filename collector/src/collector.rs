@@ -1,37 +1,41 @@
 //! The collector as its users see it: a thread that owns the log (`log`), a task that flushes (`flusher`), and what is
 //! done once at the start (`recovery`).
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidemark_schema::{Clock, EventId, Stored, Timestamp};
-use tidemark_wal::{FileStorage, Options, Wal};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tidemark_schema::Clock;
+use tidemark_wal::{FileStorage, Options, Storage, Wal};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::counters::{Counters, Health};
 use crate::decode::Event;
+use crate::disk;
 use crate::error::Error;
 use crate::flusher::Flusher;
-use crate::log::{Log, Reply};
-use crate::recent::RecentIds;
-use crate::recovery::{RecoverError, recover, writer_name};
+use crate::log::{Log, Message, Opener};
+use crate::mode::Transition;
+use crate::recovery::{Recovery, writer_name};
 use crate::sink::EventSink;
 
 /// How the collector works. All limits are hard.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where the write-ahead log lies; a local directory of this process alone.
     pub directory: PathBuf,
     /// The limits of the log.
     pub log: Options,
-    /// A flush is due when this many events wait …
+    /// A flush is due when this many events wait, and a batch has no more; …
     pub flush_events: usize,
-    /// … or this much time has passed.
+    /// … or when this much time has passed.
     pub flush_interval: Duration,
     /// How many events may wait; beyond it submissions are refused.
     pub pending_events: usize,
+    /// How many bytes they may take in the log; in memory it is some three times as much.
+    pub pending_bytes: usize,
     /// How many submissions may queue before the log.
     pub queue: usize,
     /// How many ids the window of recent events holds.
@@ -40,6 +44,25 @@ pub struct Settings {
     pub recent_s: i64,
     /// Seconds that an event may lie in the future of our clock.
     pub ahead_s: i64,
+    /// Bytes of the log's disk that stay free, or a twentieth of it if that is less; below it no events are taken.
+    pub reserve_bytes: u64,
+    /// How many bytes are free on the disk of a directory; none where that is not known.
+    pub free_bytes: FreeBytes,
+    /// How long a shutdown waits for the last flush.
+    pub shutdown_patience: Duration,
+    /// Who is told when the mode changes.
+    pub on_transition: Option<Observer>,
+}
+
+/// Asks a disk for its room.
+pub type FreeBytes = Arc<dyn Fn(&Path) -> Option<u64> + Send + Sync>;
+/// Is told of each change of the mode, on the thread of the log.
+pub type Observer = Arc<dyn Fn(&Transition) + Send + Sync>;
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("directory", &self.directory).finish_non_exhaustive()
+    }
 }
 
 impl Settings {
@@ -51,10 +74,15 @@ impl Settings {
             flush_events: 20_000,
             flush_interval: Duration::from_secs(2),
             pending_events: 100_000,
+            pending_bytes: 64 * 1024 * 1024,
             queue: 256,
             recent_ids: 1_000_000,
             recent_s: 24 * 3_600,
             ahead_s: 3_600,
+            reserve_bytes: 256 * 1024 * 1024,
+            free_bytes: Arc::new(disk::free_bytes),
+            shutdown_patience: Duration::from_secs(15),
+            on_transition: None,
         }
     }
 }
@@ -71,51 +99,10 @@ pub enum Verdict {
 /// The answer to a submission: a verdict per event, in order. Everything in it is durable.
 pub type Receipt = Vec<Verdict>;
 
-/// What the collector has done since it started, and how it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Health {
-    /// Events that were new.
-    pub accepted: u64,
-    /// Events that were known.
-    pub duplicates: u64,
-    /// Events that are in the table.
-    pub flushed: u64,
-    /// Flushes that failed; their events wait and are tried again.
-    pub flush_failures: u64,
-    /// Events that were read from the log at the start.
-    pub recovered: u64,
-    /// Events that wait for the next flush.
-    pub pending: usize,
-    /// Bytes of the log on disk.
-    pub log_bytes: u64,
-    /// Whether the log still takes events.
-    pub writable: bool,
-    /// Whether the last flush worked.
-    pub flushing: bool,
-}
-
-/// What is counted while the collector runs, shared by its parts.
-#[derive(Default)]
-pub(crate) struct Counters {
-    pub(crate) accepted: AtomicU64,
-    pub(crate) duplicates: AtomicU64,
-    pub(crate) flushed: AtomicU64,
-    pub(crate) flush_failures: AtomicU64,
-    pub(crate) recovered: AtomicU64,
-    pub(crate) pending: AtomicUsize,
-    pub(crate) log_bytes: AtomicU64,
-    pub(crate) broken: AtomicBool,
-    pub(crate) flush_failing: AtomicBool,
-}
-
-/// What the log thread is told.
-pub(crate) enum Message {
-    Submit(Vec<Event>, Reply),
-    /// The flusher takes what waits, and the position after it.
-    Take(oneshot::Sender<(Vec<Stored<Event>>, u64)>),
-    /// The flusher has stored everything before this position.
-    Flushed(u64),
-}
+/// How often the log thread looks how things are.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long a start waits for the log to be read; then it goes on in the background.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Takes events, makes them durable and hands them on.
 pub struct Collector {
@@ -124,94 +111,127 @@ pub struct Collector {
     flush: mpsc::Sender<oneshot::Sender<Result<(), Error>>>,
     flusher: JoinHandle<()>,
     log: std::thread::JoinHandle<()>,
+    patience: Duration,
+    /// Ends with the collector.
+    _recovery: Background,
+}
+
+/// A task that ends when this is dropped.
+struct Background(JoinHandle<()>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Collector {
-    /// Opens the log, gives the sink what a crash kept from it, and starts to take events.
+    /// Opens the log, gives the sink what a crash kept from it, and starts to take events. If the sink does not take it, the
+    /// collector is there all the same, refuses events in the mode `recovering`, and tries again.
     pub async fn start<S: EventSink>(settings: Settings, sink: Arc<S>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let (directory, options) = (settings.directory.clone(), settings.log);
+        let opener = Box::new(move || Wal::open(FileStorage::open(&directory)?, options));
+        Self::start_with(settings, opener, sink, clock).await
+    }
+
+    /// The same with a log that is opened in another way.
+    pub(crate) async fn start_with<W: Storage + Send + 'static, S: EventSink>(
+        settings: Settings,
+        opener: Opener<W>,
+        sink: Arc<S>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
         let counters = Arc::new(Counters::default());
-        let directory = settings.directory.clone();
-        let open_error = |source| Error::OpenLog { directory: directory.clone(), source };
-        let storage = FileStorage::open(&settings.directory).map_err(open_error)?;
-        let (mut wal, recovery) = Wal::open(storage, settings.log).map_err(open_error)?;
-        if recovery.torn_tail.is_some() || !recovery.damage.is_empty() {
-            tracing::warn!(?recovery, "the write-ahead log was mended");
-        }
+        let due = Arc::new(Notify::new());
+        let open = Log::open(opener, settings.clone(), clock.clone(), counters.clone(), due.clone());
+        let log = open.map_err(|source| Error::OpenLog { directory: settings.directory.clone(), source })?;
         let writer = writer_name(&settings.directory)?;
-        recover(&mut wal, &settings, sink.as_ref(), &writer, &counters).await.map_err(|error| match error {
-            RecoverError::Log(source) => open_error(source),
-            RecoverError::Sink(source) => Error::Recover(source),
-        })?;
-
-        let since = clock.now().plus_seconds(-settings.recent_s);
-        let received = sink.received_since(since, settings.recent_ids).await.map_err(Error::Recover)?;
-        let window =
-            RecentIds::new(settings.recent_ids, complete_since(since, &received, settings.recent_ids), received);
-
         let (messages, inbox) = mpsc::channel(settings.queue);
         let (flush, flush_requests) = mpsc::channel(8);
-        let due = Arc::new(Notify::new());
-        counters.log_bytes.store(wal.bytes(), Ordering::Relaxed);
-        let log = Log {
-            wal,
-            window,
-            settings: settings.clone(),
-            clock,
-            counters: counters.clone(),
-            pending: Vec::new(),
-            due: due.clone(),
-        };
         let log = std::thread::Builder::new()
             .name("tidemark-log".to_owned())
             .spawn(move || log.run(inbox))
             .map_err(|source| Error::WriterName { path: settings.directory.clone(), source })?;
-        let flusher = Flusher { messages: messages.clone(), sink, writer, counters: counters.clone(), unstored: None };
+        let flusher = Flusher {
+            messages: messages.clone(),
+            sink: sink.clone(),
+            writer: writer.clone(),
+            counters: counters.clone(),
+            batch_events: settings.flush_events,
+            unstored: None,
+        };
         let flusher = tokio::spawn(flusher.run(settings.flush_interval, due, flush_requests));
-        Ok(Self { messages, counters, flush, flusher, log })
+        tokio::spawn(look_again_and_again(messages.downgrade()));
+        let (tried, mut first_try) = watch::channel(false);
+        let patience = settings.shutdown_patience;
+        let recovery =
+            Recovery { messages: messages.clone(), sink, writer, settings, clock, counters: counters.clone() };
+        let recovery = Background(tokio::spawn(recovery.run(tried)));
+        let collector = Self { messages, counters, flush, flusher, log, patience, _recovery: recovery };
+        if tokio::time::timeout(START_PATIENCE, first_try.wait_for(|tried| *tried)).await.is_err() {
+            tracing::warn!("the log is still being read into the tables");
+        }
+        // What the recovery told the log thread is done once it has answered this.
+        collector.settle().await;
+        Ok(collector)
+    }
+
+    /// Waits until the log thread has done all that it was told.
+    async fn settle(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.messages.send(Message::Submit(Vec::new(), reply)).await.is_ok() && done.await.is_err() {
+            tracing::debug!("the log thread has ended");
+        }
     }
 
     /// Makes events durable. Returns once they are; an error means that none of them was acknowledged.
     pub async fn submit(&self, events: Vec<Event>) -> Result<Receipt, Error> {
         let (reply, answer) = oneshot::channel();
+        let sent = events.len() as u64;
         match self.messages.try_send(Message::Submit(events, reply)) {
             Ok(()) => answer.await.map_err(|_| Error::Stopped)?,
             Err(mpsc::error::TrySendError::Full(_)) => {
-                let limit = self.messages.max_capacity();
-                Err(Error::Overloaded { pending: limit, limit })
+                self.counters.refused.fetch_add(sent, std::sync::atomic::Ordering::Relaxed);
+                Err(Error::Queue { limit: self.messages.max_capacity() })
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Stopped),
         }
     }
 
-    /// Brings everything acknowledged so far into the table.
+    /// Brings everything acknowledged so far into the tables.
     pub async fn flush(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.flush.send(reply).await.map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 
+    /// Flushes, and makes sure that the log holds no record of what the tables hold.
+    pub async fn forget_flushed(&self) -> Result<(), Error> {
+        let (mode, reason) = self.counters.mode();
+        if mode.refuses() {
+            return Err(Error::Degraded { mode, reason });
+        }
+        self.flush().await?;
+        let (reply, forgotten) = oneshot::channel();
+        self.messages.send(Message::Forget(reply)).await.map_err(|_| Error::Stopped)?;
+        forgotten.await.map_err(|_| Error::Stopped)?
+    }
+
     /// What it has done and how it is.
     pub fn health(&self) -> Health {
-        let c = &self.counters;
-        Health {
-            accepted: c.accepted.load(Ordering::Relaxed),
-            duplicates: c.duplicates.load(Ordering::Relaxed),
-            flushed: c.flushed.load(Ordering::Relaxed),
-            flush_failures: c.flush_failures.load(Ordering::Relaxed),
-            recovered: c.recovered.load(Ordering::Relaxed),
-            pending: c.pending.load(Ordering::Relaxed),
-            log_bytes: c.log_bytes.load(Ordering::Relaxed),
-            writable: !c.broken.load(Ordering::Relaxed),
-            flushing: !c.flush_failing.load(Ordering::Relaxed),
-        }
+        self.counters.health()
     }
 
     /// Flushes and stops. What could not be flushed stays in the log for the next start.
     pub async fn shutdown(self) -> Result<(), Error> {
-        let flushed = self.flush().await;
-        let Self { messages, flush, flusher, log, .. } = self;
-        drop(flush);
-        if flusher.await.is_err() {
+        let flushed = tokio::time::timeout(self.patience, self.flush()).await.unwrap_or_else(|_| {
+            tracing::error!("the last flush takes too long; its events stay in the log for the next start");
+            self.flusher.abort();
+            Err(Error::SlowFlush { seconds: self.patience.as_secs() })
+        });
+        let Self { messages, flush, flusher, log, _recovery: recovery, .. } = self;
+        drop((flush, recovery));
+        if flusher.await.is_err_and(|error| error.is_panic()) {
             tracing::error!("the flusher ended early");
         }
         drop(messages);
@@ -222,10 +242,16 @@ impl Collector {
     }
 }
 
-/// From when on the window knows everything: from `since`, unless there was more than it can hold.
-fn complete_since(since: Timestamp, received: &[(Timestamp, EventId)], capacity: usize) -> Timestamp {
-    if received.len() < capacity {
-        return since;
+/// Makes the log thread look how things are, for as long as there is a collector.
+async fn look_again_and_again(messages: mpsc::WeakSender<Message>) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(messages) = messages.upgrade() else { return };
+        // A thread that is busy looks by itself after each write.
+        if messages.try_send(Message::Look).is_err() {
+            tracing::trace!("the log thread is busy");
+        }
     }
-    received.iter().map(|(time, _)| *time).min().map_or(since, |oldest| oldest.plus_seconds(1))
 }

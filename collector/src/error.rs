@@ -1,6 +1,9 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tidemark_schema::ErrorKind;
+
+use crate::mode::Mode;
 
 /// Why events could not be taken. Nothing that is answered with an error was acknowledged.
 #[derive(Debug, thiserror::Error)]
@@ -32,15 +35,39 @@ pub enum Error {
         full: bool,
         /// Why.
         #[source]
-        source: tidemark_wal::Error,
+        source: Arc<tidemark_wal::Error>,
     },
-    /// More events wait for the table than may wait.
-    #[error("{pending} events wait for the table, the limit is {limit}")]
+    /// More waits for the tables than may wait.
+    #[error("{pending} events of at most {limit} wait for the tables, {bytes} bytes of at most {bytes_limit}")]
     Overloaded {
-        /// How many wait.
+        /// How many events wait.
         pending: usize,
         /// How many may.
         limit: usize,
+        /// How many bytes they take in the log.
+        bytes: usize,
+        /// How many they may.
+        bytes_limit: usize,
+    },
+    /// More submissions queue before the log than may.
+    #[error("{limit} submissions wait for the log already")]
+    Queue {
+        /// How many may.
+        limit: usize,
+    },
+    /// The collector takes no events in this mode.
+    #[error("the collector is {mode}: {reason}")]
+    Degraded {
+        /// Which mode.
+        mode: Mode,
+        /// Why.
+        reason: String,
+    },
+    /// A flush took longer than a shutdown waits.
+    #[error("the tables did not take the events within {seconds} s")]
+    SlowFlush {
+        /// How long was waited.
+        seconds: u64,
     },
     /// The collector has stopped.
     #[error("the collector has stopped")]
@@ -57,12 +84,26 @@ impl Error {
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::OpenLog { .. } | Self::WriterName { .. } | Self::Stopped | Self::Recover(_) | Self::Flush(_) => {
-                ErrorKind::Unavailable
-            }
-            Self::Append { full, .. } if *full => ErrorKind::Busy,
-            Self::Append { .. } => ErrorKind::Unavailable,
-            Self::Overloaded { .. } => ErrorKind::Busy,
+            Self::Append { full: true, .. } | Self::Overloaded { .. } | Self::Queue { .. } => ErrorKind::Busy,
+            Self::OpenLog { .. }
+            | Self::WriterName { .. }
+            | Self::Append { .. }
+            | Self::Stopped
+            | Self::Recover(_)
+            | Self::Flush(_)
+            | Self::SlowFlush { .. }
+            | Self::Degraded { .. } => ErrorKind::Unavailable,
+        }
+    }
+
+    /// After how many seconds the same events may be taken; none where nobody can tell.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Queue { .. } => Some(1),
+            Self::Overloaded { .. } => Some(2),
+            Self::Append { .. } | Self::Degraded { mode: Mode::Recovering, .. } | Self::Stopped => Some(5),
+            Self::Degraded { .. } => Some(10),
+            _ => None,
         }
     }
 
@@ -76,8 +117,16 @@ impl Error {
             Self::Append { .. } => {
                 "check the disk of the write-ahead log; send the events again: none was acknowledged"
             }
-            Self::Overloaded { .. } | Self::Stopped => "send the events again after a pause: none was acknowledged",
-            Self::Recover(_) | Self::Flush(_) => "check the store; the events are safe in the write-ahead log",
+            Self::Degraded { mode: Mode::ReadOnly, .. } => {
+                "make room on the disk of the write-ahead log (`tidemark storage` tells what takes it); send the events \
+                 again after Retry-After: none was acknowledged"
+            }
+            Self::Overloaded { .. } | Self::Queue { .. } | Self::Degraded { .. } | Self::Stopped => {
+                "send the events again after a pause: none was acknowledged"
+            }
+            Self::Recover(_) | Self::Flush(_) | Self::SlowFlush { .. } => {
+                "check the store; the events are safe in the write-ahead log"
+            }
         }
     }
 }

@@ -177,7 +177,7 @@ async fn beyond_its_bound_the_collector_refuses_and_takes_again_after_a_flush() 
     let collector = start(&Settings { pending_events: 3, ..settings(directory.path()) }, &sink).await;
     collector.submit(vec![live(1), live(2)]).await.unwrap();
     let refused = collector.submit(vec![live(3), live(4)]).await;
-    assert!(matches!(refused, Err(Error::Overloaded { pending: 2, limit: 3 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Overloaded { pending: 2, limit: 3, .. })), "{refused:?}");
     collector.flush().await.unwrap();
     assert_eq!(collector.submit(vec![live(3), live(4)]).await.unwrap(), [Verdict::Accepted; 2]);
     collector.shutdown().await.unwrap();

@@ -70,10 +70,11 @@ fn ten_thousand_results_are_cut_to_the_limit_and_counted() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("events.ndjson");
     std::fs::write(&file, event).unwrap();
-    let imported = import(&file, directory.path());
+    let store = directory.path().join("store");
+    let imported = import(&file, &store);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert!(imported.stdout.contains("9,000 results cut off"), "{}", imported.stdout);
-    let exported = run(&["--data", &directory.path().to_string_lossy(), "export"], b"");
+    let exported = run(&["--data", &store.to_string_lossy(), "export"], b"");
     let event: serde_json::Value = serde_json::from_str(&exported.stdout).unwrap();
     assert_eq!(event["results"].as_array().map(Vec::len), Some(1_000));
     assert_eq!(event["results_total"], 10_000);

@@ -1,6 +1,6 @@
 //! What a stranger sees first: help, errors, exit codes.
 
-use tidemark_tests::run;
+use tidemark_tests::{TemporaryStore, run};
 
 fn help(command: &[&str]) -> String {
     let finished = run(&[command, &["--help"]].concat(), b"");
@@ -143,8 +143,8 @@ fn the_same_comparison_gives_the_same_bytes() {
 /// INV-10: too little data is said, never called stable.
 #[test]
 fn too_few_queries_are_no_verdict() {
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().to_string_lossy().into_owned();
+    let store = TemporaryStore::new();
+    let data = store.data();
     let event = |day: u32, query: u32| {
         format!(
             r#"{{"occurred_at":"2026-11-{day:02}T09:30:00Z","corpus":"c","query":{{"fingerprint":"q{query}"}},"results":[{{"doc_id":"a"}}]}}"#

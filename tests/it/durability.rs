@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use tidemark_schema::{Clock, SystemClock, Timestamp};
-use tidemark_tests::{Server, is_long, run};
+use tidemark_tests::{Server, TemporaryStore, is_long, run};
 
 /// Every other event is a day and a half late, so that both ways of recognising a resend are taken: the window of recent
 /// ids, and the table.
@@ -75,8 +75,8 @@ fn killed_again_and_again_the_server_loses_nothing_acknowledged_and_stores_nothi
     let cycles = if is_long() { 500 } else { 6 };
     let seed = 7;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let store = tempfile::tempdir().unwrap();
-    let data = store.path().to_string_lossy().into_owned();
+    let store = TemporaryStore::new();
+    let data = store.data();
     let next = AtomicU64::new(0);
     let acknowledged = Mutex::new(BTreeSet::new());
     let mut recoveries = Vec::new();
@@ -86,7 +86,7 @@ fn killed_again_and_again_the_server_loses_nothing_acknowledged_and_stores_nothi
         recoveries.push(started.elapsed());
         let killed = AtomicBool::new(false);
         let url = (server.url("/v1/retrievals"), server.url("/v1/outputs"));
-        let life = Duration::from_millis(random.random_range(50..2_500));
+        let life = Duration::from_millis(random.random_range(50..1_500));
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {

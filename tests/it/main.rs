@@ -6,6 +6,7 @@
 mod bad_input;
 mod command_line;
 mod durability;
+mod keeping;
 #[cfg(target_os = "linux")]
 mod memory;
 mod readme;

@@ -1,12 +1,12 @@
 //! A server as a process: what comes in over HTTP can be asked for, and the command line sees the same store.
 
-use tidemark_tests::{Server, run};
+use tidemark_tests::{Server, TemporaryStore, run};
 
 const EVENT: &str = r#"{"occurred_at":"2024-11-18T09:30:00Z","trace_id":"trace-1","corpus":"handbook","corpus_version":"v1","query":{"text":"how do I reset my badge"},"results":[{"doc_id":"a","score":0.9}]}"#;
 
 #[test]
 fn an_event_that_was_sent_can_be_asked_for_and_its_text_is_nowhere() {
-    let store = tempfile::tempdir().unwrap();
+    let store = TemporaryStore::new();
     let server = Server::start(store.path());
     assert_eq!(server.get("/livez").map(|answer| answer.status), Some(200));
     assert_eq!(server.get("/readyz").map(|answer| answer.status), Some(200));
@@ -25,7 +25,7 @@ fn an_event_that_was_sent_can_be_asked_for_and_its_text_is_nowhere() {
     assert_eq!(trace.json()["retrievals"][0]["results"][0]["doc_id"], "a", "{}", trace.body);
     server.stop();
     assert_no_text(store.path(), b"reset my badge");
-    let data = store.path().to_string_lossy().into_owned();
+    let data = store.data();
     let exported = run(&["--data", &data, "export"], b"");
     assert_eq!(exported.stdout.lines().count(), 1);
 }
@@ -33,7 +33,7 @@ fn an_event_that_was_sent_can_be_asked_for_and_its_text_is_nowhere() {
 /// INV-06: no text is written before redaction, the log included.
 #[test]
 fn no_text_reaches_the_disk_when_the_process_is_killed_before_its_first_flush() {
-    let store = tempfile::tempdir().unwrap();
+    let store = TemporaryStore::new();
     let mut server = Server::start(store.path());
     assert_eq!(server.post("/v1/retrievals", EVENT.as_bytes()).map(|answer| answer.status), Some(202));
     server.kill();
@@ -56,7 +56,7 @@ fn assert_no_text(directory: &std::path::Path, text: &[u8]) {
 /// INV-05: what is dropped, truncated or redacted is counted and visible.
 #[test]
 fn what_was_refused_and_cut_is_in_the_metrics() {
-    let store = tempfile::tempdir().unwrap();
+    let store = TemporaryStore::new();
     let server = Server::start(store.path());
     let bad = EVENT.replace("0.9", "NaN");
     let results: Vec<String> = (0..1_500).map(|i| format!("{{\"doc_id\":\"d{i}\"}}")).collect();
@@ -82,9 +82,9 @@ fn what_was_refused_and_cut_is_in_the_metrics() {
 
 #[test]
 fn a_second_server_on_the_same_store_is_refused() {
-    let store = tempfile::tempdir().unwrap();
+    let store = TemporaryStore::new();
     let _first = Server::start(store.path());
-    let data = store.path().to_string_lossy().into_owned();
+    let data = store.data();
     let second = run(&["--data", &data, "serve", "--listen", "127.0.0.1:0"], b"");
     assert_eq!(second.code, Some(1));
     assert!(second.stderr.contains("hint: if another `tidemark serve` uses this directory"), "{}", second.stderr);

@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use tidemark_analyzer::read::{join_outputs, observe};
 use tidemark_analyzer::{Judged, Observations, Options, Segment, Windows, judge};
-use tidemark_collector::decode::{Context, Event, Kind, Limits, TextPolicy, decode};
+use tidemark_collector::decode::{Context, Event, Kind, Limits, decode};
+use tidemark_collector::policy::Policy;
 use tidemark_corpus::{DEFAULT_MAX_ENTRIES, Manifest, read_ndjson};
 use tidemark_schema::columns::{outputs, retrievals};
 use tidemark_schema::{FingerprintKey, Ingest, OutputEvent, RetrievalEvent, Stored, Timestamp};
@@ -89,7 +90,7 @@ fn stored<E>(received_at: Timestamp, event: E) -> Stored<E> {
 
 fn events(path: &Path) -> Vec<Event> {
     let key = FingerprintKey::new([7; 32]);
-    let context = Context { now: None, key: &key, text: TextPolicy::None, limits: Limits::default() };
+    let context = Context { now: None, keys: &key.into(), policy: &Policy::default(), limits: Limits::default() };
     let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
     lines
         .map(|line| {

@@ -63,7 +63,16 @@ pub struct Finished {
 pub fn run(arguments: &[&str], input: &[u8]) -> Finished {
     let mut command = Command::new(binary());
     // What the caller's shell may hold and would change what is printed.
-    for name in ["TIDEMARK_DATA", "TIDEMARK_STATE", "TIDEMARK_TEXT", "COLUMNS", "CLICOLOR_FORCE", "CARGO"] {
+    for name in [
+        "TIDEMARK_DATA",
+        "TIDEMARK_STATE",
+        "TIDEMARK_TEXT",
+        "TIDEMARK_KEYS",
+        "TIDEMARK_POLICY",
+        "COLUMNS",
+        "CLICOLOR_FORCE",
+        "CARGO",
+    ] {
         command.env_remove(name);
     }
     let child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

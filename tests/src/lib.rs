@@ -3,10 +3,12 @@
 mod binary;
 mod recording;
 mod server;
+mod store;
 
 pub use binary::{Finished, binary, run};
 pub use recording::{Recording, recordings};
 pub use server::{Answer, Server, post};
+pub use store::TemporaryStore;
 
 /// Whether the long campaigns were asked for (`tests/run --long`).
 pub fn is_long() -> bool {

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::binary::run;
+use crate::store::TemporaryStore;
 
 /// A recording with a known cause: events, manifests, and what a comparison must find.
 #[derive(Debug)]
@@ -47,8 +48,8 @@ impl Recording {
     ///
     /// If a command fails.
     pub fn compare(&self) -> Value {
-        let store = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let data = store.path().to_string_lossy().into_owned();
+        let store = TemporaryStore::new();
+        let data = store.data();
         let file = |name: &str| self.directory.join(name).to_string_lossy().into_owned();
         let done = |arguments: &[&str], codes: &[i32]| {
             let arguments: Vec<&str> = ["--data", &data].into_iter().chain(arguments.iter().copied()).collect();

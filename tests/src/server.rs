@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,8 @@ pub struct Answer {
     pub status: u16,
     /// Its body.
     pub body: String,
+    /// Its header `Retry-After`, in seconds.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Answer {
@@ -36,11 +39,24 @@ impl Server {
     ///
     /// If it does not.
     pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[], Path::new("/dev/null"))
+    }
+
+    /// The same with more arguments, and with its log in a file.
+    ///
+    /// # Panics
+    ///
+    /// If it does not listen.
+    pub fn start_with(data: &Path, arguments: &[&str], log: &Path) -> Self {
+        let log_file = File::options().create(true).append(true).open(log);
+        let log_file = log_file.unwrap_or_else(|error| panic!("{} cannot be written: {error}", log.display()));
         let child = Command::new(binary())
-            .args(["serve", "--listen", "127.0.0.1:0", "--flush-seconds", "1", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--flush-seconds", "1"])
+            .args(arguments)
+            .arg("--data")
             .arg(data)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log_file)
             .spawn();
         let mut child = child.unwrap_or_else(|error| panic!("the server could not be started: {error}"));
         let mut line = String::new();
@@ -49,13 +65,22 @@ impl Server {
         }
         let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
         let Some(address) = address.map(str::to_owned) else {
-            let mut said = String::new();
-            if let Some(mut stderr) = child.stderr.take() {
-                std::io::Read::read_to_string(&mut stderr, &mut said).unwrap_or_default();
-            }
+            let said = std::fs::read_to_string(log).unwrap_or_default();
             panic!("the server does not listen: {line:?} {said}");
         };
         Self { child, address }
+    }
+
+    /// Which process it is.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The most memory that it ever had, in bytes, as Linux counts it.
+    pub fn peak_memory_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
     }
 
     /// Where it listens.
@@ -118,6 +143,8 @@ fn agent() -> ureq::Agent {
 fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Option<Answer> {
     let mut response = response.ok()?;
     let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let retry_after_s = retry_after.and_then(|seconds| seconds.parse().ok());
     let body = response.body_mut().read_to_string().ok()?;
-    Some(Answer { status, body })
+    Some(Answer { status, body, retry_after_s })
 }

@@ -15,7 +15,7 @@ use crate::selector::Segment;
 use crate::vocabulary::{Context, State, Vocabulary, label};
 
 /// The columns that a comparison needs.
-pub(super) const COLUMNS: [&str; 25] = [
+pub(super) const COLUMNS: [&str; 26] = [
     "event_id",
     "occurred_at",
     "operation_id",
@@ -41,6 +41,7 @@ pub(super) const COLUMNS: [&str; 25] = [
     "requested_scope",
     "requested_filter",
     "results",
+    "marks",
 ];
 
 /// Columns by which traffic is told apart besides the keys that its events declare; a declared key of the same name
@@ -144,9 +145,10 @@ impl<'a> Rows<'a> {
 
         let context = self.context(row, vocabulary)?;
         let places = self.places(row, vocabulary);
-        self.sight(row, attempt, occurred_at, (context, &places), vocabulary, window);
+        self.sight(row, attempt, occurred_at, (context, &places), vocabulary, window)?;
 
-        let fingerprint = self.fingerprint.value(row);
+        let fingerprint = vocabulary.aliases.first_of(self.fingerprint.value(row)).into_owned();
+        let fingerprint = fingerprint.as_str();
         if window.scored.wants(attempt.key) {
             let number = vocabulary.fingerprints.number(fingerprint);
             let scores: Vec<Option<f64>> = places.iter().map(|place| place.score()).collect();
@@ -180,7 +182,10 @@ impl<'a> Rows<'a> {
         (context, places): (u32, &[Place]),
         vocabulary: &mut Vocabulary,
         window: &mut Observations,
-    ) {
+    ) -> Result<(), ColumnError> {
+        // What the policy of the collector allowed, beside what the request asked for.
+        let marks: Vec<String> = Columns::of(self.batch).parsed_list("marks", row)?;
+        let marked = |of: &[&str]| marks.iter().any(|mark| of.contains(&mark.as_str()));
         if let Some(version) = &vocabulary.context_of(context).corpus_version {
             let version = vocabulary.versions.find(version).unwrap_or_default();
             for place in places {
@@ -190,23 +195,23 @@ impl<'a> Rows<'a> {
         let declared = vocabulary.context_of(context);
         let example = || if self.trace.is_valid(row) { self.trace.value(row) } else { self.operation.value(row) };
         let states = || places.iter().map(|place| vocabulary.state_of(place.state()));
-        if !declared.scope.is_empty()
-            && states().any(|state| state.scope.is_some_and(|scope| !declared.scope.contains(&scope)))
-        {
+        let foreign = |scope: u32| !declared.scope.is_empty() && !declared.scope.contains(&scope);
+        if states().any(|state| state.scope.is_some_and(foreign)) || marked(&["bound.scope"]) {
             window.sightings.outside_scope.add(attempt.key, example());
         }
         let tokens: u64 = states().filter_map(|state| state.tokens).map(u64::from).sum();
         if declared.top_k.is_some_and(|top_k| places.len() > top_k as usize)
             || declared.context_tokens.is_some_and(|budget| tokens > u64::from(budget))
+            || marked(&["bound.results", "bound.top_k", "bound.context_tokens", "bound.corpus"])
         {
             window.sightings.beyond_bound.add(attempt.key, example());
         }
         let oldest = states().filter_map(|state| state.updated_at).min();
-        if let (Some(age), Some(oldest)) = (declared.max_age_s, oldest)
-            && oldest.plus_seconds(i64::from(age)) < occurred_at
-        {
+        let too_old = |(age, oldest): (u32, Timestamp)| oldest.plus_seconds(i64::from(age)) < occurred_at;
+        if declared.max_age_s.zip(oldest).is_some_and(too_old) || marked(&["bound.document_age"]) {
             window.sightings.too_old.add(attempt.key, example());
         }
+        Ok(())
     }
 
     fn places(&self, row: usize, vocabulary: &mut Vocabulary) -> Vec<Place> {

@@ -1,10 +1,11 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidemark_analyzer as analyzer;
-use tidemark_collector::Collector;
-use tidemark_collector::decode::{self, TextPolicy};
-use tidemark_schema::Clock;
+use tidemark_collector::decode;
+use tidemark_collector::policy::Policy;
+use tidemark_collector::{Collector, Quotas};
+use tidemark_schema::{Clock, FingerprintKeys};
 
 use crate::wire::Store;
 
@@ -19,7 +20,9 @@ pub struct App {
     pub(crate) store: Arc<Store>,
     pub(crate) collector: Arc<Collector>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) text: TextPolicy,
+    pub(crate) keys: Arc<FingerprintKeys>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) quotas: Arc<Mutex<Quotas>>,
     pub(crate) options: Arc<Options>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: Arc<Metrics>,
@@ -34,6 +37,8 @@ pub struct Options {
     pub request_timeout: Duration,
     /// What one event may be at most.
     pub events: decode::Limits,
+    /// What may be stored, of whom, how much and for how long.
+    pub policy: Arc<Policy>,
     /// How comparisons judge.
     pub comparison: analyzer::Options,
     /// What requests may cost.
@@ -46,6 +51,7 @@ impl Default for Options {
             hosts: Vec::new(),
             request_timeout: Duration::from_mins(1),
             events: decode::Limits::default(),
+            policy: Arc::new(Policy::default()),
             comparison: analyzer::Options::default(),
             limits: Limits::default(),
         }
@@ -101,21 +107,19 @@ impl Default for Limits {
 }
 
 impl App {
-    /// Serves a store and a running collector, with the default [`Options`].
-    pub fn new(store: Store, collector: Arc<Collector>, clock: Arc<dyn Clock>, text: TextPolicy) -> Self {
-        Self::with_options(store, collector, clock, text, Options::default())
-    }
-
-    /// Serves a store and a running collector.
-    pub fn with_options(
+    /// Serves a store and a running collector. The keys are those of the store.
+    pub fn new(
         store: Store,
+        keys: FingerprintKeys,
         collector: Arc<Collector>,
         clock: Arc<dyn Clock>,
-        text: TextPolicy,
         options: Options,
     ) -> Self {
         let gate = Arc::new(Gate::new(&options.limits));
-        let metrics = Arc::new(Metrics::new(Arc::clone(&collector)));
-        Self { store: Arc::new(store), collector, clock, text, options: Arc::new(options), gate, metrics }
+        let policy = options.policy.clone();
+        let metrics = Arc::new(Metrics::new(Arc::clone(&collector), &policy));
+        let quotas = Arc::new(Mutex::new(Quotas::new(Quotas::PRINCIPALS)));
+        let (store, keys, options) = (Arc::new(store), Arc::new(keys), Arc::new(options));
+        Self { store, collector, clock, keys, policy, quotas, options, gate, metrics }
     }
 }

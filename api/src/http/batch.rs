@@ -7,7 +7,7 @@ use tidemark_collector::decode::{Context, Event, Kind, Piece, PieceError, Pieces
 use tidemark_schema::EventId;
 use utoipa::ToSchema;
 
-use super::problem::{INVALID, MALFORMED, Problem, TOO_LARGE};
+use super::problem::{INVALID, MALFORMED, OVER_QUOTA, Problem, TOO_LARGE};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -45,6 +45,14 @@ pub(crate) struct EventAnswer {
     #[serde(skip_serializing_if = "is_zero")]
     #[schema(required = false)]
     truncated_results: u32,
+    /// What was noticed about it or done to it: `bound.…` for a bound of the policy that it breaks, `redacted.…` for what was
+    /// taken out of its texts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    marks: Vec<String>,
+    /// Seconds until it is taken, when the quota of its principal is used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -67,6 +75,14 @@ pub(crate) struct BatchAnswer {
     pub(crate) events: Vec<EventAnswer>,
 }
 
+impl BatchAnswer {
+    /// The marks of the accepted events.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = &str> {
+        let accepted = self.events.iter().filter(|event| event.status == EventStatus::Accepted);
+        accepted.flat_map(|event| &event.marks).map(String::as_str)
+    }
+}
+
 /// A batch whose events were looked at one by one.
 #[derive(Debug)]
 pub(crate) struct Decoded {
@@ -76,12 +92,23 @@ pub(crate) struct Decoded {
     all_malformed: bool,
 }
 
-/// Cuts a batch into events and decodes each; one bad event does not touch the others.
+/// Why an event that is right is not taken now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OverQuota {
+    /// In words.
+    pub(crate) reason: String,
+    /// Seconds until it would be; none if it never would.
+    pub(crate) retry_after_s: Option<u64>,
+}
+
+/// Cuts a batch into events and decodes each; one bad event does not touch the others. `admit` says of each that is right
+/// whether its principal may send it now.
 pub(crate) fn decode_batch(
     content: &[u8],
     kind: Kind,
     context: &Context<'_>,
     events_max: usize,
+    mut admit: impl FnMut(&Event) -> Result<(), OverQuota>,
 ) -> Result<Decoded, Problem> {
     let mut batch = Decoded { events: Vec::new(), answers: Vec::new(), all_malformed: true };
     for piece in Pieces::new(content, context.limits.event_bytes) {
@@ -90,7 +117,7 @@ pub(crate) fn decode_batch(
             return Err(Problem::new(&TOO_LARGE, detail).hint("send smaller batches"));
         }
         let (line, event) = decode_piece(piece, kind, context);
-        batch.push(line, event);
+        batch.push(line, event, &mut admit);
     }
     if batch.answers.is_empty() {
         let hint = "send one JSON object, an array of them, or one per line";
@@ -121,7 +148,12 @@ fn decode_piece(
 }
 
 impl Decoded {
-    fn push(&mut self, line: u64, event: Result<Event, Rejection>) {
+    fn push(
+        &mut self,
+        line: u64,
+        event: Result<Event, Rejection>,
+        admit: &mut impl FnMut(&Event) -> Result<(), OverQuota>,
+    ) {
         let index = self.answers.len();
         let blank = EventAnswer {
             index,
@@ -131,12 +163,25 @@ impl Decoded {
             field: None,
             reason: None,
             truncated_results: 0,
+            marks: Vec::new(),
+            retry_after_s: None,
         };
         self.answers.push(match event {
             Ok(event) => {
+                self.all_malformed = false;
                 let (event_id, truncated_results) = (Some(event.event_id()), event.truncated_results());
-                self.events.push(event);
-                EventAnswer { event_id, truncated_results, ..blank }
+                match admit(&event) {
+                    Ok(()) => {
+                        let marks = event.marks().iter().map(ToString::to_string).collect();
+                        self.events.push(event);
+                        EventAnswer { event_id, truncated_results, marks, ..blank }
+                    }
+                    Err(OverQuota { reason, retry_after_s }) => {
+                        let field = Some("principal".to_owned());
+                        let status = EventStatus::Rejected;
+                        EventAnswer { event_id, status, field, reason: Some(reason), retry_after_s, ..blank }
+                    }
+                }
             }
             Err(Rejection { field, reason, malformed }) => {
                 self.all_malformed &= malformed;
@@ -178,6 +223,10 @@ fn nothing_taken(answer: &BatchAnswer, all_malformed: bool) -> Problem {
         1 => format!("the event was rejected: {first}"),
         n => format!("all {n} events were rejected; the first, {first}"),
     };
+    if answer.events.iter().all(|event| event.retry_after_s.is_some()) {
+        let longest = answer.events.iter().filter_map(|event| event.retry_after_s).max().unwrap_or(1);
+        return Problem::new(&OVER_QUOTA, detail).retry_after(longest).tells(answer);
+    }
     let class = if all_malformed { &MALFORMED } else { &INVALID };
     Problem::new(class, detail)
         .hint("`events` names the field and the reason for each; correct them and send the batch again")

@@ -1,5 +1,6 @@
 //! What `/metrics` tells. Labels come from closed sets (route templates, statuses, kinds), never from a request.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,12 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tidemark_collector::Collector;
 use tidemark_collector::decode::Kind;
+use tidemark_collector::policy::Policy;
+use tidemark_collector::{Collector, Mode};
 
 use super::batch::BatchAnswer;
 
@@ -27,6 +29,16 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 struct EventLabels {
     kind: &'static str,
     result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModeLabels {
+    mode: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MarkLabels {
+    mark: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,24 +57,30 @@ pub(crate) struct Metrics {
     registry: Registry,
     events: Family<EventLabels, Counter>,
     truncated: Counter,
+    marks: Family<MarkLabels, Counter>,
+    known_marks: BTreeSet<String>,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
 }
 
 impl Metrics {
-    pub(crate) fn new(collector: Arc<Collector>) -> Self {
+    pub(crate) fn new(collector: Arc<Collector>, policy: &Policy) -> Self {
         let mut registry = Registry::with_prefix("tidemark");
         let events = Family::<EventLabels, Counter>::default();
         registry.register("events", "Events that were sent, by what became of them", events.clone());
         let truncated = Counter::default();
         registry.register("results_truncated", "Results of accepted events beyond the limit", truncated.clone());
+        let marks = Family::<MarkLabels, Counter>::default();
+        let help = "Accepted events by what was noticed about them or done to them: bounds broken, texts redacted";
+        registry.register("event_marks", help, marks.clone());
+        let known_marks = policy.marks().iter().map(ToString::to_string).collect();
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("http_requests", "Requests by route and status", requests.clone());
         let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let help = "Duration of requests by route";
         registry.register_with_unit("http_request", help, Unit::Seconds, seconds.clone());
         registry.register_collector(Box::new(HealthSource(collector)));
-        Self { registry, events, truncated, requests, seconds }
+        Self { registry, events, truncated, marks, known_marks, requests, seconds }
     }
 
     /// Counts a batch.
@@ -76,6 +94,9 @@ impl Metrics {
             self.events.get_or_create(&EventLabels { kind, result }).inc_by(count);
         }
         self.truncated.inc_by(answer.truncated_results);
+        for mark in answer.marks().filter(|mark| self.known_marks.contains(*mark)) {
+            self.marks.get_or_create(&MarkLabels { mark: mark.to_owned() }).inc();
+        }
     }
 
     /// Counts a request.
@@ -107,6 +128,11 @@ impl Source for HealthSource {
         let counters = [
             ("events_flushed", "Events that were written to the table.", health.flushed),
             ("flush_failures", "Flushes that failed and are tried again.", health.flush_failures),
+            ("events_refused", "Events that were refused because of the mode or a limit.", health.refused),
+            ("events_recovered", "Events that were read from the log at the start.", health.recovered),
+            ("mode_transitions", "How often the mode changed.", health.transitions),
+            ("log_reopened", "Times that the log was opened again after a failure.", health.reopened),
+            ("log_records_unreadable", "Records of the log that could not be read.", health.unreadable),
         ];
         for (name, help, count) in counters {
             let metric = ConstCounter::new(count);
@@ -114,12 +140,20 @@ impl Source for HealthSource {
         }
         let gauges = [
             ("pending_events", "Events that are on disk and not in the table yet.", health.pending as u64, None),
+            ("pending", "Bytes of them in the log.", health.pending_bytes as u64, Some(Unit::Bytes)),
             ("log", "Bytes of the write-ahead log on disk.", health.log_bytes, Some(Unit::Bytes)),
+            ("log_damaged_places", "Damaged places of the log.", health.damage.len() as u64, None),
         ];
         for (name, help, value, unit) in gauges {
             let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             metric.encode(encoder.encode_descriptor(name, help, unit.as_ref(), metric.metric_type())?)?;
         }
+        let modes = Family::<ModeLabels, Gauge>::default();
+        for mode in Mode::ALL {
+            modes.get_or_create(&ModeLabels { mode: mode.as_str() }).set(i64::from(mode == health.mode));
+        }
+        let help = "1 for the mode that the collector is in, 0 for the others.";
+        modes.encode(encoder.encode_descriptor("mode", help, None, modes.metric_type())?)?;
         Ok(())
     }
 }

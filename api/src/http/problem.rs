@@ -80,6 +80,12 @@ pub(crate) static CORRUPT: Class = class(
     "run `tidemark doctor`, then restore what it names",
 );
 pub(crate) static BUSY: Class = passing("busy", "Too much at once", 2, "send the request again after Retry-After");
+pub(crate) static OVER_QUOTA: Class = class(
+    "over-quota",
+    "The quota is used up",
+    StatusCode::TOO_MANY_REQUESTS,
+    "send the events again after Retry-After, or have the policy allow more events_per_second",
+);
 pub(crate) static UNAVAILABLE: Class =
     passing("unavailable", "Something the server needs does not answer", 10, "try again; if it stays, check the store");
 pub(crate) static TIMEOUT: Class = passing(
@@ -152,6 +158,11 @@ impl Problem {
         }
         self.0.cause = Some(text);
         self
+    }
+
+    /// After how many seconds a retry may work.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        self.header(header::RETRY_AFTER, seconds.into())
     }
 
     /// What this problem tells besides: the fields of a view become its members.
@@ -243,7 +254,11 @@ pub(crate) struct ProblemView {
 
 impl From<tidemark_collector::Error> for Problem {
     fn from(error: tidemark_collector::Error) -> Self {
-        Self::of(error.kind(), &error, Some(error.hint().to_owned()))
+        let problem = Self::of(error.kind(), &error, Some(error.hint().to_owned()));
+        match error.retry_after_s() {
+            Some(seconds) => problem.retry_after(seconds),
+            None => problem,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod comparisons;
 mod corpora;
 mod health;
 mod ingest;
+mod storage;
 mod traces;
 
 use std::fmt::Display;
@@ -43,6 +44,10 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .routes(routes!(corpora::diff))
         .routes(routes!(comparisons::create))
         // What operators and their tools look at.
+        .routes(routes!(storage::show))
+        .routes(routes!(storage::policy))
+        .routes(routes!(storage::audit))
+        .routes(routes!(storage::create_erasure))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

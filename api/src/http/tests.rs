@@ -17,14 +17,13 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, header};
 use serde_json::Value;
 use tempfile::TempDir;
-use tidemark_collector::decode::TextPolicy;
 use tidemark_collector::{Collector, Settings};
 use tidemark_lake::Location;
 use tidemark_schema::ManualClock;
 use tower::ServiceExt;
 
 use super::{App, Options, router};
-use crate::wire::{LakeSink, Store};
+use crate::wire::{LakeSink, LocalPlace, Store};
 
 const NOW: &str = "2026-11-18T10:00:00Z";
 
@@ -47,14 +46,16 @@ async fn server() -> Server {
 async fn server_with(options: Options) -> Server {
     let directory = tempfile::tempdir().unwrap();
     let location = Location::parse(directory.path().to_str().unwrap(), std::iter::empty()).unwrap();
-    let store = Store::create(location, None).await.unwrap();
+    let place = LocalPlace { state: None, keys: Some(directory.path().join("keys")) };
+    let store = Store::create(location, place).await.unwrap();
+    let keys = store.keys.load_or_create().await.unwrap();
     let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
     // Tests flush by hand, so that what is visible does not depend on how fast they run.
     let settings =
         Settings { flush_interval: Duration::from_hours(1), ..Settings::in_directory(store.log_directory()) };
     let sink = Arc::new(LakeSink(store.lake.clone()));
     let collector = Arc::new(Collector::start(settings, sink, clock.clone()).await.unwrap());
-    let app = App::with_options(store, collector, clock, TextPolicy::None, options);
+    let app = App::new(store, keys, collector, clock, options);
     Server { app: app.clone(), router: router(app), _directory: directory }
 }
 

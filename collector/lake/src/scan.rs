@@ -8,9 +8,10 @@ use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::error::DataFusionError;
 use deltalake::datafusion::logical_expr::{Expr, col, lit};
 use deltalake::datafusion::scalar::ScalarValue;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tidemark_schema::columns::EVENT_DATE;
-use tidemark_schema::{CorpusName, CorpusVersion, EventId, Fingerprint, OperationId, Timestamp, TraceId};
+use tidemark_schema::{CorpusName, CorpusVersion, EventId, Fingerprint, Label, OperationId, Timestamp, TraceId};
 
 use crate::error::Error;
 use crate::table::{Lake, Table};
@@ -43,8 +44,12 @@ pub enum Filter {
     OnDays(Vec<i32>),
     /// Events that were received at or after an instant.
     ReceivedSince(Timestamp),
-    /// Events of one query.
-    Fingerprint(Fingerprint),
+    /// Events of one query, under any of these fingerprints.
+    Fingerprints(Vec<Fingerprint>),
+    /// Events that carry their query's fingerprint under two keys.
+    UnderTwoKeys,
+    /// Events of one principal.
+    Principal(Label),
     /// Events of one trace.
     Trace(TraceId),
     /// Events of one operation.
@@ -73,7 +78,12 @@ impl Filter {
             ],
             Self::OnDays(days) => vec![col(EVENT_DATE).in_list(days.iter().map(|on| day(*on)).collect(), false)],
             Self::ReceivedSince(since) => vec![col("received_at").gt_eq(time(*since))],
-            Self::Fingerprint(fingerprint) => vec![col("query_fingerprint").eq(lit(fingerprint.as_str()))],
+            Self::Fingerprints(fingerprints) => {
+                let list = fingerprints.iter().map(|fingerprint| lit(fingerprint.as_str())).collect();
+                vec![col("query_fingerprint").in_list(list, false)]
+            }
+            Self::UnderTwoKeys => vec![col("query_fingerprint_previous").is_not_null()],
+            Self::Principal(principal) => vec![col("principal").eq(lit(principal.as_str()))],
             Self::Trace(trace) => vec![col("trace_id").eq(lit(trace.as_str()))],
             Self::Operation(operation) => vec![col("operation_id").eq(lit(operation.as_str()))],
         }
@@ -115,7 +125,7 @@ impl Lake {
         &self,
         scan: &Scan,
         with_id: bool,
-    ) -> Result<impl Stream<Item = Result<RecordBatch, DataFusionError>> + use<>, Error> {
+    ) -> Result<BoxStream<'static, Result<RecordBatch, DataFusionError>>, Error> {
         let open = |source| scan.table.open_error(source);
         let read = |source| scan.table.read_error(source);
         let mut delta = self.load(scan.table).await?;
@@ -124,6 +134,11 @@ impl Lake {
         }
         delta.update_datafusion_session(&self.session.state()).map_err(open)?;
         let mut frame = self.session.read_table(delta.table_provider().await.map_err(read)?).map_err(read)?;
+        let under_one_key = !frame.schema().has_column_with_unqualified_name("query_fingerprint_previous");
+        if under_one_key && scan.filters.iter().any(|filter| matches!(filter, Filter::UnderTwoKeys)) {
+            // A table that an earlier version of this program made has no such column, hence no such rows.
+            return Ok(futures::stream::empty().boxed());
+        }
         for expression in scan.filters.iter().flat_map(Filter::expressions) {
             frame = frame.filter(expression).map_err(read)?;
         }
@@ -134,7 +149,7 @@ impl Lake {
             let columns: Vec<_> = columns.filter(|name| present.has_column_with_unqualified_name(name)).collect();
             frame = frame.select_columns(&columns).map_err(read)?;
         }
-        frame.execute_stream().await.map_err(read)
+        Ok(frame.execute_stream().await.map_err(read)?.boxed())
     }
 }
 

@@ -86,7 +86,13 @@ impl Default for Policy {
 impl Policy {
     /// Reads a policy. A text without any key is the default policy.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let source = Source::read(text)?;
+        Self::parse_storing(text, None)
+    }
+
+    /// The same with another answer to what may be stored of texts, if one is given.
+    pub fn parse_storing(text: &str, stored: Option<TextPolicy>) -> Result<Self, PolicyError> {
+        let mut source = Source::read(text)?;
+        source.text = stored.unwrap_or(source.text);
         let patterns = source.redact.parse()?;
         let retention = source.retention.parse()?;
         let (tenant, services, principals) = source.bounds()?;

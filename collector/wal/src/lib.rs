@@ -53,7 +53,8 @@
 //! 3. The batch is encoded into one buffer and written with one call. If that fails, the segment is cut back.
 //! 4. [`Wal::sync`] makes everything appended since the last sync durable with one fsync: append for many callers,
 //!    sync once, then answer them all.
-//! 5. [`Wal::truncate_before`] removes whole segments, oldest first, once their records are safe elsewhere.
+//! 5. [`Wal::truncate_before`] removes whole segments, oldest first, once their records are safe elsewhere;
+//!    [`Wal::rotate`] does so with the active one.
 //!
 //! # Opening and reading
 //!

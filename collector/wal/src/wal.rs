@@ -142,6 +142,16 @@ impl<S: Storage> Wal<S> {
         self.remove_released()
     }
 
+    /// Begins a new segment if all records of the active one have been given up, so that their bytes go now and not when
+    /// their room is needed; says how many bytes that freed.
+    pub fn rotate(&mut self) -> Result<u64, Error> {
+        self.check_poison()?;
+        if self.active.has_records() && self.active.end <= self.released {
+            self.begin_segment(self.next_sequence())?;
+        }
+        self.remove_released()
+    }
+
     /// Gives up everything in the log and continues numbering at `to`; says how many bytes that freed.
     ///
     /// For a reader that has durably seen more than this log holds (the log was lost, or restored from a copy): its

@@ -18,6 +18,8 @@ enum Action {
     /// Gives up this many percent of what was ever durable.
     Truncate(u64),
     Advance(u64),
+    /// Begins anew what was given up.
+    Rotate,
     /// The process is killed and comes back.
     Kill,
     /// The machine loses power; the seed says what of the unsynced bytes is kept.
@@ -38,6 +40,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (0_u64..110).prop_map(Action::Read),
         4 => (0_u64..110).prop_map(Action::Truncate),
         1 => (0_u64..20).prop_map(Action::Advance),
+        2 => Just(Action::Rotate),
         2 => Just(Action::Kill),
         2 => any::<u64>().prop_map(Action::PowerLoss),
         3 => (0_u64..12).prop_map(Action::CrashAfter),
@@ -56,6 +59,7 @@ fn act(harness: &mut Harness, action: Action, seed: u64) {
         Action::Read(percent) => harness.read_from(share(percent, harness.durable())),
         Action::Truncate(percent) => harness.truncate_before(share(percent, harness.durable())),
         Action::Advance(by) => harness.advance_to(harness.durable() + by),
+        Action::Rotate => harness.rotate(),
         Action::Kill => {
             harness.storage.heal();
             harness.reopen(None);

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use tidemark_api::wire::StoreError;
-use tidemark_api::{export, import};
+use tidemark_api::{export, fingerprint_key, import, verification};
 
 /// A failed command.
 #[derive(Debug)]
@@ -114,6 +114,23 @@ impl From<tidemark_collector::Error> for Failure {
     fn from(error: tidemark_collector::Error) -> Self {
         let hint = error.hint();
         Self::of(error).hint(hint)
+    }
+}
+
+impl From<fingerprint_key::Error> for Failure {
+    fn from(error: fingerprint_key::Error) -> Self {
+        let hint = error.hint();
+        Self::of(error).hint(hint)
+    }
+}
+
+impl From<verification::Error> for Failure {
+    fn from(error: verification::Error) -> Self {
+        match error {
+            verification::Error::Lake(error) => error.into(),
+            verification::Error::Registry(error) => error.into(),
+            error @ verification::Error::Audit(_) => Self::of(error),
+        }
     }
 }
 

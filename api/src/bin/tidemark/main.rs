@@ -39,6 +39,12 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Corpus(corpus) => commands::corpus::run(place, &corpus).await,
         Command::Compare(compare) => commands::compare::run(place, &compare).await,
         Command::Diff(diff) => commands::diff::run(place, &diff).await,
+        Command::Policy(policy) => commands::policy::run(&policy),
+        Command::Key(key) => commands::key::run(place, &key).await,
+        Command::Storage(storage) => commands::storage::run(place, &storage).await,
+        Command::Verify(verify) => commands::verify::run(place, &verify).await,
+        Command::Erase(erase) => commands::erase::run(place, &erase).await,
+        Command::Audit(audit) => commands::audit::run(place, &audit).await,
         Command::Doctor(doctor) => commands::doctor::run(place, &doctor).await,
     }
 }

@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Serialize;
-use tidemark_collector::Health;
+use tidemark_collector::{Health, Mode};
+use tidemark_schema::Timestamp;
 use utoipa::ToSchema;
 
 use crate::http::app::App;
@@ -24,21 +25,28 @@ pub(crate) async fn livez() -> &'static str {
 }
 
 /// Whether events are taken
+///
+/// In the modes `normal` and `shedding` they are, in `read_only` and `recovering` they are not; reads work in all of them, and
+/// the way back is automatic.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "operation",
-    responses((status = 200, description = "They are; 503 when the log cannot be written", body = Readiness)),
+    responses(
+        (status = 200, description = "They are", body = Readiness),
+        (status = 503, description = "They are not; the members of `Readiness` say why",
+            body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> {
-    match readiness(&app.collector.health()) {
-        ready @ Readiness { state: WriteState::Normal, .. } => Ok(Json(ready)),
-        unready => Err(Problem::new(&UNAVAILABLE, "the write-ahead log cannot be written")
-            .hint(
-                "check the disk of the log, then restart the server: what was acknowledged is read from the log again",
-            )
-            .tells(&unready)),
+    let health = app.collector.health();
+    let readiness = readiness(&health);
+    if !health.mode.refuses() {
+        return Ok(Json(readiness));
     }
+    Err(Problem::new(&UNAVAILABLE, format!("no events are taken: {}", health.mode_reason))
+        .hint("the collector goes on by itself once the reason is gone; what was acknowledged is safe, and reads work")
+        .tells(&readiness))
 }
 
 /// Counters and gauges in the text format that Prometheus reads
@@ -57,32 +65,41 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
 /// How the collector is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// Whether events can be written.
-    state: WriteState,
+    /// How events are taken.
+    #[schema(value_type = String, example = "normal")]
+    state: Mode,
+    /// Why.
+    reason: String,
+    /// Since when.
+    #[schema(value_type = Option<String>)]
+    since: Option<Timestamp>,
     /// Events that are on disk and not in the table yet.
     pending_events: u64,
+    /// Their bytes in the log.
+    pending_bytes: u64,
     /// Bytes of the write-ahead log.
     log_bytes: u64,
     /// Whether the last flush into the table worked; while it does not, events wait in the log.
     flushing: bool,
-}
-
-/// Whether events can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum WriteState {
-    /// They can.
-    Normal,
-    /// The log takes none; what is stored can be read.
-    ReadOnly,
+    /// Damaged places of the write-ahead log that were found when it was opened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    log_damage: Vec<String>,
+    /// Records of the log that could not be read and were kept aside.
+    unreadable_records: u64,
 }
 
 fn readiness(health: &Health) -> Readiness {
     Readiness {
-        state: if health.writable { WriteState::Normal } else { WriteState::ReadOnly },
+        state: health.mode,
+        reason: health.mode_reason.clone(),
+        since: health.mode_since,
         pending_events: health.pending as u64,
+        pending_bytes: health.pending_bytes as u64,
         log_bytes: health.log_bytes,
         flushing: health.flushing,
+        log_damage: health.damage.clone(),
+        unreadable_records: health.unreadable,
     }
 }
 
@@ -92,9 +109,16 @@ mod tests {
 
     #[test]
     fn a_log_that_takes_no_events_is_read_only() {
-        let health = Health { writable: false, pending: 3, log_bytes: 4096, flushing: true, ..Health::default() };
+        let health = Health {
+            mode: Mode::ReadOnly,
+            mode_reason: "the disk of the log is full".to_owned(),
+            pending: 3,
+            pending_bytes: 300,
+            log_bytes: 4096,
+            flushing: true,
+            ..Health::default()
+        };
         let shown = serde_json::to_string(&readiness(&health)).unwrap();
-        assert_eq!(shown, r#"{"state":"read_only","pending_events":3,"log_bytes":4096,"flushing":true}"#);
-        assert_eq!(readiness(&Health { writable: true, ..health }).state, WriteState::Normal);
+        insta::assert_snapshot!(shown, @r#"{"state":"read_only","reason":"the disk of the log is full","since":null,"pending_events":3,"pending_bytes":300,"log_bytes":4096,"flushing":true,"unreadable_records":0}"#);
     }
 }

@@ -1,14 +1,17 @@
 //! Sending events.
 
+use std::sync::PoisonError;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use tidemark_collector::decode::{Context, Kind};
+use tidemark_collector::Refusal;
+use tidemark_collector::decode::{Context, Event, Kind};
 use tidemark_collector::decompress;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::app::App;
-use crate::http::batch::{BatchAnswer, Decoded, decode_batch};
+use crate::http::batch::{BatchAnswer, Decoded, OverQuota, decode_batch};
 use crate::http::body::{Received, receive};
 use crate::http::problem::Problem;
 
@@ -37,7 +40,9 @@ type Answer = Result<(StatusCode, Json<BatchAnswer>), Problem>;
             body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
         (status = 422, description = "Every event was rejected; each is told of in `events`",
             body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
-        (status = 503, description = "Too much at once; nothing was acknowledged; send it again after `Retry-After`",
+        (status = 429, description = "The quota of the principal is used up; nothing was stored; send it again after `Retry-After`",
+            body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 503, description = "Too much at once, or the collector is in a degraded mode; nothing was acknowledged; send it again after `Retry-After`",
             body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
     ),
 )]
@@ -84,7 +89,21 @@ fn decode_received(
     drop((bytes, room));
     let room = app.gate.reserve(content.len())?;
     let now = Some(app.clock.now());
-    let context = Context { now, keys: &app.store.keys, text: app.text, limits: app.options.events };
-    let batch = decode_batch(&content, kind, &context, app.options.limits.batch_events)?;
+    let context = Context { now, keys: &app.keys, policy: &app.policy, limits: app.options.events };
+    let batch = decode_batch(&content, kind, &context, app.options.limits.batch_events, |event| admit(app, event))?;
     Ok((batch, room))
+}
+
+/// Whether the principal of an event may send it now.
+fn admit(app: &App, event: &Event) -> Result<(), OverQuota> {
+    let principal = event.principal();
+    let bounds = app.policy.bounds_for(event.service(), principal);
+    let mut quotas = app.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+    quotas.take(app.clock.now(), principal, &bounds, 1).map_err(|refusal| OverQuota {
+        reason: refusal.to_string(),
+        retry_after_s: match refusal {
+            Refusal::Wait { seconds } => Some(seconds),
+            Refusal::TooMany { .. } => None,
+        },
+    })
 }

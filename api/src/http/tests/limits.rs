@@ -93,11 +93,12 @@ async fn a_collector_that_is_full_is_busy() {
     let settings = Settings { pending_events: 1, ..Settings::in_directory(store.state.join("other-log")) };
     let sink = Arc::new(LakeSink(store.lake.clone()));
     let collector = Arc::new(Collector::start(settings, sink, clock.clone()).await.unwrap());
-    let app = App::new(Store::clone(&store), collector, clock, TextPolicy::None);
+    let keys = store.keys.load_or_create().await.unwrap();
+    let app = App::new(Store::clone(&store), keys, collector, clock, Options::default());
     let small = Server { router: router(app.clone()), app, _directory: tempfile::tempdir().unwrap() };
     let answer = small.post("/v1/retrievals", format!("{}\n{}", retrieval(1), retrieval(2))).await;
     assert_eq!(answer.header("retry-after"), "2");
-    assert_snapshot!(answer.refusal(), @"503 busy: 0 events wait for the table, the limit is 1");
+    assert_snapshot!(answer.refusal(), @"503 busy: 0 events of at most 1 wait for the tables, 0 bytes of at most 67108864");
 }
 
 #[tokio::test]

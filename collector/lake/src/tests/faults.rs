@@ -13,6 +13,7 @@ async fn lake_on(store: &Arc<Faulty>) -> Lake {
     Lake::create(Location::of_store(store.clone()).unwrap()).await.unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as an append takes it")]
 fn position(next: u64) -> Option<Position> {
     Some(Position { writer: "log-1".to_owned(), next })
 }

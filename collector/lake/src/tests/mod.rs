@@ -186,7 +186,7 @@ async fn filters_select_and_an_old_version_is_read_as_it_was() {
     assert_eq!(read(&lake, between(DAY, "2024-05-03"), None).await.len(), 2);
     assert_eq!(read(&lake, vec![Filter::Trace("trace-2".parse().unwrap())], None).await.len(), 1);
     assert_eq!(read(&lake, vec![Filter::Operation("op-9".parse().unwrap())], None).await.len(), 0);
-    assert_eq!(read(&lake, vec![Filter::Fingerprint("q199".parse().unwrap())], None).await.len(), 1);
+    assert_eq!(read(&lake, vec![Filter::Fingerprints(vec!["q199".parse().unwrap()])], None).await.len(), 1);
     assert_eq!(read(&lake, vec![Filter::CorpusVersion("v1".parse().unwrap())], None).await.len(), 2);
     // A value is a value, whatever it looks like.
     assert_eq!(read(&lake, vec![Filter::Trace("' OR '1'='1".parse().unwrap())], None).await.len(), 0);

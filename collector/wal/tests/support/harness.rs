@@ -105,6 +105,15 @@ impl Harness {
         self.check();
     }
 
+    pub(crate) fn rotate(&mut self) {
+        let Some(wal) = self.wal.as_mut() else { return };
+        let before = wal.bytes();
+        if let Ok(freed) = wal.rotate() {
+            assert!(wal.bytes() == before - freed || wal.bytes() == before - freed + HEADER_BYTES);
+        }
+        self.check();
+    }
+
     pub(crate) fn advance_to(&mut self, to: u64) {
         let Some(wal) = self.wal.as_mut() else { return };
         if to < self.next {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tidemark_analyzer::render::{self, Style};
 use tidemark_analyzer::{Report, TraceQuery, diff_trace};
 use tidemark_api::demo;
 use tidemark_api::wire::Store;
-use tidemark_collector::decode::TextPolicy;
 use tidemark_corpus::NewVersion;
 
 use super::{compare, corpus, corpus_name, corpus_version, count, import, now, print, shell_word, style};
@@ -25,7 +25,7 @@ pub(crate) async fn run(place: &Place, _: &Demo) -> Result<ExitCode, Failure> {
     let data = place.data.clone().unwrap_or_else(|| DIRECTORY.to_owned());
     let directory = PathBuf::from(&data);
     make_anew(&directory, &data)?;
-    let place = Place { data: Some(data.clone()), state: None };
+    let place = Place { data: Some(data.clone()), state: None, keys: None };
     let store = super::create(&place).await?;
     std::fs::write(directory.join(MARKER), "")?;
     let recording = directory.join("recording");
@@ -80,7 +80,7 @@ fn heading(text: &str) -> Result<(), Failure> {
 async fn import_events(store: &Store, recording: &Path) -> Result<(), Failure> {
     heading("Import")?;
     for file in ["retrievals.ndjson.gz", "outputs.ndjson.gz"] {
-        let (summary, seconds) = import::one(store, &recording.join(file), TextPolicy::None).await?;
+        let (summary, seconds) = import::one(store, &recording.join(file), Arc::default()).await?;
         let events = summary.retrievals + summary.outputs;
         print(&format!("{file:<22} {:>6} events in {seconds:.1} s\n", count(events)))?;
     }

@@ -1,24 +1,29 @@
 //! One file per command: what was typed into one call of the library, and its answer onto the terminal.
 
+pub(crate) mod audit;
 pub(crate) mod compare;
 pub(crate) mod corpus;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod import;
+pub(crate) mod key;
+pub(crate) mod policy;
 pub(crate) mod serve;
+pub(crate) mod storage;
+pub(crate) mod verify;
 
 use std::io::Write;
 
 use serde::Serialize;
 use tidemark_analyzer::render::Style;
-use tidemark_api::wire::Store;
-use tidemark_collector::decode::TextPolicy;
+use tidemark_api::wire::{LocalPlace, Store};
 use tidemark_lake::Location;
 use tidemark_schema::{Clock, CorpusName, CorpusVersion, SystemClock, Timestamp};
 
-use crate::arguments::{Place, Text, TextStored};
+use crate::arguments::Place;
 use crate::failure::Failure;
 
 fn location(place: &Place) -> Result<Location, Failure> {
@@ -29,14 +34,18 @@ fn location(place: &Place) -> Result<Location, Failure> {
     Ok(Location::parse(data, std::env::vars())?)
 }
 
+fn local(place: &Place) -> LocalPlace {
+    LocalPlace { state: place.state.clone(), keys: place.keys.clone() }
+}
+
 /// The store, which must be there already.
 async fn open(place: &Place) -> Result<Store, Failure> {
-    Ok(Store::open(location(place)?, place.state.clone()).await?)
+    Ok(Store::open(location(place)?, local(place)).await?)
 }
 
 /// The store, made if it is not there.
 async fn create(place: &Place) -> Result<Store, Failure> {
-    Ok(Store::create(location(place)?, place.state.clone()).await?)
+    Ok(Store::create(location(place)?, local(place)).await?)
 }
 
 fn now() -> Timestamp {
@@ -49,13 +58,6 @@ fn corpus_name(text: &str) -> Result<CorpusName, Failure> {
 
 fn corpus_version(text: &str) -> Result<CorpusVersion, Failure> {
     text.parse().map_err(|error| Failure::usage(format!("the version {text:?} {error}")))
-}
-
-fn text_policy(text: Text) -> TextPolicy {
-    match text.text {
-        TextStored::None => TextPolicy::None,
-        TextStored::Full => TextPolicy::Full,
-    }
 }
 
 /// Colours on a terminal that wants them.

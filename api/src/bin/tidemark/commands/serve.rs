@@ -4,13 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tidemark_api::http;
-use tidemark_api::wire::LakeSink;
-use tidemark_collector::{Collector, Settings};
-use tidemark_schema::SystemClock;
+use tidemark_api::maintenance::maintain;
+use tidemark_api::wire::{self, LakeSink, Store};
+use tidemark_collector::{Collector, Settings, Transition};
+use tidemark_schema::{Clock, FingerprintKey, SystemClock};
 use tokio::net::TcpListener;
 
-use super::{create, print, text_policy};
+use super::{create, policy, print};
 use crate::arguments::{Place, Serve};
 use crate::failure::Failure;
 
@@ -21,32 +23,84 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
         return Err(Failure::usage(reason).hint(hint));
     }
     log_to_standard_error();
+    let policy = Arc::new(policy::chosen(&arguments.policy)?);
     let store = create(place).await?;
+    let keys = store.keys.load_or_create().await?;
     // The port first: a second server must not get as far as the log of the first.
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
         let hint = "another program may use the port; choose one with --listen, port 0 takes any that is free";
         Failure::of(format!("{} cannot be listened on: {error}", arguments.listen)).hint(hint)
     })?;
-    let mut settings = Settings::in_directory(store.log_directory());
-    settings.flush_interval = Duration::from_secs(arguments.flush_seconds);
     let clock = Arc::new(SystemClock);
-    let collector = Arc::new(Collector::start(settings, Arc::new(LakeSink(store.lake.clone())), clock.clone()).await?);
-    let recovered = collector.health().recovered;
+    let sink = Arc::new(LakeSink(store.lake.clone()));
+    let collector = Arc::new(Collector::start(settings(arguments, &store), sink, clock.clone()).await?);
+    let health = collector.health();
     // Before the address is told: whoever knows it may also ask to stop.
     let stopped = stop_requested()?;
     let address = listener.local_addr()?;
     print(&format!("listening on http://{address} (store {}; stop with Ctrl-C)\n", store.lake.location()))?;
-    if recovered > 0 {
-        tracing::info!(events = recovered, "recovered events from the write-ahead log");
-    }
-    let app = http::App::new(store, collector.clone(), clock, text_policy(arguments.text));
+    let audit = store.audit();
+    let started = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "policy": policy.version(),
+        "key": keys.current.id(),
+        "previous_key": keys.previous.as_ref().map(FingerprintKey::id),
+        "recovered_events": health.recovered,
+    });
+    tell(audit.append(clock.now(), "server", "start", started));
+    let maintained = tokio::spawn(keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds));
+    let options = http::Options { policy, ..http::Options::default() };
+    let app = http::App::new(store, keys, collector.clone(), clock.clone(), options);
     http::serve(listener, http::router(app), stopped).await?;
-    match Arc::try_unwrap(collector) {
-        Ok(collector) => collector.shutdown().await?,
+    // A step that is cut off leaves the store as it was.
+    maintained.abort();
+    let flushed = match Arc::try_unwrap(collector) {
+        Ok(collector) => collector.shutdown().await,
         // A request that was cut off still holds it. What it took is in the log; what was acknowledged goes to the table.
-        Err(collector) => collector.flush().await?,
-    }
+        Err(collector) => collector.flush().await,
+    };
+    tell(audit.append(clock.now(), "server", "stop", json!({ "flushed": flushed.is_ok() })));
+    flushed?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn settings(arguments: &Serve, store: &Store) -> Settings {
+    let mut settings = Settings::in_directory(store.log_directory());
+    settings.flush_interval = Duration::from_secs(arguments.flush_seconds);
+    settings.reserve_bytes = arguments.reserve;
+    settings.log.budget_bytes = arguments.log_budget;
+    let audit = store.audit();
+    settings.on_transition = Some(Arc::new(move |transition: &Transition| {
+        let detail = json!({ "from": transition.from, "to": transition.to, "reason": transition.reason });
+        tell(audit.append(transition.at, "server", "mode", detail));
+    }));
+    settings
+}
+
+/// The audit log lies on the disk whose troubles it tells of; then the log on standard error has to do.
+fn tell(appended: std::io::Result<()>) {
+    if let Err(error) = appended {
+        tracing::error!(%error, "the audit log could not be written");
+    }
+}
+
+/// Looks after the store again and again.
+async fn keep_maintained(store: Store, policy: Arc<tidemark_collector::policy::Policy>, seconds: u64) {
+    let rules = wire::rules(policy.retention());
+    let audit = store.audit();
+    let mut ticks = tokio::time::interval(Duration::from_secs(seconds));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut over_budget = false;
+    loop {
+        ticks.tick().await;
+        let summary = maintain(&store, &rules, &audit, "server", SystemClock.now()).await;
+        tracing::debug!(?summary, "looked after the store");
+        if summary.over_budget != over_budget {
+            over_budget = summary.over_budget;
+            let detail = json!({ "over_budget": over_budget, "bytes": summary.bytes });
+            tell(audit.append(SystemClock.now(), "server", "budget", detail));
+        }
+    }
 }
 
 fn log_to_standard_error() {
@@ -56,6 +110,16 @@ fn log_to_standard_error() {
     if logger.try_init().is_err() {
         tracing::debug!("logging was set up already");
     }
+    // A panic is a line of the log like any other. Its message may hold a value that came from outside, so it is not told.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        // `deltalake` catches this one itself: `object_store` panics when a write that failed is taken back.
+        if place.contains("object_store") {
+            tracing::warn!(place, "a write to the store was taken back");
+        } else {
+            tracing::error!(place, "a panic was caught");
+        }
+    }));
 }
 
 /// Listens for a request to stop from now on; what it gives ends when there is one.

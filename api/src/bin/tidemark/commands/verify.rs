@@ -1,0 +1,98 @@
+//! `tidemark verify`
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use tidemark_api::storage::size;
+use tidemark_api::verification::{Verification, verify};
+
+use super::{count, now, open, print, print_json, table};
+use crate::arguments::{Format, Place, Verify};
+use crate::failure::Failure;
+use crate::progress;
+
+pub(crate) async fn run(place: &Place, arguments: &Verify) -> Result<ExitCode, Failure> {
+    let store = open(place).await?;
+    let bar = progress::bytes("verifying", None);
+    let verification = verify(&store, arguments.head.as_deref(), now(), |bytes| bar.inc(bytes)).await;
+    bar.finish_and_clear();
+    let verification = verification?;
+    let heads: Vec<_> =
+        verification.tables.iter().map(|table| json!({ "table": table.table, "head": table.head })).collect();
+    let findings: usize = verification.tables.iter().map(|table| table.findings.len()).sum();
+    let detail = json!({ "intact": verification.intact, "findings": findings, "heads": heads });
+    // A store that can only be read can still be verified.
+    if let Err(error) = store.audit().append(now(), "verify", "verify", detail) {
+        tracing::warn!(%error, "the audit log could not be written");
+    }
+    match arguments.format {
+        Format::Json => print_json(&verification)?,
+        Format::Text => print(&text(&verification))?,
+    }
+    Ok(if verification.intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn text(found: &Verification) -> String {
+    let mut rows = vec![["table", "versions", "files", "size", "head of the chain"].map(str::to_owned).to_vec()];
+    rows.extend(found.tables.iter().map(|table| {
+        vec![
+            table.table.to_owned(),
+            format!("{} to {}", table.first_version, table.last_version),
+            count(table.files),
+            size(table.bytes),
+            table.head.clone(),
+        ]
+    }));
+    let mut text = table(&rows);
+    text.push_str(&format!(
+        "\n{} manifests, {} records of the audit log (head {})\n",
+        count(found.manifests),
+        count(found.audit_records),
+        if found.audit_head.is_empty() { "none" } else { &found.audit_head }
+    ));
+    for table in &found.tables {
+        for version in &table.erasures {
+            text.push_str(&format!("  {}: events were erased on request with version {version}\n", table.table));
+        }
+        for version in &table.gaps {
+            text.push_str(&format!(
+                "  {}: evidence begins at version {version}; what was before is not covered\n",
+                table.table
+            ));
+        }
+    }
+    if found.intact {
+        text.push_str("\neverything is as it was left\n");
+        return text;
+    }
+    text.push_str("\nNOT AS IT WAS LEFT\n");
+    for finding in found.tables.iter().flat_map(|table| &table.findings) {
+        let kind = serde_json::to_value(finding.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+        text.push_str(&format!("! {}  {}: {}\n", kind.unwrap_or_default(), finding.path, finding.detail));
+        if let Some(recorded) = finding.recorded_at {
+            text.push_str(&format!("    recorded {recorded}\n"));
+        }
+        if let Some(since) = finding.since {
+            text.push_str(&format!("    as it is now since {since}\n"));
+        }
+    }
+    for manifest in &found.damaged_manifests {
+        text.push_str(&format!("! manifest  {manifest}\n"));
+    }
+    for problem in &found.audit_breaks {
+        text.push_str(&format!("! audit log  {problem}\n"));
+    }
+    if found.tables.iter().all(|table| table.contains_expected_head == Some(false)) {
+        text.push_str(
+            "! the head that was asked for is in no chain: the evidence was rewritten, or is of another store\n",
+        );
+    }
+    match found.last_intact_at {
+        Some(at) => text.push_str(&format!("\nlast found intact {at}\n")),
+        None => text.push_str("\nnever found intact before from this machine\n"),
+    }
+    text.push_str(
+        "what to do: restore the named files from a copy, or export the rest and begin anew; readers of other files go on\n",
+    );
+    text
+}

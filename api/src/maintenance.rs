@@ -1,0 +1,181 @@
+//! What keeps a store small and its evidence complete: looked after every minute by the server, or by `tidemark storage
+//! --maintain`.
+//!
+//! In this order, because each step makes the next one cheaper: partitions that are too old or too much are dropped, small
+//! files are merged, removed files and old logs are swept, evidence is packed. A step that fails leaves the store as it was
+//! and is tried again with the next look; the others go on.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tidemark_lake::{Retention, Table, due_for_compaction, due_for_removal};
+use tidemark_schema::Timestamp;
+
+use crate::audit::AuditLog;
+use crate::wire::Store;
+
+/// How much is kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Days and bytes.
+    pub retention: Retention,
+    /// Seconds for which removed files stay, for readers of earlier versions.
+    pub removed_files_s: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { retention: Retention::default(), removed_files_s: 24 * 3_600 }
+    }
+}
+
+/// When the store is beyond its budget, removed files stay only this long: whoever reads them has been at it since.
+const PRESSED_S: i64 = 600;
+/// From this part of the budget on the store is pressed.
+const PRESSED_PART: f64 = 0.9;
+
+/// What one look did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Summary {
+    /// Partitions that were dropped.
+    pub dropped_partitions: u64,
+    /// Rows in them.
+    pub dropped_rows: u64,
+    /// Partitions that were merged.
+    pub compacted_partitions: u64,
+    /// Copies of events that are gone.
+    pub duplicates: u64,
+    /// Files that were deleted.
+    pub swept_files: u64,
+    /// Bytes that deleting them freed.
+    pub freed_bytes: u64,
+    /// Bytes that the store takes now.
+    pub bytes: u64,
+    /// Whether it takes more than its budget, and nothing can be dropped for it.
+    pub over_budget: bool,
+    /// What failed and will be tried again.
+    pub failures: Vec<String>,
+}
+
+/// Looks after a store once.
+pub async fn maintain(store: &Store, rules: &Rules, audit: &AuditLog, actor: &str, now: Timestamp) -> Summary {
+    let mut look = Look { store, rules, audit, actor, now, summary: Summary::default() };
+    for table in Table::ALL {
+        let recorded = store.lake.record(table).await;
+        look.noted("record", recorded.map_err(Into::into));
+    }
+    let dropped = look.drop_partitions().await;
+    look.noted("retention", dropped);
+    for table in Table::ALL {
+        let compacted = look.compact(table).await;
+        look.noted("compaction", compacted);
+    }
+    let swept = look.sweep().await;
+    look.noted("sweep", swept);
+    look.summary
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+struct Look<'a> {
+    store: &'a Store,
+    rules: &'a Rules,
+    audit: &'a AuditLog,
+    actor: &'a str,
+    now: Timestamp,
+    summary: Summary,
+}
+
+impl Look<'_> {
+    fn noted(&mut self, step: &str, result: Result<(), Failed>) {
+        if let Err(error) = result {
+            let causes = std::iter::successors(error.source(), |cause| cause.source());
+            let text = causes.fold(format!("{step}: {error}"), |text, cause| format!("{text}: {cause}"));
+            tracing::warn!(step, error = text, "maintenance failed and will be tried again");
+            self.summary.failures.push(text);
+        }
+    }
+
+    fn tell(&self, action: &str, detail: Value) {
+        if let Err(error) = self.audit.append(self.now, self.actor, action, detail) {
+            tracing::error!(%error, action, "the audit log could not be written");
+        }
+    }
+
+    async fn total_bytes(&self) -> Result<(u64, u64), Failed> {
+        let (mut read, mut other) = (0, self.store.lake.bytes_under("corpora").await?);
+        for table in Table::ALL {
+            let usage = self.store.lake.usage(table).await?;
+            read += usage.bytes;
+            other += usage.total_bytes() - usage.bytes;
+        }
+        Ok((read, other))
+    }
+
+    async fn drop_partitions(&mut self) -> Result<(), Failed> {
+        let mut files = Vec::new();
+        for table in Table::ALL {
+            files.extend(self.store.lake.files(table).await?.into_iter().map(|file| (table, file)));
+        }
+        // Removed files go by themselves; events are not dropped to make room for them.
+        let (_, other) = self.total_bytes().await?;
+        let mut removed = 0;
+        for table in Table::ALL {
+            removed += self.store.lake.usage(table).await?.removed_bytes;
+        }
+        for gone in due_for_removal(&files, other - removed, &self.rules.retention, self.now) {
+            self.store.lake.drop_partition(&gone, self.now).await?;
+            self.summary.dropped_partitions += 1;
+            self.summary.dropped_rows += gone.rows();
+            let detail = json!({
+                "table": gone.table.name(),
+                "corpus": gone.partition.corpus,
+                "day": day(gone.partition.day),
+                "reason": gone.reason,
+                "rows": gone.rows(),
+                "bytes": gone.bytes(),
+            });
+            self.tell("retention", detail);
+        }
+        Ok(())
+    }
+
+    async fn compact(&mut self, table: Table) -> Result<(), Failed> {
+        let files = self.store.lake.files(table).await?;
+        for partition in due_for_compaction(&files, self.now) {
+            let Some(done) = self.store.lake.compact(table, &partition, self.now).await? else { continue };
+            self.summary.compacted_partitions += 1;
+            self.summary.duplicates += done.duplicates;
+            let place = json!({ "table": table.name(), "corpus": partition.corpus, "day": day(partition.day) });
+            self.tell("compaction", json!({ "partition": place, "done": done }));
+        }
+        Ok(())
+    }
+
+    async fn sweep(&mut self) -> Result<(), Failed> {
+        let budget = self.rules.retention.bytes;
+        let (read, other) = self.total_bytes().await?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a byte count")]
+        let pressed = budget.is_some_and(|budget| read + other > (budget as f64 * PRESSED_PART) as u64);
+        let keep_s = if pressed { self.rules.removed_files_s.min(PRESSED_S) } else { self.rules.removed_files_s };
+        for table in Table::ALL {
+            let swept = self.store.lake.sweep(table, self.now, keep_s).await?;
+            let packed = self.store.lake.fold_evidence(table).await?;
+            let files = swept.removed_files + swept.uncommitted_files;
+            self.summary.swept_files += files;
+            self.summary.freed_bytes += swept.bytes;
+            if files > 0 {
+                self.tell("sweep", json!({ "table": table.name(), "swept": swept, "evidence_objects": packed }));
+            }
+        }
+        let (read, other) = self.total_bytes().await?;
+        self.summary.bytes = read + other;
+        self.summary.over_budget = budget.is_some_and(|budget| self.summary.bytes > budget);
+        Ok(())
+    }
+}
+
+/// A day as people write it.
+pub(crate) fn day(days: i32) -> String {
+    let text = Timestamp::from_micros(i64::from(days) * 86_400_000_000).map(|time| time.to_string());
+    text.map_or_else(|_| days.to_string(), |text| text.chars().take(10).collect())
+}

@@ -1,0 +1,97 @@
+//! Whether a store is what its writers left: the tables against their chains of evidence, the manifests against their
+//! roots, the audit log against its own chain.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tidemark_lake::{Table, Verified};
+use tidemark_schema::{ErrorKind, Timestamp};
+
+use crate::wire::Store;
+
+/// How long files that no commit names yet are given: a flush writes them a moment before.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verification {
+    /// Whether everything is as it was left.
+    pub intact: bool,
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// When it was last found intact before, as the audit log of this machine says: what is wrong came after that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_intact_at: Option<Timestamp>,
+    /// The tables.
+    pub tables: Vec<Verified>,
+    /// Manifests that were read.
+    pub manifests: u64,
+    /// Manifests that are not what was registered: corpus, version and reason.
+    pub damaged_manifests: Vec<String>,
+    /// Records of the audit log.
+    pub audit_records: u64,
+    /// Where the audit log is broken.
+    pub audit_breaks: Vec<String>,
+    /// The hash of its newest record.
+    pub audit_head: String,
+}
+
+/// Why a store could not be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tables could not be read.
+    #[error(transparent)]
+    Lake(#[from] tidemark_lake::Error),
+    /// The registry could not be read.
+    #[error(transparent)]
+    Registry(#[from] tidemark_corpus::Error),
+    /// The audit log could not be read.
+    #[error("the audit log could not be read")]
+    Audit(#[source] std::io::Error),
+}
+
+/// Reads everything. `head`, if given, must be the head of one of the chains at some time. `progress` is told how many bytes
+/// were read.
+pub async fn verify(
+    store: &Store,
+    head: Option<&str>,
+    now: Timestamp,
+    mut progress: impl FnMut(u64),
+) -> Result<Verification, Error> {
+    let mut tables = Vec::new();
+    for table in Table::ALL {
+        tables.push(store.lake.verify(table, head, PATIENCE, &mut progress).await?);
+    }
+    let audit = store.audit().read().map_err(Error::Audit)?;
+    let last_intact =
+        audit.records.iter().rev().find(|record| record.action == "verify" && record.detail["intact"] == true);
+    let mut verification = Verification {
+        intact: false,
+        at: now,
+        last_intact_at: last_intact.map(|record| record.at),
+        tables,
+        manifests: 0,
+        damaged_manifests: Vec::new(),
+        audit_records: audit.records.len() as u64,
+        audit_breaks: audit.breaks,
+        audit_head: audit.head,
+    };
+    for registered in store.registry.list(None).await? {
+        verification.manifests += 1;
+        match store.registry.manifest(&registered.corpus, &registered.version).await {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                let (corpus, version) = (&registered.corpus, &registered.version);
+                verification.damaged_manifests.push(format!("{corpus} {version}: {error}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let found_head =
+        head.is_none() || verification.tables.iter().any(|table| table.contains_expected_head == Some(true));
+    verification.intact = found_head
+        && verification.tables.iter().all(|table| table.findings.is_empty())
+        && verification.damaged_manifests.is_empty()
+        && verification.audit_breaks.is_empty();
+    Ok(verification)
+}
