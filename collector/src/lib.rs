@@ -16,7 +16,7 @@ mod error;
 mod flusher;
 mod log;
 mod recent;
-mod record;
+pub mod record;
 mod recovery;
 mod sink;
 
