@@ -29,7 +29,7 @@ pub fn batch(bytes: &[u8]) {
 
 fn check_pieces(content: &[u8]) {
     let Some(pieces) = cut(content, content.len()) else { return };
-    let last_line = 1 + content.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let last_line = content.split(|byte| *byte == b'\n').count() as u64;
     let (mut line_before, mut from) = (1, 0);
     for piece in pieces.iter().flatten() {
         let (line, bytes) = match piece {

@@ -9,6 +9,8 @@ use crate::input::Input;
 
 const HEADER_BYTES: usize = 24;
 
+const FILE_BYTES_MAX: usize = 16 * 1024;
+
 /// A log as it was written.
 struct Written {
     files: Files,
@@ -24,7 +26,8 @@ pub fn wal_mutation(bytes: &[u8]) {
     let options = Options { segment_bytes, budget_bytes: 1 << 22, record_bytes_max: 1 << 16 };
     let written = write(&mut input, options);
     let mut files = written.files.clone();
-    while !input.is_empty() && !files.is_empty() {
+    // Insertions of files into each other double them.
+    while !input.is_empty() && !files.is_empty() && files.values().all(|content| content.len() < FILE_BYTES_MAX) {
         damage(&mut input, &mut files);
     }
 

@@ -191,7 +191,7 @@ fn write_the_seeds_of_the_log() {
     }
 
     // Segments of 104 bytes; three batches: two runs of a byte; a text; a copy of the log and a run.
-    let log: &[u8] = &[10, 3, 2, 30, 7, 0, 0, 1, 254, 5, 0, b'h', b'e', b'l', b'l', b'o', 2, 255, 12, 9];
+    let written: &[u8] = &[10, 3, 2, 30, 7, 0, 0, 1, 254, 5, 0, b'h', b'e', b'l', b'l', b'o', 2, 255, 12, 9];
     let damages: [(&str, &[u8]); 10] = [
         ("sound", &[]),
         ("flip", &[0, 0, 0, 0, 0, 30, 0, 0, 0, 1]),
@@ -205,7 +205,7 @@ fn write_the_seeds_of_the_log() {
         ("missing-file", &[8, 1, 0, 0, 0, 0, 0, 0, 0]),
     ];
     for (name, damage) in damages {
-        seed("wal_mutation", name, [log, damage].concat());
+        seed("wal_mutation", name, [written, damage].concat());
     }
 }
 
