@@ -134,7 +134,7 @@ fn lay(input: &mut Input<'_>) -> Files {
             }
             6 => laid.content.extend_from_slice(input.text()),
             7 => {
-                let count = usize::from(input.u16());
+                let count = usize::from(input.u16() % 512);
                 laid.content.extend(vec![0; count]);
             }
             other => laid.content.push(other),
