@@ -22,7 +22,7 @@ mod mode;
 pub mod policy;
 mod quota;
 mod recent;
-mod record;
+pub mod record;
 mod recovery;
 pub mod redact;
 mod sink;

@@ -27,7 +27,8 @@ struct Read<'a> {
     event: &'a RawValue,
 }
 
-pub(crate) fn encode(row: &Stored<Event>) -> Result<Vec<u8>, serde_json::Error> {
+/// Writes a record.
+pub fn encode(row: &Stored<Event>) -> Result<Vec<u8>, serde_json::Error> {
     let kind = match row.event {
         Event::Retrieval(_) => "retrieval",
         Event::Output(_) => "output",
@@ -35,7 +36,8 @@ pub(crate) fn encode(row: &Stored<Event>) -> Result<Vec<u8>, serde_json::Error> 
     serde_json::to_vec(&Written { kind, received_at: row.received_at, ingest: row.ingest, event: &row.event })
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Stored<Event>, Rejection> {
+/// Reads a record. What a broken disk or another version left there is refused, never a panic.
+pub fn read(bytes: &[u8]) -> Result<Stored<Event>, Rejection> {
     let record: Read<'_> = serde_json::from_slice(bytes).map_err(|error| Rejection {
         field: None,
         reason: error.to_string(),

@@ -80,6 +80,7 @@ impl<R: Read + Seek> Scan<R> {
     /// The record whose intact header lies at `start`. The header is trusted for the length, so that a damaged payload
     /// costs this record and no other.
     fn record(&mut self, start: u64, header: RecordHeader) -> Result<Step<'_>, Error> {
+        self.check_order(start, header)?;
         let limit = self.window.limit();
         let payload_start = start + RECORD_HEADER_BYTES as u64;
         let end = payload_start + u64::from(header.payload_bytes);
@@ -88,7 +89,7 @@ impl<R: Read + Seek> Scan<R> {
             let next = header.sequence.next().max(ceiling);
             return Ok(Step::Damage(self.leave(start..limit, next, DamageKind::Absent)));
         }
-        self.check_header(start, header)?;
+        self.check_length(start, header)?;
         let wanted = usize::try_from(header.payload_bytes).unwrap_or(usize::MAX);
         let payload = self.window.bytes_at(payload_start, wanted);
         let payload = payload.map_err(|source| reading(&self.track, start, source))?;
@@ -104,19 +105,26 @@ impl<R: Read + Seek> Scan<R> {
         Ok(Step::Record { sequence: header.sequence, offset: start, end, payload })
     }
 
-    /// Refuses, before anything is allocated, what only a person can put right.
-    fn check_header(&self, offset: u64, header: RecordHeader) -> Result<(), Error> {
-        let path = || self.track.path.clone();
-        let limit = self.track.record_bytes_max;
+    /// Refuses a number that the next segment has, even where the payload is cut off: only a person can put right which of
+    /// two logs is meant, and what the next segment holds must not be told as missing here.
+    fn check_order(&self, offset: u64, header: RecordHeader) -> Result<(), Error> {
         match self.track.ceiling {
             Some(next) if header.sequence >= next => {
-                Err(Error::CheckingOrder { path: path(), offset, sequence: header.sequence, next })
-            }
-            _ if header.payload_bytes > limit => {
-                Err(Error::CheckingLength { path: path(), offset, bytes: header.payload_bytes, limit })
+                let (path, sequence) = (self.track.path.clone(), header.sequence);
+                Err(Error::CheckingOrder { path, offset, sequence, next })
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses, before anything is allocated, a record that is longer than the options allow.
+    fn check_length(&self, offset: u64, header: RecordHeader) -> Result<(), Error> {
+        let limit = self.track.record_bytes_max;
+        if header.payload_bytes > limit {
+            let path = self.track.path.clone();
+            return Err(Error::CheckingLength { path, offset, bytes: header.payload_bytes, limit });
+        }
+        Ok(())
     }
 
     /// Leaves the region that begins at `start` for the next intact header, or for the end of the segment.

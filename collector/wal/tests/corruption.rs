@@ -203,6 +203,25 @@ fn what_only_a_person_can_put_right_is_refused() {
 }
 
 #[test]
+fn two_logs_in_one_folder_are_refused_even_if_the_record_that_shows_it_is_cut_off() {
+    let one = FaultyStorage::default();
+    let (mut wal, _) = open(one.clone(), Options { segment_bytes: 4096, ..SMALL });
+    wal.append(&[[1; 30]; 4]).unwrap();
+    wal.sync().unwrap();
+    let other = FaultyStorage::default();
+    let (mut wal, _) = open(other.clone(), SMALL);
+    wal.advance_to(sequence(3)).unwrap();
+    wal.append(&[b"number 3 of the other log"]).unwrap();
+    wal.sync().unwrap();
+    let mut files = one.files();
+    let bytes = files[FIRST].len();
+    files.get_mut(FIRST).unwrap().truncate(bytes - 1);
+    files.extend(other.files());
+    let refused = Wal::open(FaultyStorage::with_files(&files), SMALL);
+    assert!(matches!(refused, Err(Error::CheckingOrder { .. })), "number 3 would be read and told as missing");
+}
+
+#[test]
 fn many_damaged_records_cost_no_more_time_than_sound_ones() {
     let storage = FaultyStorage::default();
     let options = Options { segment_bytes: 1 << 23, budget_bytes: 1 << 24, ..SMALL };

@@ -123,6 +123,13 @@ fn nothing_too_much_and_no_parquet_are_refused() {
     );
 }
 
+#[test]
+fn lengths_that_go_behind_the_end_of_the_file_cost_no_time() {
+    // Found by fuzzing: a list in a page header that says how long it is, and is not.
+    let file = include_bytes!("skips-behind-the-end.parquet");
+    check(Bytes::from_static(file), "the manifest cannot be read as Parquet");
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_again(entries in any_entries()) {

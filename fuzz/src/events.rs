@@ -1,0 +1,109 @@
+//! One event: what decodes is within its limits, and is the same event when it is written and read again.
+
+use tidemark_collector::decode::{Context, Event, Kind, Limits, Rejection, TextPolicy, decode};
+use tidemark_schema::{FingerprintKey, FingerprintKeys, Timestamp};
+
+/// Small enough that the fuzzer reaches it.
+pub(crate) const LIMITS: Limits = Limits { event_bytes: 4096, results: 8, ahead_s: 3_600 };
+
+/// No limit cuts what was decoded before.
+const UNLIMITED: Limits = Limits { event_bytes: usize::MAX, results: usize::MAX, ahead_s: 0 };
+
+/// 2030-01-01T00:00:00Z.
+const NOW_MICROS: i64 = 1_893_456_000_000_000;
+
+/// A retrieval from arbitrary bytes.
+pub fn decode_retrieval(bytes: &[u8]) {
+    check_event(bytes, Kind::Retrieval);
+}
+
+/// An output from arbitrary bytes.
+pub fn decode_output(bytes: &[u8]) {
+    check_event(bytes, Kind::Output);
+}
+
+/// The one place that knows on what decoding depends besides the bytes.
+pub(crate) fn decoded(
+    bytes: &[u8],
+    kind: Kind,
+    text: TextPolicy,
+    now: Option<Timestamp>,
+    limits: Limits,
+) -> Result<Event, Rejection> {
+    let current = FingerprintKey::new([7; 32]);
+    let keys = FingerprintKeys { current, previous: Some(FingerprintKey::new([9; 32])) };
+    decode(bytes, kind, &Context { now, keys: &keys, text, limits })
+}
+
+/// Decodes with each policy, with a clock and without, and gives the event with its texts, if it is one.
+pub(crate) fn check_event(bytes: &[u8], kind: Kind) -> Option<Event> {
+    let now = Timestamp::from_micros(NOW_MICROS).unwrap();
+    let full = decoded(bytes, kind, TextPolicy::Full, None, LIMITS);
+    let bare = decoded(bytes, kind, TextPolicy::None, None, LIMITS);
+    let live = decoded(bytes, kind, TextPolicy::Full, Some(now), LIMITS);
+    let (full, bare) = match (full, bare) {
+        (Ok(full), Ok(bare)) => (full, bare),
+        (Err(full), Err(bare)) => {
+            assert_eq!(full, bare, "the policy changes no rejection");
+            check_rejection(bytes, &full);
+            return None;
+        }
+        (full, bare) => panic!("the policy decides on validity: {full:?}, {bare:?}"),
+    };
+    match live {
+        Ok(live) => assert_eq!(live, full, "the clock changes no event"),
+        Err(late) => {
+            assert_eq!(late.field.as_deref(), Some("occurred_at"), "{late:?}");
+            assert!(full.occurred_at() > now);
+        }
+    }
+    for event in [&full, &bare] {
+        check_limits(event);
+        check_again(event, kind);
+    }
+    assert_eq!(without_texts(full.clone()), bare, "the policy changes texts only");
+    Some(full)
+}
+
+fn check_rejection(bytes: &[u8], rejection: &Rejection) {
+    assert!(!rejection.reason.is_empty());
+    if rejection.malformed {
+        let value = serde_json::from_slice::<serde_json::Value>(bytes);
+        assert!(value.is_err(), "{rejection:?} is said of JSON: {value:?}");
+    }
+}
+
+fn check_limits(event: &Event) {
+    let (attempt, embedding) = match event {
+        Event::Retrieval(event) => {
+            assert!(event.results.len() <= LIMITS.results);
+            let mut ids: Vec<_> = event.results.iter().map(|document| &document.doc_id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), event.results.len(), "a document is listed once");
+            (event.attempt, &event.query.embedding)
+        }
+        Event::Output(event) => (event.attempt, &event.output.embedding),
+    };
+    assert!(attempt >= 1);
+    assert!(embedding.iter().flatten().all(|x| x.is_finite()));
+    assert!((Timestamp::MIN..=Timestamp::MAX).contains(&event.occurred_at()));
+}
+
+/// What was decoded is written and decoded to the same event, whatever the policy is by then.
+fn check_again(event: &Event, kind: Kind) {
+    let written = serde_json::to_vec(event).unwrap();
+    assert_eq!(Kind::of(&written), Some(kind), "a written event says what it is");
+    let again = decoded(&written, kind, TextPolicy::Full, None, UNLIMITED);
+    assert_eq!(again.as_ref(), Ok(event), "{}", String::from_utf8_lossy(&written));
+    let bare = decoded(&written, kind, TextPolicy::None, None, UNLIMITED);
+    assert_eq!(bare, Ok(without_texts(event.clone())));
+}
+
+fn without_texts(mut event: Event) -> Event {
+    match &mut event {
+        Event::Retrieval(event) => event.query.text = None,
+        Event::Output(event) => event.output.text = None,
+    }
+    event
+}
