@@ -127,18 +127,25 @@ impl<R: BufRead> Pieces<R> {
         }
     }
 
-    /// One value up to the end of its brackets.
+    /// One value up to the end of its brackets. A bracket that closes nothing would be the end of nothing again and again.
     fn value(&mut self) -> Result<Piece, PieceError> {
         let mut piece = Collected::new(self.line, self.limit);
         let mut nesting = Nesting::default();
         loop {
-            let line = self.line;
+            let (line, form) = (self.line, self.form);
             let buffer = self.fill()?;
             if buffer.is_empty() {
                 return Err(PieceError::Syntax { line, reason: "the input ends inside of an event" });
             }
             let end = buffer.iter().position(|byte| nesting.ends_before(*byte));
             let taken = end.unwrap_or(buffer.len());
+            let stray = buffer.get(taken).filter(|_| taken == 0 && piece.total == 0);
+            if stray.is_some_and(|byte| *byte != b',' || form != Form::Array) {
+                return Err(PieceError::Syntax {
+                    line,
+                    reason: "a bracket or comma stands where an event should begin",
+                });
+            }
             let part = buffer.get(..taken).unwrap_or_default();
             piece.extend(part)?;
             let lines = newlines(part);
@@ -358,5 +365,15 @@ mod tests {
         check("[{\"a\":1},", &["1: {\"a\":1}", "error: line 1: the array does not end"]);
         check("[{\"a\":", &["error: line 1: the input ends inside of an event"]);
         check("[] x", &["error: line 1: something follows the end of the array"]);
+    }
+
+    #[test]
+    fn a_bracket_that_closes_nothing_ends_the_stream_with_an_error() {
+        let stray = "a bracket or comma stands where an event should begin";
+        check("[}", &[&format!("error: line 1: {stray}")]);
+        check("[{\"a\":1}}]", &["1: {\"a\":1}", &format!("error: line 1: {stray}")]);
+        check("[,1]", &["1: ", "1: 1"]);
+        let objects: Vec<_> = Pieces::new("{\n}}".as_bytes(), 40).take(3).collect();
+        assert!(matches!(objects.as_slice(), [Ok(_), Err(PieceError::Syntax { line: 2, .. })]), "{objects:?}");
     }
 }

@@ -101,17 +101,13 @@ impl Policy {
         Ok(Self { text: source.text, version, redactor, retention, tenant, services, principals })
     }
 
-    /// The default policy with another answer to what may be stored of texts.
-    pub fn with_text(text: TextPolicy) -> Self {
-        Self { version: Source { text, ..Source::default() }.version(), ..Self::unnamed(text) }
-    }
-
     /// A policy that changes nothing of an event, for reading back what was written under a policy.
     pub fn verbatim() -> Self {
-        Self::unnamed(TextPolicy::Full)
+        Self::with_text(TextPolicy::Full)
     }
 
-    fn unnamed(text: TextPolicy) -> Self {
+    /// The default policy with another answer to what may be stored of texts.
+    pub fn with_text(text: TextPolicy) -> Self {
         Self {
             text,
             version: None,
@@ -134,7 +130,8 @@ impl Policy {
     }
 
     /// The name of what the policy says: `p:` and 64 bits of the BLAKE3 hash of its canonical form. Comments, order and the
-    /// units of quantities make no difference. None for [`Policy::verbatim`].
+    /// units of quantities make no difference. None where no
+    /// policy was written: what the sender says of its own policy is kept then.
     pub fn version(&self) -> Option<&Label> {
         self.version.as_ref()
     }
