@@ -1,5 +1,7 @@
 //! The collector with a sink that can be told to fail, in one process.
 
+mod faults;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +18,9 @@ struct Memory {
     committed: Mutex<[Option<u64>; 2]>,
     failing: AtomicBool,
     outputs_failing: AtomicBool,
+    hanging: AtomicBool,
+    /// The largest batch.
+    largest: std::sync::atomic::AtomicUsize,
 }
 
 impl Memory {
@@ -28,9 +33,13 @@ impl Memory {
 
 impl EventSink for Memory {
     async fn append(&self, batch: Batch, _: &str, next: u64) -> Result<(), SinkError> {
+        while self.hanging.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         if self.failing.load(Ordering::SeqCst) {
             return Err("the store does not answer".into());
         }
+        self.largest.fetch_max(batch.len(), Ordering::SeqCst);
         let store = |rows: Vec<(Timestamp, EventId, Ingest)>, kind: usize| {
             if rows.is_empty() {
                 return;
@@ -52,6 +61,9 @@ impl EventSink for Memory {
     }
 
     async fn committed(&self, kind: Kind, _: &str) -> Result<Option<u64>, SinkError> {
+        if self.failing.load(Ordering::SeqCst) {
+            return Err("the store does not answer".into());
+        }
         Ok(self.committed.lock().unwrap()[usize::from(kind == Kind::Output)])
     }
 

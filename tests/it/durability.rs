@@ -54,19 +54,27 @@ fn stored(data: &str, kind: &str) -> BTreeMap<String, usize> {
 /// Rows of a table in its files, without the deduplication of reads.
 fn rows_in_files(data: &str, table: &str) -> u64 {
     let log = std::path::Path::new(data).join(table).join("_delta_log");
-    let mut rows = 0;
-    for entry in std::fs::read_dir(log).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            for line in std::fs::read_to_string(path).unwrap().lines() {
-                let action: Value = serde_json::from_str(line).unwrap();
-                if let Some(stats) = action["add"]["stats"].as_str() {
-                    rows += serde_json::from_str::<Value>(stats).unwrap()["numRecords"].as_u64().unwrap();
-                }
-            }
+    let commits = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    let mut commits: Vec<_> =
+        commits.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
+    commits.sort();
+    let mut files = BTreeMap::new();
+    for line in commits.iter().flat_map(|path| lines_of(path)) {
+        let action: Value = serde_json::from_str(&line).unwrap();
+        if let (Some(path), Some(stats)) = (action["add"]["path"].as_str(), action["add"]["stats"].as_str()) {
+            let rows = serde_json::from_str::<Value>(stats).unwrap()["numRecords"].as_u64().unwrap();
+            files.insert(path.to_owned(), rows);
+        }
+        // Merging replaces files.
+        if let Some(path) = action["remove"]["path"].as_str() {
+            files.remove(path);
         }
     }
-    rows
+    files.values().sum()
+}
+
+fn lines_of(path: &std::path::Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// INV-01: an acknowledged event survives `kill -9`. INV-02: an event is stored exactly once however often it is sent.

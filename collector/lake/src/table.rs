@@ -179,6 +179,8 @@ impl Lake {
             // Two processes may start on the same empty store: whoever comes second finds the table made.
             .with_save_mode(SaveMode::Ignore)
             .await;
-        made.map(|_| ()).map_err(|source| table.open_error(source))
+        made.map_err(|source| table.open_error(source))?;
+        self.record_new_commits(table).await;
+        Ok(())
     }
 }
