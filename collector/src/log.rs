@@ -467,6 +467,8 @@ impl<S: Storage> Log<S> {
         // A full budget of ours is no full disk: it empties with the next flush.
         self.full |= full && !matches!(source, tidemark_wal::Error::Full { .. });
         self.close_if_poisoned(&source);
+        // Before the answers: whoever is refused finds the mode that says why.
+        self.look();
         let sent = waiting.iter().map(|(_, receipt)| receipt.len() as u64).sum();
         self.counters.refused.fetch_add(sent, Ordering::Relaxed);
         let source = Arc::new(source);
