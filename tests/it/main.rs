@@ -5,6 +5,8 @@
 
 mod bad_input;
 mod command_line;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod durability;
 mod keeping;
 #[cfg(target_os = "linux")]

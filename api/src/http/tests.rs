@@ -3,6 +3,7 @@
 mod comparisons;
 mod corpora;
 mod events;
+mod keeping;
 mod limits;
 mod operation;
 mod problems;

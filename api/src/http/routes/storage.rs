@@ -1,16 +1,18 @@
 //! What the store takes, what was done to it, what holds for whom, and taking a principal's events out.
 
 use axum::Json;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
 use tidemark_schema::Label;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{maybe_parsed, parsed};
 use crate::audit::Record;
 use crate::erasure::{Erasure, erase};
 use crate::http::app::App;
+use crate::http::body;
 use crate::http::problem::{INTERNAL, Problem};
+use crate::http::query::Parameters;
 use crate::storage::{Storage, storage};
 use crate::wire;
 
@@ -31,9 +33,10 @@ pub(crate) async fn show(State(app): State<App>) -> Result<Json<Storage>, Proble
 }
 
 /// What holds for a service and a principal
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Whose {
+pub(crate) struct PolicyParams {
     /// The service
     service: Option<String>,
     /// The principal
@@ -45,12 +48,12 @@ pub(crate) struct Whose {
     get,
     path = "/v1/policies",
     tag = "operation",
-    params(Whose),
+    params(PolicyParams),
     responses((status = 200, description = "Texts, detectors and bounds", body = Object)),
 )]
 pub(crate) async fn policy(
     State(app): State<App>,
-    Parameters(whose): Parameters<Whose>,
+    Parameters(whose): Parameters<PolicyParams>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let service: Option<Label> = maybe_parsed("service", whose.service.as_deref())?;
     let principal: Option<Label> = maybe_parsed("principal", whose.principal.as_deref())?;
@@ -59,9 +62,10 @@ pub(crate) async fn policy(
 }
 
 /// Which records of the audit log
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Wanted {
+pub(crate) struct AuditParams {
     /// Only this action, such as `mode`, `compaction`, `retention`, `sweep`, `erasure`
     action: Option<String>,
     /// Only records with a number after this one
@@ -85,12 +89,12 @@ pub(crate) struct AuditPage {
     get,
     path = "/v1/audit",
     tag = "operation",
-    params(Wanted),
+    params(AuditParams),
     responses((status = 200, description = "Records, oldest first", body = AuditPage)),
 )]
 pub(crate) async fn audit(
     State(app): State<App>,
-    Parameters(wanted): Parameters<Wanted>,
+    Parameters(wanted): Parameters<AuditParams>,
 ) -> Result<Json<AuditPage>, Problem> {
     let log = app.store.audit();
     let contents = tokio::task::spawn_blocking(move || log.read()).await;
@@ -130,11 +134,9 @@ pub(crate) struct ErasureRequest {
     request_body = ErasureRequest,
     responses((status = 200, description = "They are gone", body = Object)),
 )]
-pub(crate) async fn create_erasure(
-    State(app): State<App>,
-    Json(request): Json<ErasureRequest>,
-) -> Result<Json<Erasure>, Problem> {
-    let principal: Label = parsed("principal", &request.principal)?;
+pub(crate) async fn create_erasure(State(app): State<App>, request: Request) -> Result<Json<Erasure>, Problem> {
+    let asked: ErasureRequest = body::json(&app, request).await?;
+    let principal: Label = parsed("principal", &asked.principal)?;
     app.collector.forget_flushed().await?;
     let erased = app
         .gate

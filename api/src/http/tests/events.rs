@@ -89,7 +89,7 @@ async fn of_too_many_results_the_best_are_kept_and_the_others_counted() {
     let results: Vec<_> = (0..10_000).map(|n| format!(r#"{{"doc_id":"d{n}","score":0.5}}"#)).collect();
     let event = retrieval(1).replace(r#"{"doc_id":"a","score":0.9},{"doc_id":"b","score":0.8}"#, &results.join(","));
     let answer = server.post("/v1/retrievals", event).await;
-    assert_snapshot!(answer.text, @r#"{"accepted":1,"duplicates":0,"rejected":0,"truncated_results":9000,"events":[{"index":0,"line":1,"status":"accepted","event_id":"0356809a-29e7-5c1d-9ecc-9cbe4137ea61","truncated_results":9000}]}"#);
+    assert_snapshot!(answer.text, @r#"{"accepted":1,"duplicates":0,"rejected":0,"truncated_results":9000,"events":[{"index":0,"line":1,"status":"accepted","event_id":"0356809a-29e7-5c1d-9ecc-9cbe4137ea61","truncated_results":9000,"marks":["bound.results"]}]}"#);
     server.flush().await;
     let trace = server.get("/v1/traces/trace-1").await.json();
     assert_eq!(trace["retrievals"][0]["results"].as_array().unwrap().len(), 1_000);
