@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidemark_schema::Clock;
@@ -112,6 +113,8 @@ pub struct Collector {
     flusher: JoinHandle<()>,
     log: std::thread::JoinHandle<()>,
     patience: Duration,
+    /// Events and bytes that may wait.
+    limits: (usize, usize),
     /// Ends with the collector.
     _recovery: Background,
 }
@@ -164,10 +167,11 @@ impl Collector {
         tokio::spawn(look_again_and_again(messages.downgrade()));
         let (tried, mut first_try) = watch::channel(false);
         let patience = settings.shutdown_patience;
+        let limits = (settings.pending_events, settings.pending_bytes);
         let recovery =
             Recovery { messages: messages.clone(), sink, writer, settings, clock, counters: counters.clone() };
         let recovery = Background(tokio::spawn(recovery.run(tried)));
-        let collector = Self { messages, counters, flush, flusher, log, patience, _recovery: recovery };
+        let collector = Self { messages, counters, flush, flusher, log, patience, limits, _recovery: recovery };
         if tokio::time::timeout(START_PATIENCE, first_try.wait_for(|tried| *tried)).await.is_err() {
             tracing::warn!("the log is still being read into the tables");
         }
@@ -184,6 +188,21 @@ impl Collector {
         }
     }
 
+    /// Whether events would be taken now, as far as that is known before they are seen.
+    pub fn ready(&self) -> Result<(), Error> {
+        let (mode, reason) = self.counters.mode();
+        if mode.refuses() {
+            return Err(Error::Degraded { mode, reason });
+        }
+        let pending = self.counters.pending.load(Ordering::Relaxed);
+        let bytes = self.counters.pending_bytes.load(Ordering::Relaxed);
+        let (limit, bytes_limit) = (self.limits.0, self.limits.1);
+        if pending >= limit || bytes >= bytes_limit {
+            return Err(Error::Overloaded { pending, limit, bytes, bytes_limit });
+        }
+        Ok(())
+    }
+
     /// Makes events durable. Returns once they are; an error means that none of them was acknowledged.
     pub async fn submit(&self, events: Vec<Event>) -> Result<Receipt, Error> {
         let (reply, answer) = oneshot::channel();
@@ -191,7 +210,7 @@ impl Collector {
         match self.messages.try_send(Message::Submit(events, reply)) {
             Ok(()) => answer.await.map_err(|_| Error::Stopped)?,
             Err(mpsc::error::TrySendError::Full(_)) => {
-                self.counters.refused.fetch_add(sent, std::sync::atomic::Ordering::Relaxed);
+                self.counters.refused.fetch_add(sent, Ordering::Relaxed);
                 Err(Error::Queue { limit: self.messages.max_capacity() })
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Stopped),

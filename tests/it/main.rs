@@ -8,6 +8,8 @@ mod command_line;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod durability;
+#[cfg(target_os = "linux")]
+mod flood;
 mod keeping;
 #[cfg(target_os = "linux")]
 mod memory;

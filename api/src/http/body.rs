@@ -1,5 +1,7 @@
 //! Reading what was sent, within limits that are checked before and while it arrives.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -29,12 +31,39 @@ pub(crate) async fn receive(app: &App, request: Request, limit: usize) -> Result
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(too_large(limit));
     }
-    let room = app.gate.reserve(announced.unwrap_or(limit))?;
+    let room = match app.gate.reserve(announced.unwrap_or(limit)) {
+        Ok(room) => room,
+        Err(busy) => {
+            pass_over(request.into_body(), limit).await;
+            return Err(busy);
+        }
+    };
     let bytes = collect(request.into_body(), announced.unwrap_or_default(), limit).await?;
     let room = Gate::shrink(room, bytes.len());
     // No event and no manifest begins like a compressed file: `curl --data-binary @events.ndjson.gz` is understood.
     let compression = encoding.unwrap_or_else(|| Compression::of(&bytes));
     Ok(Received { bytes, compression, room })
+}
+
+/// How long a body that is refused may take to arrive.
+const PASS_OVER: Duration = Duration::from_secs(5);
+
+/// Takes a body that is refused without keeping it: a sender whose connection is closed while it still sends may never read
+/// why.
+pub(crate) async fn pass_over(body: Body, limit: usize) {
+    let mut parts = body.into_data_stream();
+    let arrives = async {
+        let mut seen = 0;
+        while let Some(Ok(part)) = parts.next().await {
+            seen += part.len();
+            if seen > limit {
+                break;
+            }
+        }
+    };
+    if tokio::time::timeout(PASS_OVER, arrives).await.is_err() {
+        tracing::debug!("a body that is refused takes too long to arrive");
+    }
 }
 
 /// Reads a JSON object that asks for something.

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::app::App;
 use crate::http::batch::{BatchAnswer, Decoded, OverQuota, decode_batch};
-use crate::http::body::{Received, receive};
+use crate::http::body::{Received, pass_over, receive};
 use crate::http::problem::Problem;
 
 type Answer = Result<(StatusCode, Json<BatchAnswer>), Problem>;
@@ -68,6 +68,11 @@ pub(crate) async fn outputs(State(app): State<App>, request: Request) -> Answer 
 }
 
 async fn ingest(app: &App, kind: Kind, request: Request) -> Answer {
+    // What would be refused after decoding is refused before it.
+    if let Err(refused) = app.collector.ready() {
+        pass_over(request.into_body(), app.options.limits.body_bytes).await;
+        return Err(refused.into());
+    }
     let received = receive(app, request, app.options.limits.body_bytes).await?;
     let decoder = app.clone();
     let (mut batch, _room) = app.gate.decode(move || decode_received(&decoder, kind, received)).await??;
