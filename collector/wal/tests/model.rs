@@ -18,6 +18,9 @@ enum Action {
     /// Gives up this many percent of what was ever durable.
     Truncate(u64),
     Advance(u64),
+    Rotate,
+    /// Tries whether this much fits on the disk.
+    Probe(u64),
     /// The process is killed and comes back.
     Kill,
     /// The machine loses power; the seed says what of the unsynced bytes is kept.
@@ -38,6 +41,8 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (0_u64..110).prop_map(Action::Read),
         4 => (0_u64..110).prop_map(Action::Truncate),
         1 => (0_u64..20).prop_map(Action::Advance),
+        2 => Just(Action::Rotate),
+        1 => (0_u64..300).prop_map(Action::Probe),
         2 => Just(Action::Kill),
         2 => any::<u64>().prop_map(Action::PowerLoss),
         3 => (0_u64..12).prop_map(Action::CrashAfter),
@@ -64,6 +69,8 @@ fn act(harness: &mut Harness, action: Action, seed: u64) {
             harness.storage.heal();
             harness.reopen(Some(Numbers(seed)));
         }
+        Action::Rotate => harness.rotate(),
+        Action::Probe(bytes) => harness.probe(bytes),
         Action::CrashAfter(after) => harness.storage.fail_after(after, Fault::Crash),
         Action::FailAfter(after, kind) => harness.storage.fail_after(after, Fault::Error(kind)),
         Action::FillDisk(room) => harness.storage.fill_up_to(room),
