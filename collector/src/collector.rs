@@ -1,63 +1,28 @@
-//! The collector as its users see it: a thread that owns the log (`log`), a task that flushes (`flusher`), and what is
-//! done once at the start (`recovery`).
+//! The collector as its users see it: a thread that owns the log (`log`), and a task that recovers and flushes
+//! (`recovery`, `flusher`).
 
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
-use tidemark_schema::{Clock, EventId, Stored, Timestamp};
-use tidemark_wal::{FileStorage, Options, Wal};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tidemark_schema::Clock;
+use tidemark_wal::{FileStorage, Storage, Wal};
+use tokio::sync::{Notify, Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use crate::aside::Aside;
+use crate::backoff::Pauses;
 use crate::decode::Event;
 use crate::error::Error;
-use crate::flusher::Flusher;
-use crate::log::{Log, Reply};
+use crate::flusher::{Flusher, LogHandle, Request};
+use crate::health::{Health, Refusal, Shared};
+use crate::log::{Log, Opener, refusal_of};
+use crate::message::{Message, Submission};
+use crate::pending::Pending;
 use crate::recent::RecentIds;
-use crate::recovery::{RecoverError, recover, writer_name};
+use crate::recovery::writer_name;
+use crate::settings::Settings;
 use crate::sink::EventSink;
-
-/// How the collector works. All limits are hard.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where the write-ahead log lies; a local directory of this process alone.
-    pub directory: PathBuf,
-    /// The limits of the log.
-    pub log: Options,
-    /// A flush is due when this many events wait …
-    pub flush_events: usize,
-    /// … or this much time has passed.
-    pub flush_interval: Duration,
-    /// How many events may wait; beyond it submissions are refused.
-    pub pending_events: usize,
-    /// How many submissions may queue before the log.
-    pub queue: usize,
-    /// How many ids the window of recent events holds.
-    pub recent_ids: usize,
-    /// How far back the window of recent events reaches, in seconds.
-    pub recent_s: i64,
-    /// Seconds that an event may lie in the future of our clock.
-    pub ahead_s: i64,
-}
-
-impl Settings {
-    /// The defaults, with the log in `directory`.
-    pub fn in_directory(directory: PathBuf) -> Self {
-        Self {
-            directory,
-            log: Options::default(),
-            flush_events: 20_000,
-            flush_interval: Duration::from_secs(2),
-            pending_events: 100_000,
-            queue: 256,
-            recent_ids: 1_000_000,
-            recent_s: 24 * 3_600,
-            ahead_s: 3_600,
-        }
-    }
-}
 
 /// What became of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,113 +36,124 @@ pub enum Verdict {
 /// The answer to a submission: a verdict per event, in order. Everything in it is durable.
 pub type Receipt = Vec<Verdict>;
 
-/// What the collector has done since it started, and how it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Health {
-    /// Events that were new.
-    pub accepted: u64,
-    /// Events that were known.
-    pub duplicates: u64,
-    /// Events that are in the table.
-    pub flushed: u64,
-    /// Flushes that failed; their events wait and are tried again.
-    pub flush_failures: u64,
-    /// Events that were read from the log at the start.
-    pub recovered: u64,
-    /// Events that wait for the next flush.
-    pub pending: usize,
-    /// Bytes of the log on disk.
-    pub log_bytes: u64,
-    /// Whether the log still takes events.
-    pub writable: bool,
-    /// Whether the last flush worked.
-    pub flushing: bool,
-}
-
-/// What is counted while the collector runs, shared by its parts.
-#[derive(Default)]
-pub(crate) struct Counters {
-    pub(crate) accepted: AtomicU64,
-    pub(crate) duplicates: AtomicU64,
-    pub(crate) flushed: AtomicU64,
-    pub(crate) flush_failures: AtomicU64,
-    pub(crate) recovered: AtomicU64,
-    pub(crate) pending: AtomicUsize,
-    pub(crate) log_bytes: AtomicU64,
-    pub(crate) broken: AtomicBool,
-    pub(crate) flush_failing: AtomicBool,
-}
-
-/// What the log thread is told.
-pub(crate) enum Message {
-    Submit(Vec<Event>, Reply),
-    /// The flusher takes what waits, and the position after it.
-    Take(oneshot::Sender<(Vec<Stored<Event>>, u64)>),
-    /// The flusher has stored everything before this position.
-    Flushed(u64),
-}
-
 /// Takes events, makes them durable and hands them on.
 pub struct Collector {
-    messages: mpsc::Sender<Message>,
-    counters: Arc<Counters>,
-    flush: mpsc::Sender<oneshot::Sender<Result<(), Error>>>,
+    log: LogHandle,
+    shared: Arc<Shared>,
+    settings: Settings,
+    /// The bytes of submissions that may be on their way to the log.
+    queue_bytes: Arc<Semaphore>,
+    requests: mpsc::Sender<Request>,
     flusher: JoinHandle<()>,
-    log: std::thread::JoinHandle<()>,
+    thread: std::thread::JoinHandle<()>,
+    thread_ended: oneshot::Receiver<()>,
 }
 
 impl Collector {
     /// Opens the log, gives the sink what a crash kept from it, and starts to take events.
+    ///
+    /// An error means that the log cannot be opened. If the sink does not answer, or has much to take, the collector is
+    /// there in [`crate::Mode::Recovering`] and goes on trying: it refuses events until it has succeeded. It is waited
+    /// for until the first try is over, but no longer than [`Settings::start_wait`].
     pub async fn start<S: EventSink>(settings: Settings, sink: Arc<S>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let counters = Arc::new(Counters::default());
+        let directory = settings.directory.clone();
+        Self::start_on(settings, sink, clock, Box::new(move || FileStorage::open(&directory))).await
+    }
+
+    /// The same on any storage.
+    pub(crate) async fn start_on<S: EventSink, T: Storage + Send + 'static>(
+        settings: Settings,
+        sink: Arc<S>,
+        clock: Arc<dyn Clock>,
+        mut open: Opener<T>,
+    ) -> Result<Self, Error> {
         let directory = settings.directory.clone();
         let open_error = |source| Error::OpenLog { directory: directory.clone(), source };
-        let storage = FileStorage::open(&settings.directory).map_err(open_error)?;
-        let (mut wal, recovery) = Wal::open(storage, settings.log).map_err(open_error)?;
+        let (wal, recovery) = Wal::open(open().map_err(open_error)?, settings.log).map_err(open_error)?;
         if recovery.torn_tail.is_some() || !recovery.damage.is_empty() {
             tracing::warn!(?recovery, "the write-ahead log was mended");
         }
-        let writer = writer_name(&settings.directory)?;
-        recover(&mut wal, &settings, sink.as_ref(), &writer, &counters).await.map_err(|error| match error {
-            RecoverError::Log(source) => open_error(source),
-            RecoverError::Sink(source) => Error::Recover(source),
-        })?;
+        let writer = writer_name(&directory)?;
+        let beside = |source| Error::BesideLog { path: directory.clone(), source };
+        let shared = Arc::new(Shared::new(clock.now()));
+        shared.note_damage(&recovery);
 
-        let since = clock.now().plus_seconds(-settings.recent_s);
-        let received = sink.received_since(since, settings.recent_ids).await.map_err(Error::Recover)?;
-        let window =
-            RecentIds::new(settings.recent_ids, complete_since(since, &received, settings.recent_ids), received);
-
-        let (messages, inbox) = mpsc::channel(settings.queue);
-        let (flush, flush_requests) = mpsc::channel(8);
+        let (messages, inbox) = mpsc::channel(settings.queue.max(1));
+        let (requests, flush_requests) = mpsc::channel(8);
         let due = Arc::new(Notify::new());
-        counters.log_bytes.store(wal.bytes(), Ordering::Relaxed);
         let log = Log {
-            wal,
-            window,
+            durable: wal.next_sequence(),
+            flushed: wal.first_sequence(),
+            wal: Some(wal),
+            open,
             settings: settings.clone(),
-            clock,
-            counters: counters.clone(),
-            pending: Vec::new(),
+            clock: clock.clone(),
+            shared: shared.clone(),
             due: due.clone(),
+            aside: Aside::open(directory.clone()).map_err(beside)?,
+            window: RecentIds::new(settings.recent_ids, clock.now(), Vec::new()),
+            pending: Pending::default(),
+            recovered: false,
+            unwritable: None,
+            untruncated: false,
+            failure: None,
+            pauses: Pauses::new(settings.log_backoff),
+            try_at: std::time::Instant::now(),
+            rotated_at: None,
+            free: None,
         };
-        let log = std::thread::Builder::new()
-            .name("tidemark-log".to_owned())
-            .spawn(move || log.run(inbox))
-            .map_err(|source| Error::WriterName { path: settings.directory.clone(), source })?;
-        let flusher = Flusher { messages: messages.clone(), sink, writer, counters: counters.clone(), unstored: None };
-        let flusher = tokio::spawn(flusher.run(settings.flush_interval, due, flush_requests));
-        Ok(Self { messages, counters, flush, flusher, log })
+        let (thread, thread_ended) = spawn_log(log, inbox)?;
+
+        let handle = LogHandle(messages);
+        let flusher = Flusher {
+            log: handle.clone(),
+            sink,
+            writer,
+            shared: shared.clone(),
+            settings: settings.clone(),
+            uncertain_before: 0,
+        };
+        let (tried, first_try) = oneshot::channel();
+        let flusher = tokio::spawn(flusher.run(clock, tried, due, flush_requests));
+        if tokio::time::timeout(settings.start_wait, first_try).await.is_err() {
+            tracing::warn!("the log is still being read back into the table; events are refused until then");
+        }
+        let queue_bytes = Arc::new(Semaphore::new(settings.queue_bytes as usize));
+        Ok(Self { log: handle, shared, settings, queue_bytes, requests, flusher, thread, thread_ended })
     }
 
     /// Makes events durable. Returns once they are; an error means that none of them was acknowledged.
     pub async fn submit(&self, events: Vec<Event>) -> Result<Receipt, Error> {
+        let count = events.len();
+        let standing = self.shared.standing();
+        if !standing.mode.takes_events() {
+            // The same answer as the thread of the log would give, which may be waiting for a slow disk.
+            let refused = refusal_of(&standing);
+            if let Error::Refused { refusal, .. } = &refused {
+                self.shared.refuse(*refusal, count);
+            }
+            return Err(refused);
+        }
+        let limit = self.settings.queue_bytes;
+        let bytes = encoded_bytes(&events).map_err(Error::Encode)?.min(u64::from(limit));
+        let bytes = u32::try_from(bytes).unwrap_or(limit);
+        let overflow = |what: String| {
+            self.shared.refuse(Refusal::Queue, count);
+            let (mode, refusal) = (standing.mode, Refusal::Queue);
+            Error::Refused { mode, refusal, reason: what, retry_after_s: refusal.retry_after_s() }
+        };
+        let share = match self.queue_bytes.clone().try_acquire_many_owned(bytes) {
+            Ok(share) => share,
+            Err(TryAcquireError::NoPermits) => {
+                return Err(overflow(format!("more than {limit} bytes would be on their way to the log")));
+            }
+            Err(TryAcquireError::Closed) => return Err(Error::Stopped),
+        };
         let (reply, answer) = oneshot::channel();
-        match self.messages.try_send(Message::Submit(events, reply)) {
+        match self.log.0.try_send(Message::Submit(Submission { events, reply, _share: share })) {
             Ok(()) => answer.await.map_err(|_| Error::Stopped)?,
             Err(mpsc::error::TrySendError::Full(_)) => {
-                let limit = self.messages.max_capacity();
-                Err(Error::Overloaded { pending: limit, limit })
+                Err(overflow(format!("{} submissions are on their way to the log", self.log.0.max_capacity())))
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Stopped),
         }
@@ -185,47 +161,96 @@ impl Collector {
 
     /// Brings everything acknowledged so far into the table.
     pub async fn flush(&self) -> Result<(), Error> {
+        self.request(false).await
+    }
+
+    /// Brings everything acknowledged so far into the table and removes it from the log. When it returns, the log holds
+    /// no record that was in the table, or acknowledged, when it was called. For those who erase events: what is erased
+    /// from the table afterwards is nowhere else, and no restart brings it back.
+    pub async fn forget_flushed(&self) -> Result<(), Error> {
+        self.request(true).await
+    }
+
+    async fn request(&self, forget: bool) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.flush.send(reply).await.map_err(|_| Error::Stopped)?;
+        self.requests.send(Request { forget, reply }).await.map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// What it has done and how it is.
+    /// What it has done and how it is. Always works, and at once.
     pub fn health(&self) -> Health {
-        let c = &self.counters;
-        Health {
-            accepted: c.accepted.load(Ordering::Relaxed),
-            duplicates: c.duplicates.load(Ordering::Relaxed),
-            flushed: c.flushed.load(Ordering::Relaxed),
-            flush_failures: c.flush_failures.load(Ordering::Relaxed),
-            recovered: c.recovered.load(Ordering::Relaxed),
-            pending: c.pending.load(Ordering::Relaxed),
-            log_bytes: c.log_bytes.load(Ordering::Relaxed),
-            writable: !c.broken.load(Ordering::Relaxed),
-            flushing: !c.flush_failing.load(Ordering::Relaxed),
+        self.shared.health()
+    }
+
+    /// Flushes and stops, within about [`Settings::stop_timeout`]. What could not be flushed stays in the log for the
+    /// next start; the error says that there is something.
+    pub async fn shutdown(self) -> Result<(), Error> {
+        let deadline = Instant::now() + self.settings.stop_timeout;
+        let flushed = match tokio::time::timeout_at(deadline, self.flush()).await {
+            Ok(flushed) => flushed,
+            Err(_) => {
+                let seconds = self.settings.stop_timeout.as_secs();
+                tracing::error!(seconds, "the last flush hangs and is given up; its events stay in the log");
+                Err(Error::StopTimeout { seconds })
+            }
+        };
+        self.end(deadline).await;
+        flushed
+    }
+
+    /// Ends the task and the thread without a last flush.
+    async fn end(self, deadline: Instant) {
+        let Self { log, requests, flusher, thread, thread_ended, .. } = self;
+        drop(requests);
+        // Whatever it still does can be given up: the events of a flush stay in the log until the table has them.
+        flusher.abort();
+        if flusher.await.is_err_and(|error| error.is_panic()) {
+            tracing::error!("the flusher ended early");
+        }
+        drop(log);
+        let least = Instant::now() + std::time::Duration::from_secs(1);
+        if tokio::time::timeout_at(deadline.max(least), thread_ended).await.is_err() {
+            tracing::error!("the disk of the write-ahead log hangs; its thread is left behind");
+        } else if thread.join().is_err() {
+            tracing::error!("the log thread ended early");
         }
     }
 
-    /// Flushes and stops. What could not be flushed stays in the log for the next start.
-    pub async fn shutdown(self) -> Result<(), Error> {
-        let flushed = self.flush().await;
-        let Self { messages, flush, flusher, log, .. } = self;
-        drop(flush);
-        if flusher.await.is_err() {
-            tracing::error!("the flusher ended early");
-        }
-        drop(messages);
-        if tokio::task::spawn_blocking(move || log.join()).await.is_err() {
-            tracing::error!("the log thread ended early");
-        }
-        flushed
+    /// Ends as a kill would, as far as one process can: nothing more reaches the sink.
+    #[cfg(test)]
+    pub(crate) async fn crash(self) {
+        let deadline = Instant::now() + std::time::Duration::from_secs(10);
+        self.end(deadline).await;
     }
 }
 
-/// From when on the window knows everything: from `since`, unless there was more than it can hold.
-fn complete_since(since: Timestamp, received: &[(Timestamp, EventId)], capacity: usize) -> Timestamp {
-    if received.len() < capacity {
-        return since;
+type LogThread = (std::thread::JoinHandle<()>, oneshot::Receiver<()>);
+
+fn spawn_log<T: Storage + Send + 'static>(log: Log<T>, inbox: mpsc::Receiver<Message>) -> Result<LogThread, Error> {
+    // A timer of its own: the thread outlives the runtime of the program when a disk hangs.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::StartThread)?;
+    let (ends, ended) = oneshot::channel::<()>();
+    let body = move || {
+        log.run(&runtime, inbox);
+        drop(ends);
+    };
+    let thread = std::thread::Builder::new().name("tidemark-log".to_owned()).spawn(body);
+    Ok((thread.map_err(Error::StartThread)?, ended))
+}
+
+/// What events take as JSON, without writing it anywhere.
+fn encoded_bytes(events: &[Event]) -> Result<u64, serde_json::Error> {
+    struct Counter(u64);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
-    received.iter().map(|(time, _)| *time).min().map_or(since, |oldest| oldest.plus_seconds(1))
+    let mut counter = Counter(0);
+    events.iter().try_for_each(|event| serde_json::to_writer(&mut counter, event))?;
+    Ok(counter.0)
 }

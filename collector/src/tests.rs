@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidemark_schema::{EventId, FingerprintKey, Ingest, ManualClock, Timestamp};
 
 use crate::decode::{Context, Event, Kind, Limits, TextPolicy, decode};
-use crate::{Batch, Collector, Error, EventSink, Settings, SinkError, Verdict};
+use crate::{Batch, Collector, Error, EventSink, Refusal, Settings, SinkError, Verdict};
 
 /// A table in memory: what it holds, and how far each kind of it was committed.
 #[derive(Default)]
@@ -83,7 +83,7 @@ fn event(number: u32, kind: Kind, occurred_at: &str) -> Event {
     decode(json.as_bytes(), kind, &context).unwrap()
 }
 
-fn live(number: u32) -> Event {
+pub(crate) fn live(number: u32) -> Event {
     event(number, Kind::Retrieval, "2024-05-01T11:59:00Z")
 }
 
@@ -177,7 +177,7 @@ async fn beyond_its_bound_the_collector_refuses_and_takes_again_after_a_flush() 
     let collector = start(&Settings { pending_events: 3, ..settings(directory.path()) }, &sink).await;
     collector.submit(vec![live(1), live(2)]).await.unwrap();
     let refused = collector.submit(vec![live(3), live(4)]).await;
-    assert!(matches!(refused, Err(Error::Overloaded { pending: 2, limit: 3 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::PendingEvents, .. })), "{refused:?}");
     collector.flush().await.unwrap();
     assert_eq!(collector.submit(vec![live(3), live(4)]).await.unwrap(), [Verdict::Accepted; 2]);
     collector.shutdown().await.unwrap();
