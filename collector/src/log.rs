@@ -29,7 +29,7 @@ use crate::settings::Settings;
 pub(crate) type Opener<T> = Box<dyn FnMut() -> Result<T, tidemark_wal::Error> + Send>;
 
 /// How often the thread looks around when nobody tells it anything, and asks for the free bytes of its disk at most.
-pub(crate) const TICK: Duration = Duration::from_millis(200);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// From this size on the log is shortened at each flush, not only every [`Settings::release_after`].
 const RELEASE_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -72,8 +72,10 @@ pub(crate) struct Log<T> {
 
 impl<T: Storage> Log<T> {
     pub(crate) fn run(mut self, runtime: &Runtime, mut inbox: mpsc::Receiver<Message>) {
+        self.note_size();
+        let tick = TICK.min(self.settings.log_backoff.first);
         loop {
-            match runtime.block_on(async { tokio::time::timeout(TICK, inbox.recv()).await }) {
+            match runtime.block_on(async { tokio::time::timeout(tick, inbox.recv()).await }) {
                 Ok(Some(message)) => self.take_in(message, &mut inbox),
                 Ok(None) => return,
                 Err(_) => {}
@@ -207,7 +209,9 @@ impl<T: Storage> Log<T> {
         match error {
             _ if error.is_poisoned() => {
                 self.wal = None;
-                self.failure = Some(reason);
+                self.failure = Some(reason.clone());
+                // A log that can be opened can not always be written: a trial must work before it takes events.
+                self.unwritable = Some(Unwritable { reason, bytes });
             }
             Failed::RemovingSegment { .. } | Failed::SyncingFolder { .. } if bytes == 0 => self.untruncated = true,
             _ => self.unwritable = Some(Unwritable { reason, bytes }),
@@ -241,10 +245,7 @@ impl<T: Storage> Log<T> {
             reserve_bytes: self.settings.disk_reserve_bytes,
             pending: Level { used: self.pending.len() as u64, limit: self.settings.pending_events as u64 },
             pending_bytes: Level { used: self.pending.bytes(), limit: self.settings.pending_bytes },
-            log_bytes: Level {
-                used: shared.log_bytes.load(Ordering::Relaxed),
-                limit: self.settings.log.budget_bytes,
-            },
+            log_bytes: Level { used: shared.log_bytes.load(Ordering::Relaxed), limit: self.settings.log.budget_bytes },
             table_stalled: shared.table_stalled(),
             queue_overflowed: shared.queue_overflowed(),
         };

@@ -28,13 +28,14 @@ impl<T: Storage> Log<T> {
                     tracing::error!(error = %chain(&error), again_in = ?pause, "the write-ahead log stays closed");
                     self.failure = Some(chain(&error));
                     self.try_at = Instant::now() + pause;
+                    return;
                 }
             }
-        } else if let Some(unwritable) = &self.unwritable {
+        }
+        if let (Some(wal), Some(unwritable)) = (&mut self.wal, &self.unwritable) {
             let bytes = unwritable.bytes;
             let (least, most) = PROBE_BYTES.into_inner();
-            let probed = self.wal.as_mut().map_or(Ok(()), |wal| wal.probe(bytes.clamp(least, most)));
-            match probed {
+            match wal.probe(bytes.clamp(least, most)) {
                 Ok(()) => self.unwritable = None,
                 Err(error) => self.note_failure(&error, bytes.max(1)),
             }
@@ -89,10 +90,10 @@ impl<T: Storage> Log<T> {
 
     fn take_survivors(&mut self, wal: &Wal<T>) -> Result<(), Error> {
         let survivors = replay(wal, self.durable, usize::MAX, u64::MAX, &mut self.aside, &self.shared)?;
-        let rows = survivors.rows.into_iter().map(|waiting| Waiting {
-            row: Stored { ingest: Ingest::Replayed, ..waiting.row },
-            ..waiting
-        });
+        let rows = survivors
+            .rows
+            .into_iter()
+            .map(|waiting| Waiting { row: Stored { ingest: Ingest::Replayed, ..waiting.row }, ..waiting });
         for waiting in rows {
             self.window.insert(waiting.row.received_at, waiting.row.event.event_id());
             self.shared.recovered.fetch_add(1, Ordering::Relaxed);

@@ -135,12 +135,15 @@ impl<T: Storage> Log<T> {
                 let refusal = if mode == crate::Mode::Recovering { Refusal::Recovering } else { Refusal::ReadOnly };
                 for (reply, receipt) in group.waiting {
                     self.shared.refuse(refusal, receipt.len());
-                    answer(reply, Err(Error::Append {
-                        events: receipt.len(),
-                        mode,
-                        retry_after_s: refusal.retry_after_s(),
-                        source: source.clone(),
-                    }));
+                    answer(
+                        reply,
+                        Err(Error::Append {
+                            events: receipt.len(),
+                            mode,
+                            retry_after_s: refusal.retry_after_s(),
+                            source: source.clone(),
+                        }),
+                    );
                 }
             }
         }

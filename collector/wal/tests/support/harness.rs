@@ -188,7 +188,7 @@ impl Harness {
 
     fn segment_bytes(&self) -> u64 {
         let files = self.storage.files();
-        files.iter().filter(|(name, _)| name.ends_with(".wal")).map(|(_, content)| content.len() as u64).sum()
+        files.iter().filter(|(name, _)| *name != "probe.tmp").map(|(_, content)| content.len() as u64).sum()
     }
 
     /// Drops the log, lets the machine come back, and opens until it succeeds. A crash that is still ahead may hit
