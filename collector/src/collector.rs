@@ -18,6 +18,7 @@ use crate::flusher::{Flusher, LogHandle, Request};
 use crate::health::{Health, Refusal, Shared};
 use crate::log::{Log, Opener, refusal_of};
 use crate::message::{Message, Submission};
+use crate::mode::Mode;
 use crate::pending::Pending;
 use crate::recent::RecentIds;
 use crate::recovery::writer_name;
@@ -53,7 +54,7 @@ impl Collector {
     /// Opens the log, gives the sink what a crash kept from it, and starts to take events.
     ///
     /// An error means that the log cannot be opened. If the sink does not answer, or has much to take, the collector is
-    /// there in [`crate::Mode::Recovering`] and goes on trying: it refuses events until it has succeeded. It is waited
+    /// there in [`Mode::Recovering`] and goes on trying: it refuses events until it has succeeded. It is waited
     /// for until the first try is over, but no longer than [`Settings::start_wait`].
     pub async fn start<S: EventSink>(settings: Settings, sink: Arc<S>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let directory = settings.directory.clone();
@@ -139,7 +140,7 @@ impl Collector {
         let bytes = u32::try_from(bytes).unwrap_or(limit);
         let overflow = |what: String| {
             self.shared.refuse(Refusal::Queue, count);
-            let (mode, refusal) = (standing.mode, Refusal::Queue);
+            let (mode, refusal) = (Mode::Shedding, Refusal::Queue);
             Error::Refused { mode, refusal, reason: what, retry_after_s: refusal.retry_after_s() }
         };
         let share = match self.queue_bytes.clone().try_acquire_many_owned(bytes) {
@@ -150,7 +151,7 @@ impl Collector {
             Err(TryAcquireError::Closed) => return Err(Error::Stopped),
         };
         let (reply, answer) = oneshot::channel();
-        match self.log.0.try_send(Message::Submit(Submission { events, reply, _share: share })) {
+        match self.log.0.try_send(Message::Submit(Submission { events, reply, share })) {
             Ok(()) => answer.await.map_err(|_| Error::Stopped)?,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(overflow(format!("{} submissions are on their way to the log", self.log.0.max_capacity())))
@@ -186,14 +187,11 @@ impl Collector {
     /// next start; the error says that there is something.
     pub async fn shutdown(self) -> Result<(), Error> {
         let deadline = Instant::now() + self.settings.stop_timeout;
-        let flushed = match tokio::time::timeout_at(deadline, self.flush()).await {
-            Ok(flushed) => flushed,
-            Err(_) => {
-                let seconds = self.settings.stop_timeout.as_secs();
-                tracing::error!(seconds, "the last flush hangs and is given up; its events stay in the log");
-                Err(Error::StopTimeout { seconds })
-            }
-        };
+        let flushed = tokio::time::timeout_at(deadline, self.flush()).await.unwrap_or_else(|_| {
+            let seconds = self.settings.stop_timeout.as_secs();
+            tracing::error!(seconds, "the last flush hangs and is given up; its events stay in the log");
+            Err(Error::StopTimeout { seconds })
+        });
         self.end(deadline).await;
         flushed
     }

@@ -44,9 +44,9 @@ pub enum Error {
         source: Arc<tidemark_wal::Error>,
     },
     /// Events are not taken at the moment.
-    #[error("the collector is {mode} and takes no more events for now: {reason}")]
+    #[error("events are refused for now, the collector is {mode}: {reason}")]
     Refused {
-        /// The mode that it is in.
+        /// The mode that it is in: [`Mode::Shedding`] if a bound was met.
         mode: Mode,
         /// Which bound or state it was.
         refusal: Refusal,

@@ -19,7 +19,7 @@ use crate::error::{Error, chain};
 use crate::flusher::answer;
 use crate::health::{Refusal, Shared, Standing};
 use crate::message::{Message, Submission};
-use crate::mode::{Level, Observations, Transition, decide};
+use crate::mode::{Level, Mode, Observations, Transition, decide};
 use crate::pending::Pending;
 use crate::recent::RecentIds;
 use crate::replay::replay;
@@ -281,6 +281,6 @@ impl<T: Storage> Log<T> {
 /// The error for a submission that meets a mode in which nothing is taken.
 pub(crate) fn refusal_of(standing: &Standing) -> Error {
     let Standing { mode, reason, .. } = standing;
-    let refusal = if *mode == crate::Mode::ReadOnly { Refusal::ReadOnly } else { Refusal::Recovering };
+    let refusal = if *mode == Mode::ReadOnly { Refusal::ReadOnly } else { Refusal::Recovering };
     Error::Refused { mode: *mode, refusal, reason: reason.clone(), retry_after_s: refusal.retry_after_s() }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Submission {
     pub(crate) events: Vec<Event>,
     pub(crate) reply: Reply<Receipt>,
     /// Its share of the bytes that may be on their way; given back when it has been answered.
-    pub(crate) _share: OwnedSemaphorePermit,
+    pub(crate) share: OwnedSemaphorePermit,
 }
 
 /// Some records of the log.

@@ -12,9 +12,10 @@ use crate::decode::Event;
 use crate::dedup::admit;
 use crate::error::Error;
 use crate::flusher::answer;
-use crate::health::{Refusal, Standing};
+use crate::health::Refusal;
 use crate::log::Log;
 use crate::message::{Reply, Submission};
+use crate::mode::Mode;
 use crate::pending::Waiting;
 use crate::record;
 
@@ -41,8 +42,7 @@ impl<T: Storage> Log<T> {
         if submissions.is_empty() {
             return;
         }
-        let standing = self.shared.standing();
-        if !standing.mode.takes_events() || self.wal.is_none() {
+        if !self.shared.standing().mode.takes_events() || self.wal.is_none() {
             for Submission { events, reply, .. } in submissions {
                 let refused = self.refusal();
                 self.count_refusal(&refused, events.len());
@@ -53,13 +53,13 @@ impl<T: Storage> Log<T> {
         let now = self.clock.now();
         let mut group = Group::default();
         let mut shares = Vec::with_capacity(submissions.len());
-        for Submission { events, reply, _share } in submissions {
+        for Submission { events, reply, share } in submissions {
             // Held until everything has been answered, because until then the events are in memory.
-            shares.push(_share);
+            shares.push(share);
             let count = events.len();
             let (verdicts, rows) = admit(events, now, self.settings.ahead_s, &self.window, &mut group.ids);
             let ids: Vec<EventId> = rows.iter().map(|row| row.event.event_id()).collect();
-            match encode(rows).and_then(|new| self.check_room(&group, new, &standing)) {
+            match encode(rows).and_then(|new| self.check_room(&group, new)) {
                 Ok(new) => {
                     group.rows.extend(new.rows);
                     group.records.extend(new.records);
@@ -87,7 +87,7 @@ impl<T: Storage> Log<T> {
     }
 
     /// Refuses what does not fit beside what waits, and what would never fit.
-    fn check_room(&self, group: &Group, new: Admitted, standing: &Standing) -> Result<Admitted, Error> {
+    fn check_room(&self, group: &Group, new: Admitted) -> Result<Admitted, Error> {
         let settings = &self.settings;
         let (events, longest) = (new.rows.len(), new.records.iter().map(Vec::len).max().unwrap_or(0));
         let budget = settings.log.budget_bytes;
@@ -108,7 +108,8 @@ impl<T: Storage> Log<T> {
         });
         let refuse = |refusal: Refusal, reason: String| {
             let retry_after_s = refusal.retry_after_s();
-            Err(Error::Refused { mode: standing.mode, refusal, reason, retry_after_s })
+            // Whoever refuses for a bound is shedding, even if the next submission may be smaller and fit.
+            Err(Error::Refused { mode: Mode::Shedding, refusal, reason, retry_after_s })
         };
         if pending + events > settings.pending_events {
             let limit = settings.pending_events;
@@ -132,7 +133,7 @@ impl<T: Storage> Log<T> {
                 // The error says the mode that follows from it.
                 self.observe();
                 let (mode, source) = (self.shared.standing().mode, Arc::new(source));
-                let refusal = if mode == crate::Mode::Recovering { Refusal::Recovering } else { Refusal::ReadOnly };
+                let refusal = if mode == Mode::Recovering { Refusal::Recovering } else { Refusal::ReadOnly };
                 for (reply, receipt) in group.waiting {
                     self.shared.refuse(refusal, receipt.len());
                     answer(

@@ -15,7 +15,7 @@ use crate::{Collector, Error, FreeBytes, Mode, Refusal, Settings, Verdict};
 async fn check(steps: &[(Step, ErrorKind)], expected: Mode) {
     let directory = tempfile::tempdir().unwrap();
     let (sink, disk, seen) = (Arc::new(Table::default()), Disk::default(), Seen::default());
-    let mut settings = Settings { on_transition: seen.observer(), ..settings(directory.path()) };
+    let mut settings = Settings { on_transition: Some(seen.observer()), ..settings(directory.path()) };
     if !steps.iter().any(|(step, _)| matches!(step, Step::Create | Step::SyncFolder)) {
         // One file for all records, so that the step fails at the records and not at the next file.
         settings.log = Options::default();

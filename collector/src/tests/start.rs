@@ -24,7 +24,7 @@ async fn check(trouble: Trouble) {
     let settings = Settings {
         start_wait: Duration::from_millis(200),
         flush_timeout: Duration::from_millis(50),
-        on_transition: seen.observer(),
+        on_transition: Some(seen.observer()),
         ..settings(directory.path())
     };
     leave_one(&settings, &sink).await;
@@ -124,8 +124,7 @@ async fn damage_of_the_log_is_told_with_its_place() {
     let collector = start(&settings, &sink).await;
     collector.submit(vec![live(1), live(2), live(3)]).await.unwrap();
     collector.crash().await;
-    let segment = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
-    let segment = segment.filter(|path| path.extension().is_some_and(|extension| extension == "wal")).next().unwrap();
+    let segment = directory.path().join("00000000000000000000.wal");
     let mut file = std::fs::OpenOptions::new().write(true).open(&segment).unwrap();
     file.seek(std::io::SeekFrom::Start(60)).unwrap();
     file.write_all(b"####").unwrap();

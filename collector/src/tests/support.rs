@@ -274,9 +274,9 @@ pub(crate) async fn start_on(disk: &Disk, settings: &Settings, sink: &Arc<Table>
 pub(crate) struct Seen(Arc<Mutex<Vec<Transition>>>);
 
 impl Seen {
-    pub(crate) fn observer(&self) -> Option<Observer> {
+    pub(crate) fn observer(&self) -> Observer {
         let seen = self.clone();
-        Some(Observer::new(move |transition| seen.0.lock().unwrap().push(transition.clone())))
+        Observer::new(move |transition| seen.0.lock().unwrap().push(transition.clone()))
     }
 
     pub(crate) fn modes(&self) -> Vec<Mode> {

@@ -58,7 +58,7 @@ async fn a_slow_table_leads_to_shedding_then_to_refusals_and_back() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Arc::new(Table::default());
     let settings = Settings { pending_events: 10, ..busy(directory.path()) };
-    let settings = Settings { flush_timeout: Duration::from_secs(60), ..settings };
+    let settings = Settings { flush_timeout: Duration::from_mins(1), ..settings };
     let collector = start(&settings, &sink).await;
     sink.set(Trouble::Hangs);
     for number in 0..9 {
