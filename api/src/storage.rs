@@ -78,7 +78,7 @@ pub async fn storage(store: &Store, rules: &Rules) -> Result<Storage, Error> {
         store: store.lake.location().to_string(),
         total_bytes,
         budget_bytes,
-        free_bytes: tidemark_collector::free_bytes(&store.state),
+        free_bytes: tidemark_collector::FreeBytes::of_directory(store.state.clone()).ask(),
         tables,
         corpora,
         manifest_bytes,

@@ -1,92 +1,30 @@
-//! The collector as its users see it: a thread that owns the log (`log`), a task that flushes (`flusher`), and what is
-//! done once at the start (`recovery`).
+//! The collector as its users see it: a thread that owns the log (`log`), and a task that recovers and flushes
+//! (`recovery`, `flusher`).
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tidemark_schema::Clock;
-use tidemark_wal::{FileStorage, Options, Storage, Wal};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tidemark_wal::{FileStorage, Storage, Wal};
+use tokio::sync::{Notify, Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::counters::{Counters, Health};
+use crate::aside::Aside;
+use crate::backoff::Pauses;
 use crate::decode::Event;
-use crate::disk;
 use crate::error::Error;
-use crate::flusher::Flusher;
-use crate::log::{Log, Message, Opener};
-use crate::mode::Transition;
-use crate::recovery::{Recovery, writer_name};
+use crate::flusher::{Flusher, LogHandle, Request};
+use crate::health::{Health, Refusal, Shared};
+use crate::log::{Log, Opener, refusal_of};
+use crate::message::{Message, Submission};
+use crate::mode::Mode;
+use crate::pending::Pending;
+use crate::recent::RecentIds;
+use crate::recovery::writer_name;
+use crate::settings::Settings;
 use crate::sink::EventSink;
-
-/// How the collector works. All limits are hard.
-#[derive(Clone)]
-pub struct Settings {
-    /// Where the write-ahead log lies; a local directory of this process alone.
-    pub directory: PathBuf,
-    /// The limits of the log.
-    pub log: Options,
-    /// A flush is due when this many events wait, and a batch has no more; …
-    pub flush_events: usize,
-    /// … or when this much time has passed.
-    pub flush_interval: Duration,
-    /// How many events may wait; beyond it submissions are refused.
-    pub pending_events: usize,
-    /// How many bytes they may take in the log; in memory it is some three times as much.
-    pub pending_bytes: usize,
-    /// How many submissions may queue before the log.
-    pub queue: usize,
-    /// How many ids the window of recent events holds.
-    pub recent_ids: usize,
-    /// How far back the window of recent events reaches, in seconds.
-    pub recent_s: i64,
-    /// Seconds that an event may lie in the future of our clock.
-    pub ahead_s: i64,
-    /// Bytes of the log's disk that stay free, or a twentieth of it if that is less; below it no events are taken.
-    pub reserve_bytes: u64,
-    /// How many bytes are free on the disk of a directory; none where that is not known.
-    pub free_bytes: FreeBytes,
-    /// How long a shutdown waits for the last flush.
-    pub shutdown_patience: Duration,
-    /// Who is told when the mode changes.
-    pub on_transition: Option<Observer>,
-}
-
-/// Asks a disk for its room.
-pub type FreeBytes = Arc<dyn Fn(&Path) -> Option<u64> + Send + Sync>;
-/// Is told of each change of the mode, on the thread of the log.
-pub type Observer = Arc<dyn Fn(&Transition) + Send + Sync>;
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("directory", &self.directory).finish_non_exhaustive()
-    }
-}
-
-impl Settings {
-    /// The defaults, with the log in `directory`.
-    pub fn in_directory(directory: PathBuf) -> Self {
-        Self {
-            directory,
-            log: Options::default(),
-            flush_events: 20_000,
-            flush_interval: Duration::from_secs(2),
-            pending_events: 100_000,
-            pending_bytes: 64 * 1024 * 1024,
-            queue: 256,
-            recent_ids: 1_000_000,
-            recent_s: 24 * 3_600,
-            ahead_s: 3_600,
-            reserve_bytes: 256 * 1024 * 1024,
-            free_bytes: Arc::new(disk::free_bytes),
-            shutdown_patience: Duration::from_secs(15),
-            on_transition: None,
-        }
-    }
-}
 
 /// What became of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,177 +38,237 @@ pub enum Verdict {
 /// The answer to a submission: a verdict per event, in order. Everything in it is durable.
 pub type Receipt = Vec<Verdict>;
 
-/// How often the log thread looks how things are.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How long a start waits for the log to be read; then it goes on in the background.
-const START_PATIENCE: Duration = Duration::from_secs(30);
-
 /// Takes events, makes them durable and hands them on.
 pub struct Collector {
-    messages: mpsc::Sender<Message>,
-    counters: Arc<Counters>,
-    flush: mpsc::Sender<oneshot::Sender<Result<(), Error>>>,
+    log: LogHandle,
+    shared: Arc<Shared>,
+    settings: Settings,
+    /// The bytes of submissions that may be on their way to the log.
+    queue_bytes: Arc<Semaphore>,
+    requests: mpsc::Sender<Request>,
     flusher: JoinHandle<()>,
-    log: std::thread::JoinHandle<()>,
-    patience: Duration,
-    /// Events and bytes that may wait.
-    limits: (usize, usize),
-    /// Ends with the collector.
-    _recovery: Background,
-}
-
-/// A task that ends when this is dropped.
-struct Background(JoinHandle<()>);
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    thread: std::thread::JoinHandle<()>,
+    thread_ended: oneshot::Receiver<()>,
 }
 
 impl Collector {
-    /// Opens the log, gives the sink what a crash kept from it, and starts to take events. If the sink does not take it, the
-    /// collector is there all the same, refuses events in the mode `recovering`, and tries again.
+    /// Opens the log, gives the sink what a crash kept from it, and starts to take events.
+    ///
+    /// An error means that the log cannot be opened. If the sink does not answer, or has much to take, the collector is
+    /// there in [`Mode::Recovering`] and goes on trying: it refuses events until it has succeeded. It is waited
+    /// for until the first try is over, but no longer than [`Settings::start_wait`].
     pub async fn start<S: EventSink>(settings: Settings, sink: Arc<S>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let (directory, options) = (settings.directory.clone(), settings.log);
-        let opener = Box::new(move || Wal::open(FileStorage::open(&directory)?, options));
-        Self::start_with(settings, opener, sink, clock).await
+        let directory = settings.directory.clone();
+        Self::start_on(settings, sink, clock, Box::new(move || FileStorage::open(&directory))).await
     }
 
-    /// The same with a log that is opened in another way.
-    pub(crate) async fn start_with<W: Storage + Send + 'static, S: EventSink>(
+    /// The same on any storage.
+    pub(crate) async fn start_on<S: EventSink, T: Storage + Send + 'static>(
         settings: Settings,
-        opener: Opener<W>,
         sink: Arc<S>,
         clock: Arc<dyn Clock>,
+        mut open: Opener<T>,
     ) -> Result<Self, Error> {
-        let counters = Arc::new(Counters::default());
+        let directory = settings.directory.clone();
+        let open_error = |source| Error::OpenLog { directory: directory.clone(), source };
+        let (wal, recovery) = Wal::open(open().map_err(open_error)?, settings.log).map_err(open_error)?;
+        if recovery.torn_tail.is_some() || !recovery.damage.is_empty() {
+            tracing::warn!(?recovery, "the write-ahead log was mended");
+        }
+        let writer = writer_name(&directory)?;
+        let beside = |source| Error::BesideLog { path: directory.clone(), source };
+        let shared = Arc::new(Shared::new(clock.now()));
+        shared.note_damage(&recovery);
+
+        let (messages, inbox) = mpsc::channel(settings.queue.max(1));
+        let (requests, flush_requests) = mpsc::channel(8);
         let due = Arc::new(Notify::new());
-        let open = Log::open(opener, settings.clone(), clock.clone(), counters.clone(), due.clone());
-        let log = open.map_err(|source| Error::OpenLog { directory: settings.directory.clone(), source })?;
-        let writer = writer_name(&settings.directory)?;
-        let (messages, inbox) = mpsc::channel(settings.queue);
-        let (flush, flush_requests) = mpsc::channel(8);
-        let log = std::thread::Builder::new()
-            .name("tidemark-log".to_owned())
-            .spawn(move || log.run(inbox))
-            .map_err(|source| Error::WriterName { path: settings.directory.clone(), source })?;
-        let flusher = Flusher {
-            messages: messages.clone(),
-            sink: sink.clone(),
-            writer: writer.clone(),
-            counters: counters.clone(),
-            batch_events: settings.flush_events,
-            unstored: None,
+        let log = Log {
+            durable: wal.next_sequence(),
+            flushed: wal.first_sequence(),
+            wal: Some(wal),
+            open,
+            settings: settings.clone(),
+            clock: clock.clone(),
+            shared: shared.clone(),
+            due: due.clone(),
+            aside: Aside::open(directory.clone()).map_err(beside)?,
+            window: RecentIds::new(settings.recent_ids, clock.now(), Vec::new()),
+            pending: Pending::default(),
+            recovered: false,
+            unwritable: None,
+            untruncated: false,
+            failure: None,
+            pauses: Pauses::new(settings.log_backoff),
+            try_at: std::time::Instant::now(),
+            rotated_at: None,
+            free: None,
         };
-        let flusher = tokio::spawn(flusher.run(settings.flush_interval, due, flush_requests));
-        tokio::spawn(look_again_and_again(messages.downgrade()));
-        let (tried, mut first_try) = watch::channel(false);
-        let patience = settings.shutdown_patience;
-        let limits = (settings.pending_events, settings.pending_bytes);
-        let recovery =
-            Recovery { messages: messages.clone(), sink, writer, settings, clock, counters: counters.clone() };
-        let recovery = Background(tokio::spawn(recovery.run(tried)));
-        let collector = Self { messages, counters, flush, flusher, log, patience, limits, _recovery: recovery };
-        if tokio::time::timeout(START_PATIENCE, first_try.wait_for(|tried| *tried)).await.is_err() {
-            tracing::warn!("the log is still being read into the tables");
+        let (thread, thread_ended) = spawn_log(log, inbox)?;
+
+        let handle = LogHandle(messages);
+        let flusher = Flusher {
+            log: handle.clone(),
+            sink,
+            writer,
+            shared: shared.clone(),
+            settings: settings.clone(),
+            uncertain_before: 0,
+        };
+        let (tried, first_try) = oneshot::channel();
+        let flusher = tokio::spawn(flusher.run(clock, tried, due, flush_requests));
+        if tokio::time::timeout(settings.start_wait, first_try).await.is_err() {
+            tracing::warn!("the log is still being read back into the table; events are refused until then");
         }
-        // What the recovery told the log thread is done once it has answered this.
-        collector.settle().await;
-        Ok(collector)
+        let queue_bytes = Arc::new(Semaphore::new(settings.queue_bytes as usize));
+        Ok(Self { log: handle, shared, settings, queue_bytes, requests, flusher, thread, thread_ended })
     }
 
-    /// Waits until the log thread has done all that it was told.
-    async fn settle(&self) {
-        let (reply, done) = oneshot::channel();
-        if self.messages.send(Message::Submit(Vec::new(), reply)).await.is_ok() && done.await.is_err() {
-            tracing::debug!("the log thread has ended");
-        }
-    }
-
-    /// Whether events would be taken now, as far as that is known before they are seen.
+    /// Whether events would be taken now, as far as that is known before they are seen. Who asks first need not read and
+    /// decode what would be refused.
     pub fn ready(&self) -> Result<(), Error> {
-        let (mode, reason) = self.counters.mode();
-        if mode.refuses() {
-            return Err(Error::Degraded { mode, reason });
+        let standing = self.shared.standing();
+        if !standing.mode.takes_events() {
+            return Err(refusal_of(&standing));
         }
-        let pending = self.counters.pending.load(Ordering::Relaxed);
-        let bytes = self.counters.pending_bytes.load(Ordering::Relaxed);
-        let (limit, bytes_limit) = (self.limits.0, self.limits.1);
-        if pending >= limit || bytes >= bytes_limit {
-            return Err(Error::Overloaded { pending, limit, bytes, bytes_limit });
-        }
-        Ok(())
+        let (pending, limit) = (self.shared.pending.load(Ordering::Relaxed), self.settings.pending_events);
+        let (bytes, bytes_limit) = (self.shared.pending_bytes.load(Ordering::Relaxed), self.settings.pending_bytes);
+        let refusal = match (pending >= limit, bytes >= bytes_limit) {
+            (true, _) => Refusal::PendingEvents,
+            (_, true) => Refusal::PendingBytes,
+            _ => return Ok(()),
+        };
+        let reason =
+            format!("{pending} events of at most {limit} wait for the tables, {bytes} bytes of at most {bytes_limit}");
+        Err(Error::Refused { mode: Mode::Shedding, refusal, reason, retry_after_s: refusal.retry_after_s() })
     }
 
     /// Makes events durable. Returns once they are; an error means that none of them was acknowledged.
     pub async fn submit(&self, events: Vec<Event>) -> Result<Receipt, Error> {
+        let count = events.len();
+        let standing = self.shared.standing();
+        if !standing.mode.takes_events() {
+            // The same answer as the thread of the log would give, which may be waiting for a slow disk.
+            let refused = refusal_of(&standing);
+            if let Error::Refused { refusal, .. } = &refused {
+                self.shared.refuse(*refusal, count);
+            }
+            return Err(refused);
+        }
+        let limit = self.settings.queue_bytes;
+        let bytes = encoded_bytes(&events).map_err(Error::Encode)?.min(u64::from(limit));
+        let bytes = u32::try_from(bytes).unwrap_or(limit);
+        let overflow = |what: String| {
+            self.shared.refuse(Refusal::Queue, count);
+            let (mode, refusal) = (Mode::Shedding, Refusal::Queue);
+            Error::Refused { mode, refusal, reason: what, retry_after_s: refusal.retry_after_s() }
+        };
+        let share = match self.queue_bytes.clone().try_acquire_many_owned(bytes) {
+            Ok(share) => share,
+            Err(TryAcquireError::NoPermits) => {
+                return Err(overflow(format!("more than {limit} bytes would be on their way to the log")));
+            }
+            Err(TryAcquireError::Closed) => return Err(Error::Stopped),
+        };
         let (reply, answer) = oneshot::channel();
-        let sent = events.len() as u64;
-        match self.messages.try_send(Message::Submit(events, reply)) {
+        match self.log.0.try_send(Message::Submit(Submission { events, reply, share })) {
             Ok(()) => answer.await.map_err(|_| Error::Stopped)?,
             Err(mpsc::error::TrySendError::Full(_)) => {
-                self.counters.refused.fetch_add(sent, Ordering::Relaxed);
-                Err(Error::Queue { limit: self.messages.max_capacity() })
+                Err(overflow(format!("{} submissions are on their way to the log", self.log.0.max_capacity())))
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Stopped),
         }
     }
 
-    /// Brings everything acknowledged so far into the tables.
+    /// Brings everything acknowledged so far into the table.
     pub async fn flush(&self) -> Result<(), Error> {
+        self.request(false).await
+    }
+
+    /// Brings everything acknowledged so far into the table and removes it from the log. When it returns, the log holds
+    /// no record that was in the table, or acknowledged, when it was called. For those who erase events: what is erased
+    /// from the table afterwards is nowhere else, and no restart brings it back.
+    pub async fn forget_flushed(&self) -> Result<(), Error> {
+        self.request(true).await
+    }
+
+    async fn request(&self, forget: bool) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.flush.send(reply).await.map_err(|_| Error::Stopped)?;
+        self.requests.send(Request { forget, reply }).await.map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Flushes, and makes sure that the log holds no record of what the tables hold.
-    pub async fn forget_flushed(&self) -> Result<(), Error> {
-        let (mode, reason) = self.counters.mode();
-        if mode.refuses() {
-            return Err(Error::Degraded { mode, reason });
-        }
-        self.flush().await?;
-        let (reply, forgotten) = oneshot::channel();
-        self.messages.send(Message::Forget(reply)).await.map_err(|_| Error::Stopped)?;
-        forgotten.await.map_err(|_| Error::Stopped)?
-    }
-
-    /// What it has done and how it is.
+    /// What it has done and how it is. Always works, and at once.
     pub fn health(&self) -> Health {
-        self.counters.health()
+        self.shared.health()
     }
 
-    /// Flushes and stops. What could not be flushed stays in the log for the next start.
+    /// Flushes and stops, within about [`Settings::stop_timeout`]. What could not be flushed stays in the log for the
+    /// next start; the error says that there is something.
     pub async fn shutdown(self) -> Result<(), Error> {
-        let flushed = tokio::time::timeout(self.patience, self.flush()).await.unwrap_or_else(|_| {
-            tracing::error!("the last flush takes too long; its events stay in the log for the next start");
-            self.flusher.abort();
-            Err(Error::SlowFlush { seconds: self.patience.as_secs() })
+        let deadline = Instant::now() + self.settings.stop_timeout;
+        let flushed = tokio::time::timeout_at(deadline, self.flush()).await.unwrap_or_else(|_| {
+            let seconds = self.settings.stop_timeout.as_secs();
+            tracing::error!(seconds, "the last flush hangs and is given up; its events stay in the log");
+            Err(Error::StopTimeout { seconds })
         });
-        let Self { messages, flush, flusher, log, _recovery: recovery, .. } = self;
-        drop((flush, recovery));
+        self.end(deadline).await;
+        flushed
+    }
+
+    /// Ends the task and the thread without a last flush.
+    async fn end(self, deadline: Instant) {
+        let Self { log, requests, flusher, thread, thread_ended, .. } = self;
+        drop(requests);
+        // Whatever it still does can be given up: the events of a flush stay in the log until the table has them.
+        flusher.abort();
         if flusher.await.is_err_and(|error| error.is_panic()) {
             tracing::error!("the flusher ended early");
         }
-        drop(messages);
-        if tokio::task::spawn_blocking(move || log.join()).await.is_err() {
+        drop(log);
+        let least = Instant::now() + std::time::Duration::from_secs(1);
+        if tokio::time::timeout_at(deadline.max(least), thread_ended).await.is_err() {
+            tracing::error!("the disk of the write-ahead log hangs; its thread is left behind");
+        } else if thread.join().is_err() {
             tracing::error!("the log thread ended early");
         }
-        flushed
+    }
+
+    /// Ends as a kill would, as far as one process can: nothing more reaches the sink.
+    #[cfg(test)]
+    pub(crate) async fn crash(self) {
+        let deadline = Instant::now() + std::time::Duration::from_secs(10);
+        self.end(deadline).await;
     }
 }
 
-/// Makes the log thread look how things are, for as long as there is a collector.
-async fn look_again_and_again(messages: mpsc::WeakSender<Message>) {
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(messages) = messages.upgrade() else { return };
-        // A thread that is busy looks by itself after each write.
-        if messages.try_send(Message::Look).is_err() {
-            tracing::trace!("the log thread is busy");
+type LogThread = (std::thread::JoinHandle<()>, oneshot::Receiver<()>);
+
+fn spawn_log<T: Storage + Send + 'static>(log: Log<T>, inbox: mpsc::Receiver<Message>) -> Result<LogThread, Error> {
+    // A timer of its own: the thread outlives the runtime of the program when a disk hangs.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::StartThread)?;
+    let (ends, ended) = oneshot::channel::<()>();
+    let body = move || {
+        log.run(&runtime, inbox);
+        drop(ends);
+    };
+    let thread = std::thread::Builder::new().name("tidemark-log".to_owned()).spawn(body);
+    Ok((thread.map_err(Error::StartThread)?, ended))
+}
+
+/// What events take as JSON, without writing it anywhere.
+fn encoded_bytes(events: &[Event]) -> Result<u64, serde_json::Error> {
+    struct Counter(u64);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
+    let mut counter = Counter(0);
+    events.iter().try_for_each(|event| serde_json::to_writer(&mut counter, event))?;
+    Ok(counter.0)
 }

@@ -28,7 +28,7 @@ pub struct Quotas {
 
 /// Why events are not accepted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum OverQuota {
     /// They would be later.
     #[error("the quota of this principal is used up; send again after {seconds} s")]
     Wait {
@@ -71,12 +71,12 @@ impl Quotas {
         principal: Option<&Label>,
         bounds: &Bounds,
         events: u32,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), OverQuota> {
         self.advance(now);
         let Some(rate) = bounds.events_per_second else { return Ok(()) };
         let burst = bounds.burst.unwrap_or_else(|| rate.saturating_mul(10));
         if events > burst {
-            return Err(Refusal::TooMany { events, burst });
+            return Err(OverQuota::TooMany { events, burst });
         }
         let now = self.now;
         let bucket = self.bucket(principal);
@@ -84,7 +84,7 @@ impl Quotas {
         let over = full_at - now - time_of(burst, rate);
         if over > 0 {
             let seconds = (over + TICKS_PER_SECOND - 1) / TICKS_PER_SECOND;
-            return Err(Refusal::Wait { seconds: u64::try_from(seconds).unwrap_or(u64::MAX) });
+            return Err(OverQuota::Wait { seconds: u64::try_from(seconds).unwrap_or(u64::MAX) });
         }
         *bucket = full_at;
         Ok(())
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(quotas: &mut Quotas, seconds: i64, who: &str, events: u32, expected: Result<(), Refusal>) {
+    fn check(quotas: &mut Quotas, seconds: i64, who: &str, events: u32, expected: Result<(), OverQuota>) {
         let taken = quotas.take(at(seconds * 1_000_000), Some(&label(who)), &bounds(2, 10), events);
         assert_eq!(taken, expected, "{who} after {seconds} s");
     }
@@ -153,18 +153,18 @@ mod tests {
     fn a_burst_is_accepted_at_once_and_the_rate_afterwards() {
         let mut quotas = Quotas::default();
         check(&mut quotas, 0, "a", 10, Ok(()));
-        check(&mut quotas, 0, "a", 3, Err(Refusal::Wait { seconds: 2 }));
+        check(&mut quotas, 0, "a", 3, Err(OverQuota::Wait { seconds: 2 }));
         check(&mut quotas, 0, "b", 10, Ok(()));
-        check(&mut quotas, 1, "a", 3, Err(Refusal::Wait { seconds: 1 }));
+        check(&mut quotas, 1, "a", 3, Err(OverQuota::Wait { seconds: 1 }));
         check(&mut quotas, 2, "a", 4, Ok(()));
         check(&mut quotas, 1_000, "a", 10, Ok(()));
-        check(&mut quotas, 1_000, "a", 1, Err(Refusal::Wait { seconds: 1 }));
+        check(&mut quotas, 1_000, "a", 1, Err(OverQuota::Wait { seconds: 1 }));
     }
 
     #[test]
     fn more_than_a_burst_is_never_accepted_and_nothing_unbounded_refused() {
         let mut quotas = Quotas::default();
-        check(&mut quotas, 0, "a", 11, Err(Refusal::TooMany { events: 11, burst: 10 }));
+        check(&mut quotas, 0, "a", 11, Err(OverQuota::TooMany { events: 11, burst: 10 }));
         assert_eq!(quotas.take(at(0), None, &Bounds::default(), u32::MAX), Ok(()));
         assert_eq!(quotas.tracked(), 0);
     }
@@ -173,7 +173,7 @@ mod tests {
     fn a_clock_that_is_set_back_stands_still_for_once() {
         let mut quotas = Quotas::default();
         check(&mut quotas, 3_600, "a", 10, Ok(()));
-        check(&mut quotas, 0, "a", 2, Err(Refusal::Wait { seconds: 1 }));
+        check(&mut quotas, 0, "a", 2, Err(OverQuota::Wait { seconds: 1 }));
         check(&mut quotas, 1, "a", 2, Ok(()));
     }
 
@@ -186,8 +186,8 @@ mod tests {
             assert_eq!(refused, number >= 3, "two own buckets and the shared one");
         }
         assert_eq!(quotas.tracked(), 3);
-        check(&mut quotas, 1, "known", 3, Err(Refusal::Wait { seconds: 1 }));
-        check(&mut quotas, 1, "late", 3, Err(Refusal::Wait { seconds: 1 }));
+        check(&mut quotas, 1, "known", 3, Err(OverQuota::Wait { seconds: 1 }));
+        check(&mut quotas, 1, "late", 3, Err(OverQuota::Wait { seconds: 1 }));
         check(&mut quotas, 10, "late", 10, Ok(()));
     }
 
@@ -196,7 +196,7 @@ mod tests {
         let mut quotas = Quotas::new(1);
         check(&mut quotas, 0, "first", 1, Ok(()));
         check(&mut quotas, 0, "second", 10, Ok(()));
-        check(&mut quotas, 2, "second", 5, Err(Refusal::Wait { seconds: 1 }));
+        check(&mut quotas, 2, "second", 5, Err(OverQuota::Wait { seconds: 1 }));
         assert_eq!(quotas.full_at.keys().flatten().map(Label::as_str).collect::<Vec<_>>(), ["second"]);
         check(&mut quotas, 2, "second", 4, Ok(()));
     }

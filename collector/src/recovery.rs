@@ -1,37 +1,29 @@
-//! What is done once at the start: the sink gets every record of the log that it does not say it has, and the window of
-//! recent ids is filled from what the sink holds.
-//!
-//! Exactly once rests on three things. An event that was acknowledged lately is recognised by its id in the window
-//! ([`RecentIds`]). One that happened before the window reaches back is marked as late, and the sink looks it up by id and
-//! time before it stores it. One that was read back from the log is looked up too, because one of the two tables may have
-//! taken it before the crash. A copy that slips through all of them has the same time, lies in the same partition, is left
-//! out by every read, and is gone when the partition is merged.
+//! What is done at the start, and tried until it works: the sink gets every record of the log that it does not say it
+//! has, and says what was received lately.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tidemark_schema::{Clock, EventId, Ingest, Stored, Timestamp};
-use tokio::sync::{mpsc, oneshot, watch};
+use tidemark_wal::Sequence;
+use tokio::sync::oneshot;
 
-use crate::collector::Settings;
-use crate::counters::Counters;
+use crate::backoff::Pauses;
 use crate::decode::{Event, Kind};
 use crate::error::{Error, chain};
-use crate::log::{Message, ReadBack};
+use crate::flusher::{LogHandle, within};
+use crate::health::Shared;
+use crate::message::{Message, Replayed};
+use crate::pending::Waiting;
 use crate::recent::RecentIds;
+use crate::settings::Settings;
 use crate::sink::{Batch, EventSink};
-
-/// After a recovery that failed, the next try waits this long, then twice as long, …
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// … and at most this long.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The name under which this log's positions are committed. It belongs to the log: another log must not continue it.
 pub(crate) fn writer_name(directory: &Path) -> Result<String, Error> {
     let path = directory.join("writer");
-    let failed = |source| Error::WriterName { path: path.clone(), source };
+    let failed = |source| Error::BesideLog { path: path.clone(), source };
     match std::fs::read_to_string(&path) {
         Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
         Ok(_) => {}
@@ -47,82 +39,88 @@ pub(crate) fn writer_name(directory: &Path) -> Result<String, Error> {
     Ok(name)
 }
 
-/// Brings the log into the sink.
+/// The recovery of one start.
 pub(crate) struct Recovery<S> {
-    pub(crate) messages: mpsc::Sender<Message>,
+    pub(crate) log: LogHandle,
     pub(crate) sink: Arc<S>,
     pub(crate) writer: String,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) counters: Arc<Counters>,
 }
 
 impl<S: EventSink> Recovery<S> {
-    /// Tries until it works; `tried` becomes true with the first try, whatever came of it.
-    pub(crate) async fn run(self, tried: watch::Sender<bool>) {
-        let mut pause = FIRST_PAUSE;
-        let begun = tokio::time::Instant::now();
+    /// Tries until it works; says through `tried` that the first try is over.
+    pub(crate) async fn run(self, tried: oneshot::Sender<()>) -> Result<(), Error> {
+        let mut tried = Some(tried);
+        let mut pauses = Pauses::new(self.settings.flush_backoff);
         loop {
-            let recovered = self.recover().await;
-            let done = match recovered {
-                Ok(window) => {
-                    let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    self.counters.recovery_ms.store(took, Ordering::Relaxed);
-                    let events = self.counters.recovered.load(Ordering::Relaxed);
-                    tracing::info!(events, milliseconds = took, "the log was read");
-                    self.messages.send(Message::Ready(window)).await.is_ok()
-                }
-                Err(Error::Stopped) => true,
-                Err(error) => {
-                    let seconds = pause.as_secs_f64();
-                    tracing::error!(error = %chain(&error), seconds, "the log could not be read into the tables yet");
-                    false
-                }
-            };
-            tried.send_replace(true);
-            if done {
-                return;
+            let outcome = self.attempt().await;
+            if let Err(error) = &outcome {
+                self.shared.recovery_failed(chain(error));
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Nobody may be waiting for it any more.
+            if tried.take().is_some_and(|tried| tried.send(()).is_err()) {
+                tracing::debug!("the recovery goes on behind the start");
+            }
+            match outcome {
+                Err(Error::Stopped) => return Err(Error::Stopped),
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    let pause = pauses.after_failure();
+                    tracing::error!(error = %chain(&error), again_in = ?pause, "the log could not be recovered yet");
+                    tokio::time::sleep(pause).await;
+                }
+            }
         }
     }
 
-    async fn recover(&self) -> Result<RecentIds, Error> {
-        let committed = async |kind| Ok(self.sink.committed(kind, &self.writer).await?.unwrap_or(0));
-        let retrievals: u64 = committed(Kind::Retrieval).await.map_err(Error::Recover)?;
-        let outputs: u64 = committed(Kind::Output).await.map_err(Error::Recover)?;
-        let mut from = self.ask(|reply| Message::ContinueAt(retrievals.max(outputs), reply)).await??;
+    async fn attempt(&self) -> Result<(), Error> {
+        // Asked anew at each try: a flush that failed may have reached one of the tables.
+        let retrievals = self.committed(Kind::Retrieval).await?;
+        let outputs = self.committed(Kind::Output).await?;
+        let mut from = Sequence::FIRST;
         loop {
-            let ReadBack { rows, next } = self.ask(|reply| Message::ReadBack(from, reply)).await??;
-            if next <= from {
-                break;
-            }
+            let Replayed { rows, next, end } = self.log.ask(|reply| Message::Replay { from, reply }).await?;
             let mut batch = Batch::default();
-            for (sequence, row) in rows {
+            for Waiting { sequence, row, .. } in rows {
                 let committed = if matches!(row.event, Event::Retrieval(_)) { retrievals } else { outputs };
                 if sequence >= committed {
                     batch.push(Stored { ingest: Ingest::Replayed, ..row });
                 }
             }
-            let events = batch.len();
+            let events = batch.len() as u64;
             if events > 0 {
-                self.sink.append(batch, &self.writer, next).await.map_err(Error::Recover)?;
-                self.counters.recovered.fetch_add(events as u64, Ordering::Relaxed);
+                let append = self.sink.append(batch, &self.writer, next);
+                within(self.settings.flush_timeout, append).await.map_err(Error::Recover)?;
+                self.shared.recovered.fetch_add(events, Ordering::Relaxed);
             }
-            self.messages.send(Message::Flushed(next)).await.map_err(|_| Error::Stopped)?;
-            from = next;
+            match self.log.ask(|reply| Message::Flushed { next, reply }).await {
+                // The table has them, and knows that it does; that the log holds them for longer harms nothing.
+                Err(Error::Forget(_)) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
+            if end {
+                break;
+            }
+            from = Sequence::try_from(next).unwrap_or(Sequence::MAX);
         }
-        let since = self.clock.now().plus_seconds(-self.settings.recent_s);
-        let capacity = self.settings.recent_ids;
-        let received = self.sink.received_since(since, capacity).await.map_err(Error::Recover)?;
-        Ok(RecentIds::new(capacity, complete_since(since, &received, capacity), received))
+        let window = self.window().await?;
+        let ahead = Sequence::try_from(retrievals.max(outputs)).unwrap_or(Sequence::MAX);
+        self.log.ask(|reply| Message::Recovered { window, ahead, reply }).await
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.messages.send(message(reply)).await.map_err(|_| Error::Stopped)?;
-        answer.await.map_err(|_| Error::Stopped)
+    async fn committed(&self, kind: Kind) -> Result<u64, Error> {
+        let asked = self.sink.committed(kind, &self.writer);
+        Ok(within(self.settings.flush_timeout, asked).await.map_err(Error::Recover)?.unwrap_or(0))
+    }
+
+    async fn window(&self) -> Result<RecentIds, Error> {
+        let capacity = self.settings.recent_ids;
+        let since = self.clock.now().plus_seconds(-self.settings.recent_s);
+        let asked = self.sink.received_since(since, capacity);
+        let received = within(self.settings.flush_timeout, asked).await.map_err(Error::Recover)?;
+        Ok(RecentIds::new(capacity, complete_since(since, &received, capacity), received))
     }
 }
 
@@ -132,4 +130,17 @@ fn complete_since(since: Timestamp, received: &[(Timestamp, EventId)], capacity:
         return since;
     }
     received.iter().map(|(time, _)| *time).min().map_or(since, |oldest| oldest.plus_seconds(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_could_not_hold_everything_does_not_claim_to() {
+        let at = |second| Timestamp::MIN.plus_seconds(second);
+        let received = [(at(9), EventId::from_bytes([1; 16])), (at(5), EventId::from_bytes([2; 16]))];
+        assert_eq!(complete_since(at(1), &received, 3), at(1));
+        assert_eq!(complete_since(at(1), &received, 2), at(6), "others of that second may be missing");
+    }
 }

@@ -128,7 +128,11 @@ impl Source for HealthSource {
         let counters = [
             ("events_flushed", "Events that were written to the table.", health.flushed),
             ("flush_failures", "Flushes that failed and are tried again.", health.flush_failures),
-            ("events_refused", "Events that were refused because of the mode or a limit.", health.refused),
+            (
+                "events_refused",
+                "Events that were refused because of the mode or a limit.",
+                health.refused.values().sum(),
+            ),
             ("events_recovered", "Events that were read from the log at the start.", health.recovered),
             ("mode_transitions", "How often the mode changed.", health.transitions),
             ("log_reopened", "Times that the log was opened again after a failure.", health.reopened),
@@ -140,17 +144,17 @@ impl Source for HealthSource {
         }
         let gauges = [
             ("pending_events", "Events that are on disk and not in the table yet.", health.pending as u64, None),
-            ("pending", "Bytes of them in the log.", health.pending_bytes as u64, Some(Unit::Bytes)),
+            ("pending", "Bytes of them in the log.", health.pending_bytes, Some(Unit::Bytes)),
             ("log", "Bytes of the write-ahead log on disk.", health.log_bytes, Some(Unit::Bytes)),
-            ("log_damaged_places", "Damaged places of the log.", health.damage.len() as u64, None),
+            ("log_damaged_places", "Damaged places of the log.", health.damage.regions, None),
         ];
         for (name, help, value, unit) in gauges {
             let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             metric.encode(encoder.encode_descriptor(name, help, unit.as_ref(), metric.metric_type())?)?;
         }
         let modes = Family::<ModeLabels, Gauge>::default();
-        for mode in Mode::ALL {
-            modes.get_or_create(&ModeLabels { mode: mode.as_str() }).set(i64::from(mode == health.mode));
+        for mode in [Mode::Normal, Mode::Shedding, Mode::ReadOnly, Mode::Recovering] {
+            modes.get_or_create(&ModeLabels { mode: mode.name() }).set(i64::from(mode == health.mode));
         }
         let help = "1 for the mode that the collector is in, 0 for the others.";
         modes.encode(encoder.encode_descriptor("mode", help, None, modes.metric_type())?)?;

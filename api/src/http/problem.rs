@@ -254,6 +254,9 @@ pub(crate) struct ProblemView {
 
 impl From<tidemark_collector::Error> for Problem {
     fn from(error: tidemark_collector::Error) -> Self {
+        if matches!(error, tidemark_collector::Error::TooLarge { .. }) {
+            return Self::new(&TOO_LARGE, error.to_string()).hint(error.hint());
+        }
         let problem = Self::of(error.kind(), &error, Some(error.hint().to_owned()));
         match error.retry_after_s() {
             Some(seconds) => problem.retry_after(seconds),

@@ -94,6 +94,11 @@ pub enum Error {
     #[expect(missing_docs, reason = "place and source")]
     Appending { path: PathBuf, offset: u64, source: io::Error },
 
+    /// There is still no room on the disk, or it does not work. The log is as it was.
+    #[error("could not write the trial file {}", path.display())]
+    #[expect(missing_docs, reason = "path and source")]
+    Probing { path: PathBuf, source: io::Error },
+
     /// A step failed and could not be undone. The log takes no more writes.
     #[error("writing segment {} at byte {offset} failed and could not be undone ({undo})", path.display())]
     #[expect(missing_docs, reason = "place, what undoing met, and the first failure as source")]
@@ -150,7 +155,7 @@ impl Error {
                 "check that the folder exists, that this user may write to it, and that the disk is mounted"
             }
             Self::AlreadyLocked { .. } => "stop the other process; the lock goes with it, do not delete the file",
-            Self::CreatingSegment { .. } | Self::Appending { .. } => {
+            Self::CreatingSegment { .. } | Self::Appending { .. } | Self::Probing { .. } => {
                 "make room on the disk or repair it, then append the batch again"
             }
             Self::OpeningSegment { .. } | Self::ReadingSegment { .. } => {
@@ -186,7 +191,7 @@ impl Error {
     pub fn is_out_of_space(&self) -> bool {
         match self {
             Self::Full { .. } => true,
-            Self::CreatingSegment { source, .. } | Self::Appending { source, .. } => {
+            Self::CreatingSegment { source, .. } | Self::Appending { source, .. } | Self::Probing { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             _ => false,

@@ -8,7 +8,7 @@
 //! | limit | value | what happens at it |
 //! |---|---|---|
 //! | bytes on disk | [`Options::budget_bytes`] (1 GiB) | the batch is refused with [`Error::Full`] |
-//! | the same while a given-up segment is replaced | 24 more | |
+//! | the same while a given-up segment is replaced, and after [`Wal::rotate`] | 24 more | |
 //! | bytes of a segment | [`Options::segment_bytes`] (64 MiB), or one larger batch | the next segment begins |
 //! | bytes of a record | [`Options::record_bytes_max`] (16 MiB), at most [`RECORD_BYTES_LIMIT`] | the batch is refused |
 //! | record numbers | `i64::MAX` | the batch is refused |
@@ -53,8 +53,9 @@
 //! 3. The batch is encoded into one buffer and written with one call. If that fails, the segment is cut back.
 //! 4. [`Wal::sync`] makes everything appended since the last sync durable with one fsync: append for many callers,
 //!    sync once, then answer them all.
-//! 5. [`Wal::truncate_before`] removes whole segments, oldest first, once their records are safe elsewhere;
-//!    [`Wal::rotate`] does so with the active one.
+//! 5. [`Wal::truncate_before`] removes whole segments, oldest first, once their records are safe elsewhere.
+//! 6. [`Wal::rotate`] closes the active segment early, for an owner whose records must not lie on the disk for longer
+//!    than they are needed.
 //!
 //! # Opening and reading
 //!

@@ -1,5 +1,6 @@
 //! The log itself: append, sync, read, remove.
 
+use std::io::ErrorKind;
 use std::ops::Range;
 
 use crate::error::Error;
@@ -10,6 +11,10 @@ use crate::recovery::{Recovered, Recovery, create_segment, recover};
 use crate::segment::Segment;
 use crate::sequence::Sequence;
 use crate::storage::Storage;
+
+/// The file of [`Wal::probe`]. Its name is no segment's, so one that a crash left behind is in nobody's way.
+const PROBE_NAME: &str = "probe.tmp";
+const PROBE_BLOCK_BYTES: usize = 64 * 1024;
 
 /// An append-only log. One owner; see the crate documentation for what it promises.
 #[derive(Debug)]
@@ -142,16 +147,6 @@ impl<S: Storage> Wal<S> {
         self.remove_released()
     }
 
-    /// Begins a new segment if all records of the active one have been given up, so that their bytes go now and not when
-    /// their room is needed; says how many bytes that freed.
-    pub fn rotate(&mut self) -> Result<u64, Error> {
-        self.check_poison()?;
-        if self.active.has_records() && self.active.end <= self.released {
-            self.begin_segment(self.next_sequence())?;
-        }
-        self.remove_released()
-    }
-
     /// Gives up everything in the log and continues numbering at `to`; says how many bytes that freed.
     ///
     /// For a reader that has durably seen more than this log holds (the log was lost, or restored from a copy): its
@@ -168,6 +163,56 @@ impl<S: Storage> Wal<S> {
             self.begin_segment(to)?;
         }
         Ok(freed_bytes + self.truncate_before(to)?)
+    }
+
+    /// Closes the active segment, if it holds records, and begins the next, so that [`Wal::truncate_before`] can remove
+    /// every record appended so far; says whether it did. Everything appended is durable afterwards.
+    ///
+    /// It may pass the budget by one segment header, once: a segment without records is not closed.
+    pub fn rotate(&mut self) -> Result<bool, Error> {
+        self.check_poison()?;
+        if !self.active.has_records() {
+            return Ok(false);
+        }
+        self.begin_segment(self.next_sequence())?;
+        self.remove_released()?;
+        Ok(true)
+    }
+
+    /// Writes, syncs and removes a file of `bytes` bytes, so that a caller whose batch found the disk full can tell
+    /// that there is room again before it takes the next one.
+    pub fn probe(&mut self, bytes: u64) -> Result<(), Error> {
+        // First, because the handle of the active segment must not be given up while anything written through it is
+        // still on its way to the disk.
+        self.sync()?;
+        let probing = |storage: &S, source| Error::Probing { path: storage.path(PROBE_NAME), source };
+        match self.storage.remove(PROBE_NAME) {
+            Err(source) if source.kind() != ErrorKind::NotFound => return Err(probing(&self.storage, source)),
+            _ => {}
+        }
+        self.storage.create(PROBE_NAME).map_err(|source| probing(&self.storage, source))?;
+        let written = self.write_probe(bytes);
+        let removed = self.storage.remove(PROBE_NAME);
+        written.and(removed).map_err(|source| probing(&self.storage, source))
+    }
+
+    fn write_probe(&mut self, bytes: u64) -> std::io::Result<()> {
+        let block = vec![0; PROBE_BLOCK_BYTES];
+        let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
+        while left > 0 {
+            let part = left.min(block.len());
+            self.storage.append(PROBE_NAME, &block[..part])?;
+            left -= part;
+        }
+        self.storage.sync(PROBE_NAME)
+    }
+
+    /// Whether a batch of so many records with so many bytes of payload fits into the budget now.
+    pub fn fits(&self, records: u64, payload_bytes: u64) -> bool {
+        let batch_bytes = payload_bytes.saturating_add(records.saturating_mul(RECORD_HEADER_BYTES as u64));
+        records == 0
+            || self.bytes_with(batch_bytes) <= self.options.budget_bytes
+            || self.fits_in_place_of_drained(batch_bytes)
     }
 
     /// What all segments take on disk.
@@ -255,10 +300,7 @@ impl<S: Storage> Wal<S> {
     fn make_room(&mut self, batch_bytes: u64) -> Result<(), Error> {
         // Until a removal is durable its bytes may come back, so they are not free to use.
         self.settle_removal()?;
-        let drained = self.released == self.next_sequence() && self.active.has_records();
-        let smallest = batch_bytes.saturating_add(SEGMENT_HEADER_BYTES as u64);
-        if self.bytes_with(batch_bytes) > self.options.budget_bytes && drained && smallest <= self.options.budget_bytes
-        {
+        if self.bytes_with(batch_bytes) > self.options.budget_bytes && self.fits_in_place_of_drained(batch_bytes) {
             self.begin_segment(self.next_sequence())?;
             self.remove_released()?;
         }
@@ -271,6 +313,12 @@ impl<S: Storage> Wal<S> {
             self.begin_segment(self.next_sequence())?;
         }
         Ok(())
+    }
+
+    /// Whether everything in the log has been given up, and a batch would fit once it is gone.
+    fn fits_in_place_of_drained(&self, batch_bytes: u64) -> bool {
+        let drained = self.released == self.next_sequence() && self.active.has_records();
+        drained && batch_bytes.saturating_add(SEGMENT_HEADER_BYTES as u64) <= self.options.budget_bytes
     }
 
     /// Whether the batch goes into a segment of its own. An active segment without records is always used.

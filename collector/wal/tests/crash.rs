@@ -29,6 +29,9 @@ fn live(harness: &mut Harness) {
     harness.truncate_before(harness.durable());
     harness.append(&[1000, 1000, 1000]);
     harness.sync();
+    harness.rotate();
+    harness.probe(100);
+    harness.truncate_before(harness.durable());
     harness.append(&[40, 40, 40]);
 }
 

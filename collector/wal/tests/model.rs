@@ -18,8 +18,9 @@ enum Action {
     /// Gives up this many percent of what was ever durable.
     Truncate(u64),
     Advance(u64),
-    /// Begins anew what was given up.
     Rotate,
+    /// Tries whether this much fits on the disk.
+    Probe(u64),
     /// The process is killed and comes back.
     Kill,
     /// The machine loses power; the seed says what of the unsynced bytes is kept.
@@ -41,6 +42,7 @@ fn action() -> impl Strategy<Value = Action> {
         4 => (0_u64..110).prop_map(Action::Truncate),
         1 => (0_u64..20).prop_map(Action::Advance),
         2 => Just(Action::Rotate),
+        1 => (0_u64..300).prop_map(Action::Probe),
         2 => Just(Action::Kill),
         2 => any::<u64>().prop_map(Action::PowerLoss),
         3 => (0_u64..12).prop_map(Action::CrashAfter),
@@ -59,7 +61,6 @@ fn act(harness: &mut Harness, action: Action, seed: u64) {
         Action::Read(percent) => harness.read_from(share(percent, harness.durable())),
         Action::Truncate(percent) => harness.truncate_before(share(percent, harness.durable())),
         Action::Advance(by) => harness.advance_to(harness.durable() + by),
-        Action::Rotate => harness.rotate(),
         Action::Kill => {
             harness.storage.heal();
             harness.reopen(None);
@@ -68,6 +69,8 @@ fn act(harness: &mut Harness, action: Action, seed: u64) {
             harness.storage.heal();
             harness.reopen(Some(Numbers(seed)));
         }
+        Action::Rotate => harness.rotate(),
+        Action::Probe(bytes) => harness.probe(bytes),
         Action::CrashAfter(after) => harness.storage.fail_after(after, Fault::Crash),
         Action::FailAfter(after, kind) => harness.storage.fail_after(after, Fault::Error(kind)),
         Action::FillDisk(room) => harness.storage.fill_up_to(room),

@@ -41,7 +41,7 @@ pub(crate) async fn livez() -> &'static str {
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> {
     let health = app.collector.health();
     let readiness = readiness(&health);
-    if !health.mode.refuses() {
+    if health.mode.takes_events() {
         return Ok(Json(readiness));
     }
     Err(Problem::new(&UNAVAILABLE, format!("no events are taken: {}", health.mode_reason))
@@ -71,8 +71,8 @@ pub(crate) struct Readiness {
     /// Why.
     reason: String,
     /// Since when.
-    #[schema(value_type = Option<String>)]
-    since: Option<Timestamp>,
+    #[schema(value_type = String)]
+    since: Timestamp,
     /// Events that are on disk and not in the table yet.
     pending_events: u64,
     /// Their bytes in the log.
@@ -95,10 +95,10 @@ fn readiness(health: &Health) -> Readiness {
         reason: health.mode_reason.clone(),
         since: health.mode_since,
         pending_events: health.pending as u64,
-        pending_bytes: health.pending_bytes as u64,
+        pending_bytes: health.pending_bytes,
         log_bytes: health.log_bytes,
         flushing: health.flushing,
-        log_damage: health.damage.clone(),
+        log_damage: health.damage.places.clone(),
         unreadable_records: health.unreadable,
     }
 }
@@ -119,6 +119,6 @@ mod tests {
             ..Health::default()
         };
         let shown = serde_json::to_string(&readiness(&health)).unwrap();
-        insta::assert_snapshot!(shown, @r#"{"state":"read_only","reason":"the disk of the log is full","since":null,"pending_events":3,"pending_bytes":300,"log_bytes":4096,"flushing":true,"unreadable_records":0}"#);
+        insta::assert_snapshot!(shown, @r#"{"state":"read_only","reason":"the disk of the log is full","since":"2000-01-01T00:00:00Z","pending_events":3,"pending_bytes":300,"log_bytes":4096,"flushing":true,"unreadable_records":0}"#);
     }
 }

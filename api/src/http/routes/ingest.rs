@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use tidemark_collector::Refusal;
+use tidemark_collector::OverQuota as Refusal;
 use tidemark_collector::decode::{Context, Event, Kind};
 use tidemark_collector::decompress;
 use tokio::sync::OwnedSemaphorePermit;

@@ -90,15 +90,17 @@ async fn a_body_takes_room_for_what_is_in_it() {
 async fn a_collector_that_is_full_is_busy() {
     let server = server().await;
     let App { store, clock, .. } = server.app.clone();
-    let settings = Settings { pending_events: 1, ..Settings::in_directory(store.state.join("other-log")) };
+    let settings = Settings { pending_events: 2, flush_interval: Duration::from_hours(1), ..Settings::in_directory(store.state.join("other-log")) };
     let sink = Arc::new(LakeSink(store.lake.clone()));
     let collector = Arc::new(Collector::start(settings, sink, clock.clone()).await.unwrap());
     let keys = store.keys.load_or_create().await.unwrap();
     let app = App::new(Store::clone(&store), keys, collector, clock, Options::default());
     let small = Server { router: router(app.clone()), app, _directory: tempfile::tempdir().unwrap() };
-    let answer = small.post("/v1/retrievals", format!("{}\n{}", retrieval(1), retrieval(2))).await;
+    let pair = |first| format!("{}\n{}", retrieval(first), retrieval(first + 1));
+    assert_eq!(small.post("/v1/retrievals", pair(1)).await.status, 202);
+    let answer = small.post("/v1/retrievals", pair(3)).await;
     assert_eq!(answer.header("retry-after"), "2");
-    assert_snapshot!(answer.refusal(), @"503 busy: 0 events of at most 1 wait for the tables, 0 bytes of at most 67108864");
+    assert_snapshot!(answer.refusal(), @"503 busy: events are refused for now, the collector is shedding: 2 events of at most 2 wait for the tables, 904 bytes of at most 50331648");
 }
 
 #[tokio::test]

@@ -65,13 +65,16 @@ impl Harness {
             self.attempts.entry(number).or_default().push(payload.clone());
         }
         let before = wal.bytes();
+        let fits = wal.fits(batch.len() as u64, batch.iter().map(|payload| payload.len() as u64).sum());
         match wal.append(&batch) {
             Ok(range) => {
+                assert!(fits, "a batch was taken that was said not to fit");
                 assert_eq!(plain(&range), self.next..self.next + batch.len() as u64);
                 self.records.extend((self.next..).zip(batch));
                 self.next = range.end.get();
             }
             Err(Error::Full { needed, used, budget }) => {
+                assert!(!fits, "a batch was refused that was said to fit");
                 assert!(used + needed > budget && budget == self.options.budget_bytes);
                 assert!(used <= before, "a refused batch was written");
             }
@@ -89,6 +92,31 @@ impl Harness {
         self.check();
     }
 
+    /// Closes the active segment; with everything given up, nothing but an empty segment is left.
+    pub(crate) fn rotate(&mut self) {
+        let Some(wal) = self.wal.as_mut() else { return };
+        match wal.rotate() {
+            Ok(rotated) => {
+                assert!(!rotated || wal.durable_sequence().get() == self.next);
+                if rotated && self.released == self.next && !self.jumped {
+                    assert_eq!((wal.segments(), wal.bytes()), (1, HEADER_BYTES), "a drained log keeps nothing");
+                }
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+        self.check();
+    }
+
+    /// Tries whether there is room; the log holds afterwards what it held before.
+    pub(crate) fn probe(&mut self, bytes: u64) {
+        let Some(wal) = self.wal.as_mut() else { return };
+        let before = wal.bytes();
+        let probed = wal.probe(bytes);
+        assert_eq!(wal.bytes(), before);
+        assert!(probed.is_err() || wal.durable_sequence().get() == self.next);
+        self.check();
+    }
+
     pub(crate) fn truncate_before(&mut self, up_to: u64) {
         let Some(wal) = self.wal.as_mut() else { return };
         let before = wal.bytes();
@@ -101,15 +129,6 @@ impl Harness {
             Ok(freed) => assert_eq!(wal.bytes(), before - freed),
             Err(Error::TruncatingBeyondDurable { .. }) => assert!(!allowed),
             Err(_) => {}
-        }
-        self.check();
-    }
-
-    pub(crate) fn rotate(&mut self) {
-        let Some(wal) = self.wal.as_mut() else { return };
-        let before = wal.bytes();
-        if let Ok(freed) = wal.rotate() {
-            assert!(wal.bytes() == before - freed || wal.bytes() == before - freed + HEADER_BYTES);
         }
         self.check();
     }
@@ -163,9 +182,13 @@ impl Harness {
         let expected: Vec<_> = self.records.range(first..durable).map(|(n, p)| (*n, p.clone())).collect();
         assert_eq!(read_all(wal), expected);
         if !wal.is_poisoned() {
-            let on_disk: usize = self.storage.files().values().map(Vec::len).sum();
-            assert_eq!(wal.bytes(), on_disk as u64, "bytes() is what lies on the disk");
+            assert_eq!(wal.bytes(), self.segment_bytes(), "bytes() is what lies on the disk");
         }
+    }
+
+    fn segment_bytes(&self) -> u64 {
+        let files = self.storage.files();
+        files.iter().filter(|(name, _)| *name != "probe.tmp").map(|(_, content)| content.len() as u64).sum()
     }
 
     /// Drops the log, lets the machine come back, and opens until it succeeds. A crash that is still ahead may hit

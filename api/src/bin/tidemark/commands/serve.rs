@@ -8,13 +8,16 @@ use serde_json::json;
 use tidemark_api::http;
 use tidemark_api::maintenance::maintain;
 use tidemark_api::wire::{self, LakeSink, Store};
-use tidemark_collector::{Collector, Settings, Transition};
+use tidemark_collector::{Collector, Observer, Settings, Transition, disk_reserve};
 use tidemark_schema::{Clock, FingerprintKey, SystemClock};
 use tokio::net::TcpListener;
 
 use super::{create, policy, print};
 use crate::arguments::{Place, Serve};
 use crate::failure::Failure;
+
+/// A log that takes longer to read is read on while events are refused.
+const START_WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Failure> {
     if !arguments.listen.ip().is_loopback() {
@@ -57,7 +60,10 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     let flushed = match Arc::try_unwrap(collector) {
         Ok(collector) => collector.shutdown().await,
         // A request that was cut off still holds it. What it took is in the log; what was acknowledged goes to the table.
-        Err(collector) => collector.flush().await,
+        Err(collector) => match tokio::time::timeout(Duration::from_secs(15), collector.flush()).await {
+            Ok(flushed) => flushed,
+            Err(_) => Err(tidemark_collector::Error::StopTimeout { seconds: 15 }),
+        },
     };
     tell(audit.append(clock.now(), "server", "stop", json!({ "flushed": flushed.is_ok() })));
     flushed?;
@@ -67,10 +73,11 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
 fn settings(arguments: &Serve, store: &Store) -> Settings {
     let mut settings = Settings::in_directory(store.log_directory());
     settings.flush_interval = Duration::from_secs(arguments.flush_seconds);
-    settings.reserve_bytes = arguments.reserve;
+    settings.disk_reserve_bytes = disk_reserve(&store.state, arguments.reserve);
+    settings.start_wait = START_WAIT;
     settings.log.budget_bytes = arguments.log_budget;
     let audit = store.audit();
-    settings.on_transition = Some(Arc::new(move |transition: &Transition| {
+    settings.on_transition = Some(Observer::new(move |transition: &Transition| {
         let detail = json!({ "from": transition.from, "to": transition.to, "reason": transition.reason });
         tell(audit.append(transition.at, "server", "mode", detail));
     }));
