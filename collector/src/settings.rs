@@ -65,13 +65,13 @@ impl Settings {
     pub fn in_directory(directory: PathBuf) -> Self {
         Self {
             log: Options::default(),
-            flush_events: 20_000,
-            flush_bytes: 16 * MIB,
+            flush_events: 10_000,
+            flush_bytes: 8 * MIB,
             flush_interval: Duration::from_secs(2),
-            pending_events: 100_000,
-            pending_bytes: 48 * MIB,
+            pending_events: 40_000,
+            pending_bytes: 24 * MIB,
             queue: 256,
-            queue_bytes: 32 * 1024 * 1024,
+            queue_bytes: 16 * 1024 * 1024,
             recent_ids: 1_000_000,
             recent_s: 24 * 3_600,
             ahead_s: 3_600,

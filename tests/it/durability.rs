@@ -88,13 +88,15 @@ fn killed_again_and_again_the_server_loses_nothing_acknowledged_and_stores_nothi
     let next = AtomicU64::new(0);
     let acknowledged = Mutex::new(BTreeSet::new());
     let mut recoveries = Vec::new();
-    for _ in 0..cycles {
+    for cycle in 1..=cycles {
         let started = Instant::now();
         let mut server = Server::start(store.path());
         recoveries.push(started.elapsed());
         let killed = AtomicBool::new(false);
         let url = (server.url("/v1/retrievals"), server.url("/v1/outputs"));
-        let life = Duration::from_millis(random.random_range(50..1_500));
+        // Now and then a life is long enough for the store to be looked after.
+        let lives = if cycle % 25 == 0 { 6_000..12_000 } else { 50..1_000 };
+        let life = Duration::from_millis(random.random_range(lives));
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -107,6 +109,7 @@ fn killed_again_and_again_the_server_loses_nothing_acknowledged_and_stores_nothi
                         if durable(retrievals) && durable(outputs) {
                             acknowledged.lock().unwrap().extend(batch);
                         }
+                        std::thread::sleep(Duration::from_millis(20));
                     }
                 });
             }

@@ -35,10 +35,13 @@ struct Tally {
 }
 
 impl Tally {
-    fn send(&self, url: &str, body: &[u8]) {
+    /// Whether the batch was taken.
+    fn send(&self, url: &str, body: &[u8]) -> bool {
         self.sent.fetch_add(BATCH, Ordering::Relaxed);
+        let mut taken = false;
         match tidemark_tests::post(url, body) {
             Some(answer) if answer.status == 202 => {
+                taken = true;
                 let json = answer.json();
                 let count = |name: &str| json[name].as_u64().unwrap();
                 self.accepted.fetch_add(count("accepted"), Ordering::Relaxed);
@@ -52,6 +55,7 @@ impl Tally {
                 eprintln!("untold: {other:?}");
             }
         }
+        taken
     }
 }
 
@@ -70,11 +74,14 @@ fn a_flood_is_refused_in_words_while_memory_stays_bounded_and_questions_are_answ
     let now = SystemClock.now().plus_seconds(-60).to_string();
     let next = AtomicU64::new(0);
     let first = || next.fetch_add(BATCH, Ordering::Relaxed);
-    // What one sender gets stored that waits for each answer.
+    // What one sender gets stored that waits for each answer, and as long as it is told to when it is refused.
     let calm = Tally::default();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(if is_long() { 10 } else { 3 }) {
-        calm.send(&url, &batch(first(), &now));
+        let body = batch(first(), &now);
+        while !calm.send(&url, &body) {
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
     let capacity = calm.accepted.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
     let found = || server.get("/v1/traces/trace-7").is_some_and(|answer| answer.status == 200);
@@ -88,8 +95,12 @@ fn a_flood_is_refused_in_words_while_memory_stays_bounded_and_questions_are_answ
     std::thread::scope(|scope| {
         for _ in 0..SENDERS {
             scope.spawn(|| {
+                let mut body = batch(first(), &now);
                 while !over.load(Ordering::Relaxed) {
-                    flood.send(&url, &batch(first(), &now));
+                    // A sender keeps what was refused, and this one does not wait as it is told to.
+                    if flood.send(&url, &body) {
+                        body = batch(first(), &now);
+                    }
                 }
             });
         }

@@ -96,8 +96,9 @@ impl Default for Limits {
             manifest_body_bytes: 64 * MIB,
             manifest_content_bytes: 256 * MIB as u64,
             manifest_entries: 1_000_000,
-            in_flight_bytes: 256 * MIB,
-            decoders: 4,
+            in_flight_bytes: 64 * MIB,
+            // Whoever asks something shall find a core.
+            decoders: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 4)),
             computations: 2,
             lookups: 16,
             patience: Duration::from_secs(1),

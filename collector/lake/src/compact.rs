@@ -25,7 +25,7 @@ use crate::scan::{conform, first_copies};
 use crate::table::{Lake, Table};
 
 /// A file of this size is large enough: reading it is bound by its rows and no longer by opening it.
-const TARGET_BYTES: u64 = 64 * 1024 * 1024;
+const TARGET_BYTES: u64 = 32 * 1024 * 1024;
 /// Below half of it a file is small.
 const SMALL_BYTES: u64 = TARGET_BYTES / 2;
 /// A partition is settled when its day is over and nothing was written to it for this long.
@@ -213,7 +213,7 @@ mod tests {
     fn a_settled_partition_is_merged_once() {
         check("2024-05-01", "2024-05-02T00:00:01Z", &[MIB, MIB], true);
         check("2024-05-01", "2024-05-02T00:00:01Z", &[2 * MIB], false);
-        check("2024-05-01", "2024-05-02T00:00:01Z", &[70 * MIB, 64 * MIB, MIB], false);
+        check("2024-05-01", "2024-05-02T00:00:01Z", &[35 * MIB, 32 * MIB, MIB], false);
         check("2024-05-01", "2024-05-02T11:30:00Z", &[MIB, MIB], false);
     }
 

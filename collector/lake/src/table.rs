@@ -86,10 +86,12 @@ pub struct Lake {
     pub(crate) session: SessionContext,
     /// What is known of the chain of evidence of each table, so that it is not read again for each commit.
     pub(crate) chains: [tokio::sync::Mutex<Option<Chain>>; 2],
+    /// The tables as they were loaded last: from there only what is new has to be read.
+    loaded: [std::sync::Mutex<Option<DeltaTable>>; 2],
 }
 
 /// What one reader may hold in memory, in bytes; sorts and aggregations beyond it spill to disk.
-const READ_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+const READ_MEMORY_BYTES: usize = 128 * 1024 * 1024;
 /// Rows of a batch: a row holds a whole ranking.
 const BATCH_ROWS: usize = 1_024;
 
@@ -129,7 +131,12 @@ impl Lake {
         // What reads the rows is one consumer; more partitions and larger batches would only be held in memory before it.
         let config =
             SessionConfig::new().with_information_schema(false).with_target_partitions(1).with_batch_size(BATCH_ROWS);
-        Ok(Self { location, session: SessionContext::new_with_config_rt(config, runtime), chains: Default::default() })
+        Ok(Self {
+            location,
+            session: SessionContext::new_with_config_rt(config, runtime),
+            chains: Default::default(),
+            loaded: Default::default(),
+        })
     }
 
     /// The newest state of a table.
@@ -138,6 +145,33 @@ impl Lake {
     }
 
     async fn try_load(&self, table: Table) -> Result<Option<DeltaTable>, Error> {
+        let known = self.loaded(table).lock().ok().and_then(|loaded| loaded.clone());
+        let fresh = match known {
+            Some(mut delta) => match delta.update_state().await {
+                Ok(()) => Some(delta),
+                // The log was shortened, or the store was made anew: read it from the beginning.
+                Err(error) => {
+                    tracing::debug!(table = table.name(), %error, "the table is loaded anew");
+                    self.load_anew(table).await?
+                }
+            },
+            None => self.load_anew(table).await?,
+        };
+        // Nobody waits for anybody here: whoever loaded last is the one who is remembered.
+        if let Ok(mut loaded) = self.loaded(table).lock() {
+            loaded.clone_from(&fresh);
+        }
+        Ok(fresh)
+    }
+
+    fn loaded(&self, table: Table) -> &std::sync::Mutex<Option<DeltaTable>> {
+        match table {
+            Table::Retrievals => &self.loaded[0],
+            Table::Outputs => &self.loaded[1],
+        }
+    }
+
+    async fn load_anew(&self, table: Table) -> Result<Option<DeltaTable>, Error> {
         let mut delta = match self.location.table(table.name())?.build() {
             Ok(delta) => delta,
             Err(DeltaTableError::InvalidTableLocation(_)) => return Ok(None),

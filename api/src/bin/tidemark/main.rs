@@ -12,6 +12,11 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 use failure::Failure;
 
+/// Many threads allocate events that others free. The allocator of glibc keeps what was freed in pools per thread, which is
+/// twice the memory under load.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Files are read on these threads. The memory that each of them once needed stays with it, so the hundreds that the
 /// runtime would start if asked are bounded.
 const BLOCKING_THREADS: usize = 8;

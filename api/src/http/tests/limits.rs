@@ -90,7 +90,11 @@ async fn a_body_takes_room_for_what_is_in_it() {
 async fn a_collector_that_is_full_is_busy() {
     let server = server().await;
     let App { store, clock, .. } = server.app.clone();
-    let settings = Settings { pending_events: 2, flush_interval: Duration::from_hours(1), ..Settings::in_directory(store.state.join("other-log")) };
+    let settings = Settings {
+        pending_events: 2,
+        flush_interval: Duration::from_hours(1),
+        ..Settings::in_directory(store.state.join("other-log"))
+    };
     let sink = Arc::new(LakeSink(store.lake.clone()));
     let collector = Arc::new(Collector::start(settings, sink, clock.clone()).await.unwrap());
     let keys = store.keys.load_or_create().await.unwrap();

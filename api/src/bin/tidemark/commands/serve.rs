@@ -36,7 +36,9 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     })?;
     let clock = Arc::new(SystemClock);
     let sink = Arc::new(LakeSink(store.lake.clone()));
-    let collector = Arc::new(Collector::start(settings(arguments, &store), sink, clock.clone()).await?);
+    let background = background()?;
+    let started = background.spawn(Collector::start(settings(arguments, &store), sink, clock.clone()));
+    let collector = Arc::new(started.await.map_err(Failure::of)??);
     let health = collector.health();
     // Before the address is told: whoever knows it may also ask to stop.
     let stopped = stop_requested()?;
@@ -51,12 +53,10 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
         "recovered_events": health.recovered,
     });
     tell(audit.append(clock.now(), "server", "start", started));
-    let maintained = tokio::spawn(keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds));
+    background.spawn(keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds));
     let options = http::Options { policy, ..http::Options::default() };
     let app = http::App::new(store, keys, collector.clone(), clock.clone(), options);
     http::serve(listener, http::router(app), stopped).await?;
-    // A step that is cut off leaves the store as it was.
-    maintained.abort();
     let flushed = match Arc::try_unwrap(collector) {
         Ok(collector) => collector.shutdown().await,
         // A request that was cut off still holds it. What it took is in the log; what was acknowledged goes to the table.
@@ -65,6 +65,8 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
             Err(_) => Err(tidemark_collector::Error::StopTimeout { seconds: 15 }),
         },
     };
+    // Maintenance that is cut off leaves the store as it was.
+    background.shutdown_background();
     tell(audit.append(clock.now(), "server", "stop", json!({ "flushed": flushed.is_ok() })));
     flushed?;
     Ok(ExitCode::SUCCESS)
@@ -89,6 +91,16 @@ fn tell(appended: std::io::Result<()>) {
     if let Err(error) = appended {
         tracing::error!(%error, "the audit log could not be written");
     }
+}
+
+/// A thread of its own for flushes and maintenance: merging a day of events shall not keep a question waiting.
+fn background() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(4)
+        .thread_name("tidemark-keep")
+        .enable_all()
+        .build()
 }
 
 /// Looks after the store again and again.
