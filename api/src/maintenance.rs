@@ -28,7 +28,7 @@ impl Default for Rules {
     }
 }
 
-/// When the store is beyond its budget, removed files stay only this long: whoever reads them has been at it since.
+/// When the store comes near its budget, removed files stay only this long; beyond the budget, not at all.
 const PRESSED_S: i64 = 600;
 /// From this part of the budget on the store is pressed.
 const PRESSED_PART: f64 = 0.9;
@@ -101,14 +101,12 @@ impl Look<'_> {
         }
     }
 
-    async fn total_bytes(&self) -> Result<(u64, u64), Failed> {
-        let (mut read, mut other) = (0, self.store.lake.bytes_under("corpora").await?);
+    async fn total_bytes(&self) -> Result<u64, Failed> {
+        let mut bytes = self.store.lake.bytes_under("corpora").await?;
         for table in Table::ALL {
-            let usage = self.store.lake.usage(table).await?;
-            read += usage.bytes;
-            other += usage.total_bytes() - usage.bytes;
+            bytes += self.store.lake.usage(table).await?.total_bytes();
         }
-        Ok((read, other))
+        Ok(bytes)
     }
 
     async fn drop_partitions(&mut self) -> Result<(), Failed> {
@@ -117,12 +115,12 @@ impl Look<'_> {
             files.extend(self.store.lake.files(table).await?.into_iter().map(|file| (table, file)));
         }
         // Removed files go by themselves; events are not dropped to make room for them.
-        let (_, other) = self.total_bytes().await?;
-        let mut removed = 0;
+        let mut other = self.store.lake.bytes_under("corpora").await?;
         for table in Table::ALL {
-            removed += self.store.lake.usage(table).await?.removed_bytes;
+            let usage = self.store.lake.usage(table).await?;
+            other += usage.total_bytes() - usage.bytes - usage.removed_bytes;
         }
-        for gone in due_for_removal(&files, other - removed, &self.rules.retention, self.now) {
+        for gone in due_for_removal(&files, other, &self.rules.retention, self.now) {
             self.store.lake.drop_partition(&gone, self.now).await?;
             self.summary.dropped_partitions += 1;
             self.summary.dropped_rows += gone.rows();
@@ -152,11 +150,22 @@ impl Look<'_> {
     }
 
     async fn sweep(&mut self) -> Result<(), Failed> {
-        let budget = self.rules.retention.bytes;
-        let (read, other) = self.total_bytes().await?;
+        let budget = self.rules.retention.bytes.unwrap_or(u64::MAX);
+        self.sweep_older_than(self.rules.removed_files_s).await?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a byte count")]
-        let pressed = budget.is_some_and(|budget| read + other > (budget as f64 * PRESSED_PART) as u64);
-        let keep_s = if pressed { self.rules.removed_files_s.min(PRESSED_S) } else { self.rules.removed_files_s };
+        if self.total_bytes().await? > (budget as f64 * PRESSED_PART) as u64 {
+            self.sweep_older_than(self.rules.removed_files_s.min(PRESSED_S)).await?;
+        }
+        if self.total_bytes().await? > budget {
+            // A reader of an earlier version fails and can ask again; a full disk would take no events.
+            self.sweep_older_than(0).await?;
+        }
+        self.summary.bytes = self.total_bytes().await?;
+        self.summary.over_budget = self.summary.bytes > budget;
+        Ok(())
+    }
+
+    async fn sweep_older_than(&mut self, keep_s: i64) -> Result<(), Failed> {
         for table in Table::ALL {
             let swept = self.store.lake.sweep(table, self.now, keep_s).await?;
             let packed = self.store.lake.fold_evidence(table).await?;
@@ -167,9 +176,6 @@ impl Look<'_> {
                 self.tell("sweep", json!({ "table": table.name(), "swept": swept, "evidence_objects": packed }));
             }
         }
-        let (read, other) = self.total_bytes().await?;
-        self.summary.bytes = read + other;
-        self.summary.over_budget = budget.is_some_and(|budget| self.summary.bytes > budget);
         Ok(())
     }
 }
@@ -179,3 +185,6 @@ pub(crate) fn day(days: i32) -> String {
     let text = Timestamp::from_micros(i64::from(days) * 86_400_000_000).map(|time| time.to_string());
     text.map_or_else(|_| days.to_string(), |text| text.chars().take(10).collect())
 }
+
+#[cfg(test)]
+mod tests;

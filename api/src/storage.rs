@@ -133,8 +133,8 @@ fn when_full(budget: Option<u64>) -> Vec<String> {
     ];
     words.push(match budget {
         Some(_) => {
-            "the budget: the oldest days are dropped, removed files are swept after 10 minutes; today's events are \
-                    never dropped"
+            "the budget: the oldest days are dropped; removed files are swept after 10 minutes when it is near, and at \
+                    once beyond it; today's events are never dropped"
                 .to_owned()
         }
         None => "there is no budget: set `retention.bytes` in the policy so that the oldest days go by themselves"

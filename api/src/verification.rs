@@ -1,12 +1,15 @@
 //! Whether a store is what its writers left: the tables against their chains of evidence, the manifests against their
 //! roots, the audit log against its own chain.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use tidemark_lake::{Table, Verified};
+use serde_json::{Value, json};
+use tidemark_lake::{FindingKind, Table, Verified};
 use tidemark_schema::{ErrorKind, Timestamp};
 
+use crate::audit::Record;
 use crate::wire::Store;
 
 /// How long files that no commit names yet are given: a flush writes them a moment before.
@@ -24,6 +27,9 @@ pub struct Verification {
     pub last_intact_at: Option<Timestamp>,
     /// The tables.
     pub tables: Vec<Verified>,
+    /// Files that no commit names and that were there when the collector started: what an interrupted write left. No reader
+    /// sees them, and they are swept by themselves.
+    pub uncommitted: Vec<String>,
     /// Manifests that were read.
     pub manifests: u64,
     /// Manifests that are not what was registered: corpus, version and reason.
@@ -50,6 +56,34 @@ pub enum Error {
     Audit(#[source] std::io::Error),
 }
 
+/// Under which action the audit log tells of files that an interrupted write left.
+const LEFTOVERS: &str = "leftovers";
+/// How many of them are named.
+const LEFTOVERS_NAMED: usize = 500;
+
+/// Notes in the audit log which files no commit names, before anything is written: a process that was killed in the middle
+/// of a flush leaves some, and later they shall not be taken for something that was put there.
+pub async fn note_leftovers(store: &Store, now: Timestamp) -> Result<(), Error> {
+    let mut files = Vec::new();
+    for table in Table::ALL {
+        files.extend(store.lake.uncommitted(table).await?);
+    }
+    let audit = store.audit();
+    let before = audit.read().map_err(Error::Audit)?;
+    let known: BTreeSet<&str> =
+        before.records.iter().filter(|record| record.action == LEFTOVERS).flat_map(left_by).collect();
+    files.retain(|file| !known.contains(file.as_str()));
+    files.truncate(LEFTOVERS_NAMED);
+    if files.is_empty() {
+        return Ok(());
+    }
+    audit.append(now, "server", LEFTOVERS, json!({ "files": files })).map_err(Error::Audit)
+}
+
+fn left_by(record: &Record) -> impl Iterator<Item = &str> {
+    record.detail["files"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// Reads everything. `head`, if given, must be the head of one of the chains at some time. `progress` is told how many bytes
 /// were read.
 pub async fn verify(
@@ -70,11 +104,12 @@ pub async fn verify(
         at: now,
         last_intact_at: last_intact.map(|record| record.at),
         tables,
+        uncommitted: Vec::new(),
         manifests: 0,
         damaged_manifests: Vec::new(),
         audit_records: audit.records.len() as u64,
-        audit_breaks: audit.breaks,
-        audit_head: audit.head,
+        audit_breaks: audit.breaks.clone(),
+        audit_head: audit.head.clone(),
     };
     for registered in store.registry.list(None).await? {
         verification.manifests += 1;
@@ -86,6 +121,15 @@ pub async fn verify(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+    let left: BTreeSet<&str> =
+        audit.records.iter().filter(|record| record.action == LEFTOVERS).flat_map(left_by).collect();
+    for table in &mut verification.tables {
+        let (known, strange): (Vec<_>, Vec<_>) = std::mem::take(&mut table.findings)
+            .into_iter()
+            .partition(|found| found.kind == FindingKind::Extra && left.contains(found.path.as_str()));
+        table.findings = strange;
+        verification.uncommitted.extend(known.into_iter().map(|found| found.path));
     }
     let found_head =
         head.is_none() || verification.tables.iter().any(|table| table.contains_expected_head == Some(true));

@@ -146,6 +146,8 @@ fn killed_again_and_again_the_server_loses_nothing_acknowledged_and_stores_nothi
         assert!(repeated.is_empty(), "{kind} stored more than once: {repeated:?} (seed {seed})");
         assert_eq!(rows_in_files(&data, kind), sent.len() as u64, "{kind} in the files themselves (seed {seed})");
     }
+    let verified = run(&["--data", &data, "verify"], b"");
+    assert_eq!(verified.code, Some(0), "{}", verified.stdout);
     let slowest = recoveries.iter().max().unwrap();
     let figures = format!(
         "{cycles} kills, {} events acknowledged, {} sent, 0 lost, 0 doubled; slowest start {} ms",

@@ -40,6 +40,17 @@ impl Lake {
         Ok(swept)
     }
 
+    /// Files that no commit names: what an interrupted write left, or what is about to be committed.
+    pub async fn uncommitted(&self, table: Table) -> Result<Vec<String>, Error> {
+        self.record(table).await?;
+        let chain = self.chain(table).lock().await.clone();
+        let Some(chain) = chain else { return Ok(Vec::new()) };
+        let objects = list(table, self.load(table).await?.object_store().as_ref()).await?;
+        let known = |path: &String| chain.live.contains_key(path) || chain.removed.contains_key(path);
+        let paths = objects.into_keys().filter(|path| is_data(path) && !known(path));
+        Ok(paths.map(|path| format!("{}/{path}", table.name())).collect())
+    }
+
     /// Deletes all files that were ever removed from a table, whoever may still read an earlier version.
     pub(crate) async fn sweep_all_removed(&self, table: Table, now: Timestamp) -> Result<Swept, Error> {
         self.sweep_files(table, Timestamp::MAX, now.plus_seconds(-UNCOMMITTED_S)).await

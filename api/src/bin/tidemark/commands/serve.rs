@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde_json::json;
 use tidemark_api::http;
 use tidemark_api::maintenance::maintain;
+use tidemark_api::verification::note_leftovers;
 use tidemark_api::wire::{self, LakeSink, Store};
 use tidemark_collector::{Collector, Observer, Settings, Transition, disk_reserve};
 use tidemark_schema::{Clock, FingerprintKey, SystemClock};
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
 
 use super::{create, policy, print};
 use crate::arguments::{Place, Serve};
@@ -36,8 +38,11 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     })?;
     let clock = Arc::new(SystemClock);
     let sink = Arc::new(LakeSink(store.lake.clone()));
-    let background = background()?;
-    let started = background.spawn(Collector::start(settings(arguments, &store), sink, clock.clone()));
+    if let Err(error) = note_leftovers(&store, clock.now()).await {
+        tracing::warn!(%error, "what an interrupted write may have left could not be noted");
+    }
+    let background = Background::start()?;
+    let started = background.handle().spawn(Collector::start(settings(arguments, &store), sink, clock.clone()));
     let collector = Arc::new(started.await.map_err(Failure::of)??);
     let health = collector.health();
     // Before the address is told: whoever knows it may also ask to stop.
@@ -53,7 +58,7 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
         "recovered_events": health.recovered,
     });
     tell(audit.append(clock.now(), "server", "start", started));
-    background.spawn(keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds));
+    background.handle().spawn(keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds));
     let options = http::Options { policy, ..http::Options::default() };
     let app = http::App::new(store, keys, collector.clone(), clock.clone(), options);
     http::serve(listener, http::router(app), stopped).await?;
@@ -65,8 +70,7 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
             Err(_) => Err(tidemark_collector::Error::StopTimeout { seconds: 15 }),
         },
     };
-    // Maintenance that is cut off leaves the store as it was.
-    background.shutdown_background();
+    drop(background);
     tell(audit.append(clock.now(), "server", "stop", json!({ "flushed": flushed.is_ok() })));
     flushed?;
     Ok(ExitCode::SUCCESS)
@@ -94,13 +98,31 @@ fn tell(appended: std::io::Result<()>) {
 }
 
 /// A thread of its own for flushes and maintenance: merging a day of events shall not keep a question waiting.
-fn background() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(4)
-        .thread_name("tidemark-keep")
-        .enable_all()
-        .build()
+struct Background(Option<Runtime>);
+
+impl Background {
+    fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(4)
+            .thread_name("tidemark-keep")
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+/// What is cut off leaves the store as it was. Waiting for it is not possible from within another runtime.
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Looks after the store again and again.

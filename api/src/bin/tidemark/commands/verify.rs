@@ -61,6 +61,12 @@ fn text(found: &Verification) -> String {
             ));
         }
     }
+    if !found.uncommitted.is_empty() {
+        text.push_str(&format!(
+            "  {} files were left by interrupted writes; no reader sees them, and they are swept by themselves\n",
+            count(found.uncommitted.len())
+        ));
+    }
     if found.intact {
         text.push_str("\neverything is as it was left\n");
         return text;
