@@ -132,9 +132,10 @@ impl Error {
         match self {
             Self::Location { .. } => Some("use a directory, or a URL such as s3://bucket/prefix"),
             Self::NoStore(_) => Some("import a recording or start `tidemark serve` to make one, or correct --data"),
-            Self::Open { .. } | Self::Read { .. } => {
-                Some("check that the store can be reached and that its files are complete (`tidemark doctor`)")
-            }
+            Self::Open { .. } | Self::Read { .. } => Some(
+                "check that the store can be reached; `tidemark verify` names damaged files, and `tidemark verify \
+                     --set-aside` takes them out of the table so that the rest can be read",
+            ),
             Self::Append { .. } => Some("check space and permissions of the store, then try again: nothing was stored"),
             Self::Maintain { .. } | Self::Objects { .. } => {
                 Some("check space and permissions of the store; it is tried again with the next look")

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use deltalake::protocol::DeltaOperation;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
+use serde_json::json;
 use tidemark_schema::Timestamp;
 
 use crate::error::Error;
 use crate::evidence::{Chain, Digest, FileDigest, digest_of};
-use crate::files::{live_files, of_millis};
+use crate::files::{Change, DataFile, live_files, of_millis};
 use crate::table::{Lake, Table};
+
+/// What a commit that sets damaged files aside says of itself.
+const SET_ASIDE: &str = "set aside";
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -68,6 +73,8 @@ pub struct Verified {
     pub bytes: u64,
     /// Erasures that the chain tells of: versions.
     pub erasures: Vec<u64>,
+    /// Versions with which damaged files were set aside.
+    pub set_aside: Vec<u64>,
     /// Versions at which the chain began anew because commits were not recorded in time.
     pub gaps: Vec<u64>,
     /// Whether the head that was asked for is in the chain; none if none was asked for.
@@ -85,6 +92,7 @@ struct Told {
     logs: BTreeMap<u64, Digest>,
     recorded: BTreeMap<String, Timestamp>,
     erasures: Vec<u64>,
+    set_aside: Vec<u64>,
     gaps: Vec<u64>,
     findings: Vec<Finding>,
 }
@@ -109,6 +117,7 @@ impl Lake {
             files: 0,
             bytes: 0,
             erasures: Vec::new(),
+            set_aside: Vec::new(),
             gaps: Vec::new(),
             contains_expected_head: expected_head.map(|head| told.heads.contains(head)),
             findings: Vec::new(),
@@ -136,21 +145,17 @@ impl Lake {
         verified.last_version = told.chain.next.saturating_sub(1);
         told.chain.head.as_str().clone_into(&mut verified.head);
         let mut findings = std::mem::take(&mut told.findings);
-        let removed = told.chain.removed.values().map(|(_, file)| (file, false));
-        for (file, is_live) in told.chain.live.values().map(|file| (file, true)).chain(removed) {
-            let object = objects.remove(&file.path);
-            let Some(object) = object else {
-                if is_live {
-                    let told_at = told.recorded.get(&file.path).copied();
-                    let missing =
-                        finding(table, FindingKind::Missing, &file.path, "it is gone, and its events with it");
-                    findings.push(Finding { recorded_at: told_at, ..missing });
-                }
+        // Nobody reads them any more but those who are at an earlier version, and they are about to be swept.
+        objects.retain(|path, _| !told.chain.removed.contains_key(path));
+        for file in told.chain.live.values() {
+            let recorded_at = told.recorded.get(&file.path).copied();
+            let Some(object) = objects.remove(&file.path) else {
+                let missing = finding(table, FindingKind::Missing, &file.path, "it is gone, and its events with it");
+                findings.push(Finding { recorded_at, ..missing });
                 continue;
             };
             if let Some(detail) = differs(store.as_ref(), file, &object).await? {
                 let altered = finding(table, FindingKind::Altered, &file.path, &detail);
-                let recorded_at = told.recorded.get(&file.path).copied();
                 findings.push(Finding { recorded_at, since: Some(modified(&object)), ..altered });
             }
             verified.files += 1;
@@ -163,7 +168,29 @@ impl Lake {
         }
         findings.extend(self.check_log(table, store.as_ref(), &told, &objects).await?);
         findings.sort();
-        Ok(Verified { erasures: told.erasures, gaps: told.gaps, findings, ..verified })
+        let Told { erasures, set_aside, gaps, .. } = told;
+        Ok(Verified { erasures, set_aside, gaps, findings, ..verified })
+    }
+
+    /// Takes files that are damaged or gone out of a table, so that the rest of it can be read. Gives how many there were
+    /// and how many events they held. They are swept like other removed files: who wants to examine one copies it before.
+    pub async fn set_aside(&self, table: Table, damaged: &[Finding], now: Timestamp) -> Result<(u64, u64), Error> {
+        let delta = self.load(table).await?;
+        let files: Vec<DataFile> = live_files(table, &delta).await?;
+        let named = |file: &DataFile| {
+            let path = format!("{}/{}", table.name(), file.path);
+            damaged
+                .iter()
+                .any(|found| matches!(found.kind, FindingKind::Altered | FindingKind::Missing) && found.path == path)
+        };
+        let removed: Vec<DataFile> = files.into_iter().filter(named).collect();
+        let counts = (removed.len() as u64, removed.iter().map(|file| file.rows).sum());
+        if !removed.is_empty() {
+            let (operation, added) = (DeltaOperation::FileSystemCheck {}, Vec::new());
+            let note = json!({ "action": SET_ASIDE, "files": counts.0, "rows": counts.1 });
+            self.replace(table, &delta, Change { removed: &removed, added, now, operation, note }).await?;
+        }
+        Ok(counts)
     }
 
     /// Goes through the chain and checks that each entry follows from the one before.
@@ -175,6 +202,7 @@ impl Lake {
             logs: BTreeMap::new(),
             recorded: BTreeMap::new(),
             erasures: Vec::new(),
+            set_aside: Vec::new(),
             gaps: Vec::new(),
             findings: Vec::new(),
         };
@@ -210,8 +238,10 @@ impl Lake {
                 if entry.log.is_none() {
                     told.gaps.push(entry.version);
                 }
-                if entry.note.as_ref().is_some_and(|note| note["action"] == "erasure") {
-                    told.erasures.push(entry.version);
+                match entry.note.as_ref().and_then(|note| note["action"].as_str()) {
+                    Some("erasure") => told.erasures.push(entry.version),
+                    Some(SET_ASIDE) => told.set_aside.push(entry.version),
+                    _ => {}
                 }
                 if let Some(log) = &entry.log {
                     told.logs.insert(entry.version, log.clone());

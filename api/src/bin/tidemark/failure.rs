@@ -91,7 +91,10 @@ impl From<import::Error> for Failure {
 
 impl From<export::Error> for Failure {
     fn from(error: export::Error) -> Self {
-        Self::of(error)
+        match error {
+            export::Error::Lake(error) => error.into(),
+            error => Self::of(error),
+        }
     }
 }
 

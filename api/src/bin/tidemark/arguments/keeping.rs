@@ -98,12 +98,16 @@ pub(crate) struct Storage {
 #[command(after_help = "Examples:
   tidemark --data store verify
   tidemark --data store verify --head b3:9f86d081…     a head that was noted before must still be in the chain
+  tidemark --data store verify --set-aside             take damaged files out of the tables, read the rest
 
 Exit codes: 0 everything is as it was left, 1 something is not, or could not be read")]
 pub(crate) struct Verify {
     /// The head of a chain, as an earlier verify printed it
     #[arg(long, value_name = "HASH")]
     pub(crate) head: Option<String>,
+    /// Take altered and missing files out of the tables, so that the rest can be read; copy them before to examine them
+    #[arg(long)]
+    pub(crate) set_aside: bool,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

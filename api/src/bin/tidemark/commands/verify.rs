@@ -1,10 +1,13 @@
 //! `tidemark verify`
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::json;
 use tidemark_api::storage::size;
 use tidemark_api::verification::{Verification, verify};
+use tidemark_api::wire::Store;
+use tidemark_lake::Table;
 
 use super::{count, now, open, print, print_json, table};
 use crate::arguments::{Format, Place, Verify};
@@ -13,10 +16,10 @@ use crate::progress;
 
 pub(crate) async fn run(place: &Place, arguments: &Verify) -> Result<ExitCode, Failure> {
     let store = open(place).await?;
-    let bar = progress::bytes("verifying", None);
-    let verification = verify(&store, arguments.head.as_deref(), now(), |bytes| bar.inc(bytes)).await;
-    bar.finish_and_clear();
-    let verification = verification?;
+    let mut verification = look(&store, arguments.head.as_deref()).await?;
+    if arguments.set_aside && set_aside(&store, &verification).await? {
+        verification = look(&store, arguments.head.as_deref()).await?;
+    }
     let heads: Vec<_> =
         verification.tables.iter().map(|table| json!({ "table": table.table, "head": table.head })).collect();
     let findings: usize = verification.tables.iter().map(|table| table.findings.len()).sum();
@@ -30,6 +33,30 @@ pub(crate) async fn run(place: &Place, arguments: &Verify) -> Result<ExitCode, F
         Format::Text => print(&text(&verification))?,
     }
     Ok(if verification.intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn look(store: &Store, head: Option<&str>) -> Result<Verification, Failure> {
+    let bar = progress::bytes("verifying", None);
+    let verification = verify(store, head, now(), |bytes| bar.inc(bytes)).await;
+    bar.finish_and_clear();
+    Ok(verification?)
+}
+
+/// Takes damaged files out of the tables; whether there were any.
+async fn set_aside(store: &Store, found: &Verification) -> Result<bool, Failure> {
+    let mut any = false;
+    for (table, verified) in Table::ALL.into_iter().zip(&found.tables) {
+        let (files, rows) = store.lake.set_aside(table, &verified.findings, now()).await?;
+        if files > 0 {
+            any = true;
+            let detail = json!({ "table": table.name(), "files": files, "rows": rows, "findings": verified.findings });
+            store.audit().append(now(), "verify", "set aside", detail)?;
+            let files = count(files);
+            let said = format!("{}: {files} damaged files with {} events were set aside\n", table.name(), count(rows));
+            std::io::stderr().write_all(said.as_bytes())?;
+        }
+    }
+    Ok(any)
 }
 
 fn text(found: &Verification) -> String {
@@ -53,6 +80,9 @@ fn text(found: &Verification) -> String {
     for table in &found.tables {
         for version in &table.erasures {
             text.push_str(&format!("  {}: events were erased on request with version {version}\n", table.table));
+        }
+        for version in &table.set_aside {
+            text.push_str(&format!("  {}: damaged files were set aside with version {version}\n", table.table));
         }
         for version in &table.gaps {
             text.push_str(&format!(
@@ -98,7 +128,7 @@ fn text(found: &Verification) -> String {
         None => text.push_str("\nnever found intact before from this machine\n"),
     }
     text.push_str(
-        "what to do: restore the named files from a copy, or export the rest and begin anew; readers of other files go on\n",
+        "what to do: restore the named files from a copy, or take them out with --set-aside so that the rest can be read\n",
     );
     text
 }
