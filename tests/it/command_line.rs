@@ -10,7 +10,7 @@ fn help(command: &[&str]) -> String {
 
 #[test]
 fn help_teaches_by_example() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["demo"],
         &["serve"],
@@ -23,6 +23,12 @@ fn help_teaches_by_example() {
         &["corpus", "diff"],
         &["compare"],
         &["diff"],
+        &["policy"],
+        &["key"],
+        &["storage"],
+        &["verify"],
+        &["erase"],
+        &["audit"],
         &["doctor"],
     ];
     for command in commands {
