@@ -59,12 +59,14 @@ pub struct Contents {
 #[derive(Debug, Clone)]
 pub struct AuditLog {
     folder: PathBuf,
+    /// Holds the number and the hash of the newest record, apart from the log.
+    anchor: PathBuf,
 }
 
 impl AuditLog {
-    /// The log in a state directory.
-    pub fn in_state(state: &Path) -> Self {
-        Self { folder: state.join("audit") }
+    /// The log in a state directory; what its newest record is, is also kept in a directory apart from it.
+    pub fn in_state(state: &Path, apart: &Path) -> Self {
+        Self { folder: state.join("audit"), anchor: apart.join("audit.head") }
     }
 
     /// Appends a record and makes it durable.
@@ -88,10 +90,13 @@ impl AuditLog {
         let previous = last.map(|line| line.hash).unwrap_or_default();
         let record = Record { number, at, actor: actor.to_owned(), action: action.to_owned(), detail, previous };
         let record = RawValue::from_string(serde_json::to_string(&record)?)?;
-        let mut line = serde_json::to_vec(&Line { hash: hash_of(record.get()), record })?;
+        let hash = hash_of(record.get());
+        let head = format!("{number} {hash}\n");
+        let mut line = serde_json::to_vec(&Line { hash, record })?;
         line.push(b'\n');
         file.write_all(&line)?;
         file.sync_all()?;
+        self.write_anchor(&head)?;
         if file.metadata()?.len() > FILE_BYTES {
             std::fs::rename(&path, self.folder.join(format!("audit-{number:012}.ndjson")))?;
             let full = self.full_files()?;
@@ -109,12 +114,12 @@ impl AuditLog {
         if self.current().is_file() {
             files.push(self.current());
         }
-        let mut first = true;
+        let (mut first, full) = (true, files.len());
         for path in files {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            for (number, line) in BufReader::new(File::open(&path)?).lines().enumerate() {
+            for (number, line) in BufReader::new(File::open(&path)?).split(b'\n').enumerate() {
                 let place = format!("audit/{name} line {}", number + 1);
-                let Ok(line) = serde_json::from_str::<Line>(&line?) else {
+                let Ok(line) = serde_json::from_slice::<Line>(&line?) else {
                     contents.breaks.push(format!("{place} cannot be read"));
                     continue;
                 };
@@ -125,8 +130,9 @@ impl AuditLog {
                     contents.breaks.push(format!("{place} cannot be read"));
                     continue;
                 };
-                // The oldest record that is kept may follow one that is not.
-                if !(first && record.number > 1) && record.previous != contents.head {
+                // The oldest record may follow one that is not kept, once so many files are full that the oldest went.
+                let oldest_went = first && record.number > 1 && full >= FILES_KEPT;
+                if !oldest_went && record.previous != contents.head {
                     contents.breaks.push(format!("{place} does not follow from the line before"));
                 }
                 first = false;
@@ -134,7 +140,35 @@ impl AuditLog {
                 contents.records.push(record);
             }
         }
+        if let Some(anchor) = self.read_anchor()? {
+            let newest = contents.records.last();
+            let is_newest = newest.is_some_and(|record| format!("{} {}", record.number, contents.head) == anchor);
+            // A crash may have come between the record and its anchor.
+            let is_before = newest.is_some_and(|record| format!("{} {}", record.number - 1, record.previous) == anchor);
+            if !is_newest && !is_before {
+                let number = anchor.split(' ').next().unwrap_or_default();
+                contents.breaks.push(format!("audit does not end with record {number}, which was the newest"));
+            }
+        }
         Ok(contents)
+    }
+
+    /// Written under another name first: half of a head would be taken for a missing record.
+    fn write_anchor(&self, head: &str) -> io::Result<()> {
+        if let Some(folder) = self.anchor.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let unfinished = self.anchor.with_extension("new");
+        std::fs::write(&unfinished, head)?;
+        std::fs::rename(&unfinished, &self.anchor)
+    }
+
+    fn read_anchor(&self) -> io::Result<Option<String>> {
+        match std::fs::read_to_string(&self.anchor) {
+            Ok(head) => Ok(Some(head.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Bytes of all its files.
@@ -199,7 +233,7 @@ mod tests {
 
     fn log_with(records: usize) -> (tempfile::TempDir, AuditLog) {
         let state = tempfile::tempdir().unwrap();
-        let log = AuditLog::in_state(state.path());
+        let log = AuditLog::in_state(state.path(), &state.path().join("apart"));
         for number in 0..records {
             log.append(Timestamp::MIN, "server", "sweep", json!({ "files": number })).unwrap();
         }
@@ -223,6 +257,16 @@ mod tests {
         let without: Vec<&str> = text.lines().enumerate().filter(|(i, _)| *i != 2).map(|(_, line)| line).collect();
         std::fs::write(log.current(), without.join("\n") + "\n").unwrap();
         assert_eq!(log.read().unwrap().breaks, ["audit/audit.ndjson line 3 does not follow from the line before"]);
+        let last: Vec<&str> = text.lines().take(3).collect();
+        std::fs::write(log.current(), last.join("\n") + "\n").unwrap();
+        assert_eq!(log.read().unwrap().breaks, ["audit does not end with record 4, which was the newest"]);
+        let first: Vec<&str> = text.lines().skip(1).collect();
+        std::fs::write(log.current(), first.join("\n") + "\n").unwrap();
+        assert_eq!(log.read().unwrap().breaks, ["audit/audit.ndjson line 1 does not follow from the line before"]);
+        std::fs::write(log.current(), [text.as_bytes(), b"\xff\n"].concat()).unwrap();
+        assert_eq!(log.read().unwrap().breaks, ["audit/audit.ndjson line 5 cannot be read"]);
+        std::fs::remove_dir_all(&log.folder).unwrap();
+        assert_eq!(log.read().unwrap().breaks.len(), 1, "a log that is gone is missed");
     }
 
     #[test]

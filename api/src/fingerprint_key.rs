@@ -63,6 +63,9 @@ pub enum Error {
     /// The names of the keys could not be read from the store or written into it.
     #[error("the names of the store's fingerprint keys could not be read or written")]
     Names(#[source] object_store::Error),
+    /// The key comes from the environment, so its files are not what is used.
+    #[error("the key comes from {VARIABLE}, which a rotation cannot change")]
+    FromEnvironment,
     /// A rotation is under way already.
     #[error("the keys are being rotated already")]
     Rotating,
@@ -87,6 +90,9 @@ impl Error {
                  with another key, queries no longer match their history"
             }
             Self::Names(_) => "check that the store can be reached and written",
+            Self::FromEnvironment => {
+                "put the present key into TIDEMARK_PREVIOUS_FINGERPRINT_KEY and a new one into TIDEMARK_FINGERPRINT_KEY"
+            }
             Self::Rotating => "end it with `tidemark key forget-previous` once no comparison reaches back before it",
             Self::NotRotating => "begin one with `tidemark key rotate`",
         }
@@ -141,6 +147,9 @@ impl KeyRing {
 
     /// Makes a new key; the one in force becomes the previous one.
     pub async fn rotate(&self) -> Result<FingerprintKeys, Error> {
+        if from_environment(VARIABLE)?.is_some() {
+            return Err(Error::FromEnvironment);
+        }
         let keys = self.load_or_create().await?;
         if keys.previous.is_some() {
             return Err(Error::Rotating);

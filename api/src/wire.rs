@@ -76,7 +76,7 @@ impl Store {
 
     /// What was done to it from this machine.
     pub fn audit(&self) -> AuditLog {
-        AuditLog::in_state(&self.state)
+        AuditLog::in_state(&self.state, self.keys.folder())
     }
 
     /// Where the write-ahead log lies.

@@ -14,9 +14,9 @@ use deltalake::{DeltaTable, DeltaTableError};
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use serde_json::json;
-use tidemark_schema::Timestamp;
+use serde_json::{Value, json};
 use tidemark_schema::columns::EVENT_DATE;
+use tidemark_schema::{Label, Timestamp};
 
 use crate::append::writer_properties;
 use crate::error::Error;
@@ -81,29 +81,44 @@ impl Lake {
         partition: &Partition,
         now: Timestamp,
     ) -> Result<Option<Compacted>, Error> {
-        let failed = |source| Error::Maintain { table: table.name(), source: Box::new(source) };
         let delta = self.load(table).await?;
-        let files: Vec<DataFile> =
-            live_files(table, &delta).await?.into_iter().filter(|file| file.partition == *partition).collect();
+        let files = files_of(table, &delta, partition).await?;
         if files.len() < 2 {
             return Ok(None);
         }
-        let mut writer = RecordBatchWriter::for_table(&delta)
+        self.rewrite(table, &delta, &files, None, json!({ "action": "compaction" }), now).await
+    }
+
+    /// Writes the rows of a partition's files anew, each event once, and without those of a principal if one is given.
+    pub(crate) async fn rewrite(
+        &self,
+        table: Table,
+        delta: &DeltaTable,
+        files: &[DataFile],
+        without: Option<&Label>,
+        note: Value,
+        now: Timestamp,
+    ) -> Result<Option<Compacted>, Error> {
+        let failed = |source| Error::Maintain { table: table.name(), source: Box::new(source) };
+        let Some(partition) = files.first().map(|file| &file.partition) else { return Ok(None) };
+        let mut writer = RecordBatchWriter::for_table(delta)
             .map_err(failed)?
             .with_writer_properties(writer_properties(table).map_err(|error| failed(error.into()))?)
             .with_target_file_size(TARGET_BYTES);
-        let merged = self.merge(table, &delta, partition, &mut writer).await;
+        let merged = self.merge(table, delta, partition, without, &mut writer).await;
         let added = writer.flush().await.map_err(failed)?;
         let written: Vec<String> = added.iter().map(|add| add.path.clone()).collect();
         let read: u64 = files.iter().map(|file| file.rows).sum();
         let (rows, duplicates) = match merged {
-            Ok(counts) if counts.0 + counts.1 == read => counts,
+            Ok((rows, duplicates)) if rows + duplicates == read || (without.is_some() && rows + duplicates < read) => {
+                (rows, duplicates)
+            }
             Ok((rows, duplicates)) => {
-                self.discard(table, &delta, &written).await;
+                self.discard(table, delta, &written).await;
                 return Err(Error::Rows { table: table.name(), expected: read, found: rows + duplicates });
             }
             Err(error) => {
-                self.discard(table, &delta, &written).await;
+                self.discard(table, delta, &written).await;
                 return Err(error);
             }
         };
@@ -115,13 +130,18 @@ impl Lake {
             bytes_before: files.iter().map(|file| file.bytes).sum(),
             bytes_after: added.iter().map(|add| u64::try_from(add.size).unwrap_or_default()).sum(),
         };
-        let operation =
-            DeltaOperation::Optimize { predicate: None, target_size: i64::try_from(TARGET_BYTES).unwrap_or(i64::MAX) };
-        let note = json!({ "action": "compaction", "duplicates": duplicates });
-        match self.replace(table, &delta, Change { removed: &files, added, now, operation, note }).await {
+        let operation = match without {
+            None => {
+                let target_size = i64::try_from(TARGET_BYTES).unwrap_or(i64::MAX);
+                DeltaOperation::Optimize { predicate: None, target_size }
+            }
+            // The condition is not told: it would name the principal.
+            Some(_) => DeltaOperation::Delete { predicate: None },
+        };
+        match self.replace(table, delta, Change { removed: files, added, now, operation, note }).await {
             Ok(()) => Ok(Some(compacted)),
             Err(error) => {
-                self.discard(table, &delta, &written).await;
+                self.discard(table, delta, &written).await;
                 if error.is_conflict() { Ok(None) } else { Err(error) }
             }
         }
@@ -134,6 +154,7 @@ impl Lake {
         table: Table,
         delta: &DeltaTable,
         partition: &Partition,
+        without: Option<&Label>,
         writer: &mut RecordBatchWriter,
     ) -> Result<(u64, u64), Error> {
         let read = |source| table.read_error(source);
@@ -143,6 +164,10 @@ impl Lake {
         frame = frame.filter(col(EVENT_DATE).eq(lit(ScalarValue::Date32(Some(partition.day))))).map_err(read)?;
         if let Some(corpus) = &partition.corpus {
             frame = frame.filter(col("corpus").eq(lit(corpus.as_str()))).map_err(read)?;
+        }
+        if let Some(principal) = without {
+            let others = col("principal").is_null().or(col("principal").not_eq(lit(principal.as_str())));
+            frame = frame.filter(others).map_err(read)?;
         }
         let order = table.sort_columns().iter().map(|name| col(*name).sort(true, false)).collect();
         let mut rows = frame.sort(order).map_err(read)?.execute_stream().await.map_err(read)?;
@@ -175,6 +200,12 @@ impl Lake {
             }
         }
     }
+}
+
+/// The files of one partition of a table as it was loaded.
+pub(crate) async fn files_of(table: Table, delta: &DeltaTable, partition: &Partition) -> Result<Vec<DataFile>, Error> {
+    let files = live_files(table, delta).await?;
+    Ok(files.into_iter().filter(|file| file.partition == *partition).collect())
 }
 
 #[cfg(test)]

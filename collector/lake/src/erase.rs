@@ -1,13 +1,16 @@
 //! Takes the events of a principal out of the tables, for good.
 
-use deltalake::datafusion::logical_expr::{col, lit};
-use deltalake::kernel::transaction::CommitProperties;
+use std::collections::BTreeSet;
+
+use futures::TryStreamExt;
 use serde_json::json;
+use tidemark_schema::columns::Columns;
 use tidemark_schema::{Label, Timestamp};
 
-use crate::append::writer_properties;
+use crate::compact::files_of;
 use crate::error::Error;
-use crate::files::NOTE;
+use crate::files::Partition;
+use crate::scan::{Filter, Scan};
 use crate::table::{Lake, Table};
 
 /// How often an erasure is tried again when other commits come first.
@@ -16,7 +19,7 @@ const ATTEMPTS: usize = 10;
 /// What an erasure did to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Erased {
-    /// Rows that are gone.
+    /// Events that are gone.
     pub rows: u64,
     /// Files that were rewritten without them.
     pub files: u64,
@@ -27,37 +30,50 @@ pub struct Erased {
 }
 
 impl Lake {
-    /// Rewrites the files that hold events of a principal, and deletes the old ones together with all files of earlier
-    /// versions: readers of those versions fail from now on. The commit says that there was an erasure, of whom as `name`,
+    /// Rewrites the partitions that hold events of a principal, and deletes the old files together with all of earlier
+    /// versions: readers of those versions fail from now on. The commits say that there was an erasure, of whom as `name`,
     /// which should tell nothing to those who may not know; the chain of evidence keeps that as its tombstone.
     pub async fn erase(&self, table: Table, principal: &Label, name: &str, now: Timestamp) -> Result<Erased, Error> {
-        let failed = |source| Error::Maintain { table: table.name(), source: Box::new(source) };
-        let mut attempts = 0;
-        let (delta, metrics) = loop {
-            attempts += 1;
-            let note = json!({ "action": "erasure", "principal": name });
-            let erased = self
-                .load(table)
-                .await?
-                .delete()
-                .with_predicate(col("principal").eq(lit(principal.as_str())))
-                .with_writer_properties(writer_properties(table).map_err(|error| failed(error.into()))?)
-                .with_commit_properties(CommitProperties::default().with_metadata([(NOTE.to_owned(), note)]))
-                .await
-                .map_err(failed);
-            match erased {
-                Err(error) if error.is_conflict() && attempts < ATTEMPTS => {}
-                erased => break erased?,
+        let mut erased = Erased { rows: 0, files: 0, swept_files: 0, version: 0 };
+        for _ in 0..ATTEMPTS {
+            let (partitions, rows) = self.partitions_of(table, principal).await?;
+            if partitions.is_empty() {
+                break;
             }
-        };
-        self.record_new_commits(table).await;
-        let version = delta.version().unwrap_or_default();
+            erased.rows = erased.rows.max(rows);
+            for partition in partitions {
+                let delta = self.load(table).await?;
+                let files = files_of(table, &delta, &partition).await?;
+                let note = json!({ "action": "erasure", "principal": name });
+                let rewritten = self.rewrite(table, &delta, &files, Some(principal), note, now).await?;
+                erased.files += rewritten.map_or(0, |done| done.files_before as u64);
+            }
+        }
         let swept = self.sweep_all_removed(table, now).await?;
-        Ok(Erased {
-            rows: metrics.num_deleted_rows.unwrap_or_default() as u64,
-            files: metrics.num_removed_files as u64,
-            swept_files: swept.removed_files,
-            version,
-        })
+        Ok(Erased { swept_files: swept.removed_files, version: self.version(table).await?, ..erased })
+    }
+
+    /// The partitions that hold events of a principal, and how many events there are.
+    async fn partitions_of(&self, table: Table, principal: &Label) -> Result<(BTreeSet<Partition>, u64), Error> {
+        let mut columns = vec!["occurred_at"];
+        columns.extend(matches!(table, Table::Retrievals).then_some("corpus"));
+        let scan = Scan { table, filters: vec![Filter::Principal(principal.clone())], columns, version: None };
+        let (mut partitions, mut events) = (BTreeSet::new(), 0);
+        let mut rows = self.scan(scan).await?;
+        while let Some(batch) = rows.try_next().await? {
+            let columns = Columns::of(&batch);
+            for row in 0..batch.num_rows() {
+                let unreadable =
+                    |_| Error::Partition { table: table.name(), path: "a row of the principal".to_owned() };
+                let day = columns.time("occurred_at", row).map_err(unreadable)?.days();
+                let corpus = match table {
+                    Table::Retrievals => Some(columns.parsed("corpus", row).map_err(unreadable)?),
+                    Table::Outputs => None,
+                };
+                partitions.insert(Partition { day, corpus });
+                events += 1;
+            }
+        }
+        Ok((partitions, events))
     }
 }

@@ -106,6 +106,9 @@ impl Lake {
             if !self.write_link(table, &mut chain, entry).await? {
                 // Another process recorded it first; what it wrote is the same, unless somebody interfered.
                 chain = self.read_chain(table, |_, _| {}).await?.unwrap_or_else(Chain::empty);
+                if chain.next <= version {
+                    return Err(Error::Evidence { entry: format!("{} {version}", table.name()) });
+                }
             }
         }
         *known = Some(chain);

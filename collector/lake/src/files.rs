@@ -47,7 +47,8 @@ impl Lake {
     /// Replaces files by others in one commit that readers see whole. What the commit is for is told in `note`.
     pub(crate) async fn replace(&self, table: Table, delta: &DeltaTable, change: Change<'_>) -> Result<(), Error> {
         let Change { removed, added, now, operation, note } = change;
-        let data_change = added.is_empty();
+        // Merging alone changes no row.
+        let data_change = !matches!(operation, DeltaOperation::Optimize { .. });
         let removes = removed.iter().map(|file| {
             let deletion_timestamp = Some(now.micros() / 1_000);
             Action::Remove(Remove { data_change, deletion_timestamp, ..file.remove.clone() })

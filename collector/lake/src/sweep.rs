@@ -1,6 +1,8 @@
 //! Deletes what no reader needs any more: files that were removed from a table, files that were never committed, and old
 //! parts of the table's log.
 
+use std::collections::BTreeSet;
+
 use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -8,7 +10,7 @@ use serde::Serialize;
 use tidemark_schema::Timestamp;
 
 use crate::error::Error;
-use crate::files::of_millis;
+use crate::files::{live_files, of_millis};
 use crate::table::{Lake, Table};
 use crate::verify::{commit_version, is_data, list};
 
@@ -67,10 +69,12 @@ impl Lake {
         let Some(chain) = chain else { return Ok(Swept::default()) };
         let delta = self.load(table).await?;
         let store = delta.object_store();
+        // What readers see is never deleted, whatever the chain says: it may have been damaged.
+        let read: BTreeSet<String> = live_files(table, &delta).await?.into_iter().map(|file| file.path).collect();
         let mut swept = Swept::default();
         let mut gone = Vec::new();
         for (path, object) in list(table, store.as_ref()).await? {
-            if !is_data(&path) || chain.live.contains_key(&path) {
+            if !is_data(&path) || read.contains(&path) || chain.live.contains_key(&path) {
                 continue;
             }
             let removed_at = chain.removed.get(&path).map(|(at, _)| *at);

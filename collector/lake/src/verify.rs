@@ -208,10 +208,10 @@ impl Lake {
         };
         let mut before: Option<(u64, Digest)> = None;
         let chain = self
-            .read_chain(table, |link, entry| {
-                let Some(entry) = entry else {
-                    let broken = finding(table, FindingKind::ChainBroken, "evidence", "an entry cannot be read");
-                    told.findings.push(broken);
+            .read_chain(table, |place, read| {
+                let Some((link, entry)) = read else {
+                    let detail = format!("{place} cannot be read");
+                    told.findings.push(finding(table, FindingKind::ChainBroken, "evidence", &detail));
                     return;
                 };
                 let place = format!("entry {}", entry.version);

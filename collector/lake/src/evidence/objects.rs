@@ -23,33 +23,37 @@ pub(crate) struct Piece {
 }
 
 impl Lake {
-    /// Reads the chain of a table from its first entry that lists all files; `each` is shown every entry as it is stored.
-    /// `None` if there is no chain.
+    /// Reads the chain of a table; `each` is shown every entry as it is stored, or the place of one that cannot be read. `None`
+    /// if there is no chain.
     pub(crate) async fn read_chain(
         &self,
         table: Table,
-        mut each: impl FnMut(&Link, Option<&Entry>),
+        mut each: impl FnMut(&Path, Option<(&Link, &Entry)>),
     ) -> Result<Option<Chain>, Error> {
         let (store, _) = self.location.object_store()?;
         let mut chain = None;
         for piece in self.pieces(table).await? {
             let failed = |source| Error::Objects { what: piece.path.to_string(), source };
-            let unreadable = || Error::Evidence { entry: piece.path.to_string() };
             let text = match store.get(&piece.path).await {
                 Ok(found) => found.bytes().await.map_err(failed)?,
                 // It was packed in the meantime; the pack was listed as well, or is read by the next look.
                 Err(object_store::Error::NotFound { .. }) => continue,
                 Err(error) => return Err(failed(error)),
             };
+            if text.is_empty() {
+                each(&piece.path, None);
+            }
             for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                let link: Link = serde_json::from_slice(line).map_err(|_| unreadable())?;
-                let entry = link.read();
-                each(&link, entry.as_ref());
-                let Some(entry) = entry else { continue };
-                let known: &Chain = chain.get_or_insert_with(Chain::empty);
+                let link = serde_json::from_slice::<Link>(line).ok();
+                let Some((link, entry)) = link.and_then(|link| link.read().map(|entry| (link, entry))) else {
+                    each(&piece.path, None);
+                    continue;
+                };
+                each(&piece.path, Some((&link, &entry)));
+                let known: &mut Chain = chain.get_or_insert_with(Chain::empty);
                 // An entry that was packed, and whose own object is still there, comes twice.
                 if known.next == 0 || entry.version >= known.next {
-                    chain.get_or_insert_with(Chain::empty).apply(&link, &entry);
+                    known.apply(&link, &entry);
                 }
             }
         }
@@ -63,13 +67,36 @@ impl Lake {
         let link = Link::of(&entry)?;
         let mut json = serde_json::to_vec(&link).map_err(|_| Error::Evidence { entry: path.to_string() })?;
         json.push(b'\n');
-        match store.put_opts(&path, json.into(), PutOptions::from(PutMode::Create)).await {
+        match store.put_opts(&path, json.clone().into(), PutOptions::from(PutMode::Create)).await {
             Ok(_) => {
+                self.sync_object(&path).await;
                 chain.apply(&link, &entry);
                 Ok(true)
             }
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                let failed = |source| Error::Objects { what: path.to_string(), source };
+                if store.head(&path).await.map_err(failed)?.size > 0 {
+                    return Ok(false);
+                }
+                // A power failure left its name alone; it says the same when it is made again.
+                store.put(&path, json.into()).await.map_err(failed)?;
+                self.sync_object(&path).await;
+                chain.apply(&link, &entry);
+                Ok(true)
+            }
             Err(source) => Err(Error::Objects { what: path.to_string(), source }),
+        }
+    }
+
+    /// On a local disk a name that is there is no content yet.
+    async fn sync_object(&self, path: &Path) {
+        if self.location.directory().is_none() {
+            return;
+        }
+        let file = std::path::Path::new("/").join(path.as_ref());
+        let synced = tokio::task::spawn_blocking(move || std::fs::File::open(file)?.sync_all()).await;
+        if !matches!(synced, Ok(Ok(()))) {
+            tracing::warn!(entry = %path, "an entry of the chain of evidence could not be made durable");
         }
     }
 

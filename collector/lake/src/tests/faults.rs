@@ -38,7 +38,8 @@ async fn wherever_the_store_runs_full_an_append_is_an_error_or_whole_and_the_nex
             errors += 1;
             assert!(!error.is_conflict(), "{error:?}");
         }
-        assert_eq!(read(&lake, Vec::new(), None).await.len(), if appended.is_ok() { 2 } else { 1 }, "{writes} writes");
+        let stored = read(&lake, Vec::new(), None).await.len();
+        assert!(stored == 2 || appended.is_err() && stored == 1, "{writes} writes: {stored} rows, {appended:?}");
         store.heal();
         append_until_committed(&lake, 2, 2).await;
         assert_eq!(lake.files(Table::Retrievals).await.unwrap().iter().map(|file| file.rows).sum::<u64>(), 2);
@@ -52,7 +53,7 @@ async fn wherever_the_store_runs_full_an_append_is_an_error_or_whole_and_the_nex
 }
 
 #[tokio::test]
-async fn wherever_the_store_stops_answering_reads_an_append_is_an_error_or_whole() {
+async fn wherever_the_store_stops_answering_reads_an_append_is_stored_once_in_the_end() {
     for reads in 0..12 {
         let store = Faulty::healthy();
         let lake = lake_on(&store).await;
@@ -61,7 +62,9 @@ async fn wherever_the_store_stops_answering_reads_an_append_is_an_error_or_whole
         let late = vec![retrieval(1, "c", DAY, Ingest::Late), retrieval(2, "c", DAY, Ingest::Late)];
         let appended = lake.append_retrievals(late, position(2)).await;
         store.heal();
-        assert_eq!(read(&lake, Vec::new(), None).await.len(), if appended.is_ok() { 2 } else { 1 }, "{reads} reads");
+        let stored = read(&lake, Vec::new(), None).await.len();
+        // What fails after the commit is an error of a commit that was made; asking how far it got tells.
+        assert!(stored == 2 || appended.is_err() && stored == 1, "{reads} reads: {stored} rows, {appended:?}");
         append_until_committed(&lake, 2, 2).await;
         assert_eq!(lake.files(Table::Retrievals).await.unwrap().iter().map(|file| file.rows).sum::<u64>(), 2);
     }

@@ -30,7 +30,7 @@ pub(crate) async fn run(place: &Place, arguments: &Storage) -> Result<ExitCode, 
             }
         }
     }
-    let failed = done.is_some_and(|done| !done.failures.is_empty());
+    let failed = done.is_some_and(|done| done.over_budget || !done.failures.is_empty());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -94,6 +94,11 @@ fn maintained(done: &Summary) -> String {
         count(done.swept_files),
         size(done.freed_bytes)
     );
+    if done.over_budget {
+        text.push_str(
+            "! the store takes more than its budget, and nothing more can be dropped: raise retention.bytes\n",
+        );
+    }
     text.extend(done.failures.iter().map(|failure| format!("! {failure}\n")));
     text
 }
