@@ -153,7 +153,7 @@ pub(crate) fn writer_properties(table: Table) -> Result<WriterProperties, deltal
         properties = properties.set_column_bloom_filter_enabled(ColumnPath::from(column), true);
     }
     if table == Table::Retrievals {
-        properties = properties.set_max_row_group_row_count(Some(64 * 1024));
+        properties = properties.set_max_row_group_row_count(Some(16 * 1024));
     }
     Ok(properties.build())
 }
