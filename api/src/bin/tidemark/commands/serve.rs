@@ -154,9 +154,10 @@ fn log_to_standard_error() {
     // A panic is a line of the log like any other. Its message may hold a value that came from outside, so it is not told.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
-        // `deltalake` catches this one itself: `object_store` panics when a write that failed is taken back.
-        if place.contains("object_store") {
-            tracing::warn!(place, "a write to the store was taken back");
+        // Both are caught where they arise: `object_store` panics when a write that failed is taken back, and the engine of
+        // `deltalake` when its work is cut off because the server stops.
+        if place.contains("object_store") || place.contains("kernel_engine") {
+            tracing::warn!(place, "work on the store was cut off");
         } else {
             tracing::error!(place, "a panic was caught");
         }
