@@ -70,8 +70,7 @@ pub async fn note_leftovers(store: &Store, now: Timestamp) -> Result<(), Error> 
     }
     let audit = store.audit();
     let before = audit.read().map_err(Error::Audit)?;
-    let known: BTreeSet<&str> =
-        before.records.iter().filter(|record| record.action == LEFTOVERS).flat_map(left_by).collect();
+    let known = leftovers(&before.records);
     files.retain(|file| !known.contains(file.as_str()));
     files.truncate(LEFTOVERS_NAMED);
     if files.is_empty() {
@@ -80,8 +79,10 @@ pub async fn note_leftovers(store: &Store, now: Timestamp) -> Result<(), Error> 
     audit.append(now, "server", LEFTOVERS, json!({ "files": files })).map_err(Error::Audit)
 }
 
-fn left_by(record: &Record) -> impl Iterator<Item = &str> {
-    record.detail["files"].as_array().into_iter().flatten().filter_map(Value::as_str)
+/// The files that the audit log tells of as left by interrupted writes.
+fn leftovers(records: &[Record]) -> BTreeSet<&str> {
+    let told = records.iter().filter(|record| record.action == LEFTOVERS);
+    told.filter_map(|record| record.detail["files"].as_array()).flatten().filter_map(Value::as_str).collect()
 }
 
 /// Reads everything. `head`, if given, must be the head of one of the chains at some time. `progress` is told how many bytes
@@ -122,8 +123,7 @@ pub async fn verify(
             Err(error) => return Err(error.into()),
         }
     }
-    let left: BTreeSet<&str> =
-        audit.records.iter().filter(|record| record.action == LEFTOVERS).flat_map(left_by).collect();
+    let left = leftovers(&audit.records);
     for table in &mut verification.tables {
         let (known, strange): (Vec<_>, Vec<_>) = std::mem::take(&mut table.findings)
             .into_iter()

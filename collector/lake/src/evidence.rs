@@ -53,6 +53,11 @@ impl Chain {
         Self { next: 0, head: Digest::ZERO, live: BTreeMap::new(), removed: BTreeMap::new() }
     }
 
+    /// Whether a commit ever named a file that may still lie there.
+    pub(crate) fn knows(&self, path: &str) -> bool {
+        self.live.contains_key(path) || self.removed.contains_key(path)
+    }
+
     /// Takes an entry in; whether it fits is for [`crate::verify`] to say.
     pub(crate) fn apply(&mut self, link: &Link, entry: &Entry) {
         if let Some(live) = &entry.live {
@@ -115,7 +120,13 @@ impl Lake {
         Ok(())
     }
 
-    pub(crate) fn chain(&self, table: Table) -> &tokio::sync::Mutex<Option<Chain>> {
+    /// The chain with every commit recorded.
+    pub(crate) async fn recorded_chain(&self, table: Table) -> Result<Chain, Error> {
+        self.record(table).await?;
+        Ok(self.chain(table).lock().await.clone().unwrap_or_else(Chain::empty))
+    }
+
+    fn chain(&self, table: Table) -> &tokio::sync::Mutex<Option<Chain>> {
         match table {
             Table::Retrievals => &self.chains[0],
             Table::Outputs => &self.chains[1],

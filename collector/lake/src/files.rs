@@ -44,6 +44,25 @@ impl Lake {
         live_files(table, &self.load(table).await?).await
     }
 
+    /// Removes the files of a table for which `gone` holds, in one commit that reads nothing; gives them. What the commit is
+    /// for is told in `note`.
+    pub(crate) async fn remove_where(
+        &self,
+        table: Table,
+        gone: impl Fn(&DataFile) -> bool,
+        operation: DeltaOperation,
+        note: impl FnOnce(&[DataFile]) -> Value,
+        now: Timestamp,
+    ) -> Result<Vec<DataFile>, Error> {
+        let delta = self.load(table).await?;
+        let removed: Vec<DataFile> = live_files(table, &delta).await?.into_iter().filter(gone).collect();
+        if !removed.is_empty() {
+            let note = note(&removed);
+            self.replace(table, &delta, Change { removed: &removed, added: Vec::new(), now, operation, note }).await?;
+        }
+        Ok(removed)
+    }
+
     /// Replaces files by others in one commit that readers see whole. What the commit is for is told in `note`.
     pub(crate) async fn replace(&self, table: Table, delta: &DeltaTable, change: Change<'_>) -> Result<(), Error> {
         let Change { removed, added, now, operation, note } = change;

@@ -10,7 +10,7 @@ use serde_json::json;
 use tidemark_schema::{CorpusName, Timestamp};
 
 use crate::error::Error;
-use crate::files::{Change, DataFile, Partition, live_files};
+use crate::files::{DataFile, Partition};
 use crate::table::{Lake, Table};
 
 /// How long and how much is kept.
@@ -144,15 +144,9 @@ impl Lake {
     /// Drops a partition in one commit. Files that are gone already, because another commit replaced them, are left to the
     /// next look.
     pub async fn drop_partition(&self, gone: &Drop, now: Timestamp) -> Result<(), Error> {
-        let delta = self.load(gone.table).await?;
-        let present = live_files(gone.table, &delta).await?;
-        let removed: Vec<DataFile> = present.into_iter().filter(|file| gone.files.contains(file)).collect();
-        if removed.is_empty() {
-            return Ok(());
-        }
         let operation = DeltaOperation::Delete { predicate: Some(format!("event_date day {}", gone.partition.day)) };
-        let note = json!({ "action": "retention", "reason": gone.reason });
-        self.replace(gone.table, &delta, Change { removed: &removed, added: Vec::new(), now, operation, note }).await
+        let note = |_: &[DataFile]| json!({ "action": "retention", "reason": gone.reason });
+        self.remove_where(gone.table, |file| gone.files.contains(file), operation, note, now).await.map(|_| ())
     }
 }
 

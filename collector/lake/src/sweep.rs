@@ -44,12 +44,9 @@ impl Lake {
 
     /// Files that no commit names: what an interrupted write left, or what is about to be committed.
     pub async fn uncommitted(&self, table: Table) -> Result<Vec<String>, Error> {
-        self.record(table).await?;
-        let chain = self.chain(table).lock().await.clone();
-        let Some(chain) = chain else { return Ok(Vec::new()) };
+        let chain = self.recorded_chain(table).await?;
         let objects = list(table, self.load(table).await?.object_store().as_ref()).await?;
-        let known = |path: &String| chain.live.contains_key(path) || chain.removed.contains_key(path);
-        let paths = objects.into_keys().filter(|path| is_data(path) && !known(path));
+        let paths = objects.into_keys().filter(|path| is_data(path) && !chain.knows(path));
         Ok(paths.map(|path| format!("{}/{path}", table.name())).collect())
     }
 
@@ -64,9 +61,7 @@ impl Lake {
         removed_until: Timestamp,
         uncommitted_until: Timestamp,
     ) -> Result<Swept, Error> {
-        self.record(table).await?;
-        let chain = self.chain(table).lock().await.clone();
-        let Some(chain) = chain else { return Ok(Swept::default()) };
+        let chain = self.recorded_chain(table).await?;
         let delta = self.load(table).await?;
         let store = delta.object_store();
         // What readers see is never deleted, whatever the chain says: it may have been damaged.

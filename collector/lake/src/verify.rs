@@ -13,7 +13,7 @@ use tidemark_schema::Timestamp;
 
 use crate::error::Error;
 use crate::evidence::{Chain, Digest, FileDigest, digest_of};
-use crate::files::{Change, DataFile, live_files, of_millis};
+use crate::files::{DataFile, live_files, of_millis};
 use crate::table::{Lake, Table};
 
 /// What a commit that sets damaged files aside says of itself.
@@ -129,9 +129,7 @@ impl Lake {
         let store = self.load(table).await?.object_store();
         let mut objects = list(table, store.as_ref()).await?;
         let strange = |told: &Told, objects: &BTreeMap<String, ObjectMeta>| {
-            objects.keys().any(|path| {
-                is_data(path) && !told.chain.live.contains_key(path) && !told.chain.removed.contains_key(path)
-            })
+            objects.keys().any(|path| is_data(path) && !told.chain.knows(path))
         };
         let mut waited = Duration::ZERO;
         while strange(&told, &objects) && waited < patience {
@@ -175,22 +173,16 @@ impl Lake {
     /// Takes files that are damaged or gone out of a table, so that the rest of it can be read. Gives how many there were
     /// and how many events they held. They are swept like other removed files: who wants to examine one copies it before.
     pub async fn set_aside(&self, table: Table, damaged: &[Finding], now: Timestamp) -> Result<(u64, u64), Error> {
-        let delta = self.load(table).await?;
-        let files: Vec<DataFile> = live_files(table, &delta).await?;
         let named = |file: &DataFile| {
             let path = format!("{}/{}", table.name(), file.path);
             damaged
                 .iter()
                 .any(|found| matches!(found.kind, FindingKind::Altered | FindingKind::Missing) && found.path == path)
         };
-        let removed: Vec<DataFile> = files.into_iter().filter(named).collect();
-        let counts = (removed.len() as u64, removed.iter().map(|file| file.rows).sum());
-        if !removed.is_empty() {
-            let (operation, added) = (DeltaOperation::FileSystemCheck {}, Vec::new());
-            let note = json!({ "action": SET_ASIDE, "files": counts.0, "rows": counts.1 });
-            self.replace(table, &delta, Change { removed: &removed, added, now, operation, note }).await?;
-        }
-        Ok(counts)
+        let rows = |files: &[DataFile]| files.iter().map(|file| file.rows).sum::<u64>();
+        let note = |files: &[DataFile]| json!({ "action": SET_ASIDE, "files": files.len(), "rows": rows(files) });
+        let removed = self.remove_where(table, named, DeltaOperation::FileSystemCheck {}, note, now).await?;
+        Ok((removed.len() as u64, rows(&removed)))
     }
 
     /// Goes through the chain and checks that each entry follows from the one before.

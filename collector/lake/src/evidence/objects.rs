@@ -67,25 +67,21 @@ impl Lake {
         let link = Link::of(&entry)?;
         let mut json = serde_json::to_vec(&link).map_err(|_| Error::Evidence { entry: path.to_string() })?;
         json.push(b'\n');
+        let failed = |source| Error::Objects { what: path.to_string(), source };
         match store.put_opts(&path, json.clone().into(), PutOptions::from(PutMode::Create)).await {
-            Ok(_) => {
-                self.sync_object(&path).await;
-                chain.apply(&link, &entry);
-                Ok(true)
-            }
+            Ok(_) => {}
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                let failed = |source| Error::Objects { what: path.to_string(), source };
                 if store.head(&path).await.map_err(failed)?.size > 0 {
                     return Ok(false);
                 }
                 // A power failure left its name alone; it says the same when it is made again.
                 store.put(&path, json.into()).await.map_err(failed)?;
-                self.sync_object(&path).await;
-                chain.apply(&link, &entry);
-                Ok(true)
             }
-            Err(source) => Err(Error::Objects { what: path.to_string(), source }),
+            Err(source) => return Err(failed(source)),
         }
+        self.sync_object(&path).await;
+        chain.apply(&link, &entry);
+        Ok(true)
     }
 
     /// On a local disk a name that is there is no content yet.
