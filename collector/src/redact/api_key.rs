@@ -60,6 +60,19 @@ const SHAPES: &[Shape] = &[
     shape("hf_", plain, 30),
     shape("npm_", plain, 30),
     shape("SG.", dotted, 40),
+    shape("gsk_", plain, 20),
+    shape("xai-", plain, 40),
+    Shape { prefix: "pplx-", of_key: plain, least: 40, digit: true },
+    shape("r8_", plain, 30),
+    shape("hvs.", joined, 20),
+    shape("hvb.", joined, 20),
+    shape("dop_v1_", plain, 40),
+    shape("glsa_", joined, 30),
+    shape("shpat_", plain, 20),
+    shape("pypi-", joined, 50),
+    shape("lin_api_", plain, 30),
+    shape("tskey-", joined, 20),
+    shape("ATATT3", joined, 40),
 ];
 
 /// Keys to programs: the shapes above, JSON Web Tokens (RFC 7519), private keys in PEM (RFC 7468) up to their end or that
@@ -71,9 +84,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Span>) {
     while at < bytes.len() {
         let end = match bytes.get(at) {
             Some(b'-') => pem(text, at, &mut ends),
-            Some(b'A' | b'S' | b'a' | b'b' | b'B' | b'e' | b'g' | b'h' | b'n' | b'r' | b's' | b'w' | b'x' | b'y')
-                if begins(bytes, at) =>
-            {
+            Some(byte) if byte.is_ascii_alphabetic() && begins(bytes, at) => {
                 known(bytes, at, &mut ends).or_else(|| web_token(bytes, at, &mut ends)).or_else(|| header(bytes, at))
             }
             _ => None,
@@ -215,6 +226,9 @@ mod tests {
         check_key("sk-", "0123456789abcdefghijABCDEFGHIJ");
         check_key("sk-", "ant-api03-0123456789_abcdefghij-AA");
         check_key("AIza", "SyA0123456789abcdefghijABCDEFGHIJ-_");
+        check_key("gsk_", "0123456789abcdefghijABCDEFGHIJ012345");
+        check_key("hvs.", "CAESIJ0123456789abcdefghij_-ABCDEFGHIJ");
+        check_key("dop_v1_", &"0123456789abcdef".repeat(4));
         check_key("eyJ", "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl-_");
     }
 

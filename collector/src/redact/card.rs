@@ -3,7 +3,7 @@ use super::number::{date_starts, group_end, group_starts, in_hash, next_group};
 
 /// Payment cards: 13 to 19 digits that begin as issued cards do (3 to 6, and 2200 to 2720) and pass the check digit of
 /// ISO/IEC 7812-1, annex B (Luhn). Digits may stand in groups, with up to three spaces and dashes, or with single dots,
-/// between; a card begins and ends with a group, so that no window inside of a long number is taken for one.
+/// slashes or underscores, between; a card begins and ends with a group, so that no window inside of a long number is taken for one.
 pub(super) fn find(text: &str, found: &mut Vec<Span>) {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -28,8 +28,8 @@ fn card(bytes: &[u8], start: usize) -> Option<usize> {
         return None;
     }
     let spaced = |byte: u8| matches!(byte, b' ' | b'-' | b'\t');
-    let dotted = |byte: u8| byte == b'.';
-    let end = longest(bytes, start, 3, spaced).or_else(|| longest(bytes, start, 1, dotted))?;
+    let end = longest(bytes, start, 3, spaced)
+        .or_else(|| b"./_".iter().find_map(|joint| longest(bytes, start, 1, |byte| byte == *joint)))?;
     (!in_hash(bytes, start)).then_some(end)
 }
 
@@ -90,6 +90,7 @@ mod tests {
         check("5500-0000-0000-0004", &["5500-0000-0000-0004"]);
         check("3782 822463 10005", &["3782 822463 10005"]);
         check("2223.0000.4840.0011", &["2223.0000.4840.0011"]);
+        check("4111_1111_1111_1111 or 4111/1111/1111/1111", &["4111_1111_1111_1111", "4111/1111/1111/1111"]);
         check("4222222222222", &["4222222222222"]);
         check("card4111111111111111x", &["4111111111111111"]);
     }
