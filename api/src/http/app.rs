@@ -5,6 +5,7 @@ use tidemark_analyzer as analyzer;
 use tidemark_collector::decode;
 use tidemark_collector::policy::Policy;
 use tidemark_collector::{Collector, Quotas};
+use tidemark_lake::SqlLimits;
 use tidemark_schema::{Clock, FingerprintKeys};
 
 use crate::wire::Store;
@@ -81,6 +82,10 @@ pub struct Limits {
     pub computations: usize,
     /// Traces that are looked up at a time.
     pub lookups: usize,
+    /// Queries in SQL that are answered at a time.
+    pub queries: usize,
+    /// What one of them may take.
+    pub sql: SqlLimits,
     /// How long a request waits for one of these places before it is turned away.
     pub patience: Duration,
     /// Retrievals and outputs of one trace that are shown, each.
@@ -101,6 +106,8 @@ impl Default for Limits {
             decoders: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 4)),
             computations: 2,
             lookups: 16,
+            queries: 2,
+            sql: SqlLimits::default(),
             patience: Duration::from_secs(1),
             trace_events: 200,
         }

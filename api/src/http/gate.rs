@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
 
 use super::app::Limits;
 use super::problem::{BUSY, INTERNAL, Problem};
@@ -18,6 +19,7 @@ pub(crate) struct Gate {
     decoders: Arc<Semaphore>,
     computations: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
+    queries: Arc<Semaphore>,
     patience: Duration,
 }
 
@@ -28,6 +30,7 @@ impl Gate {
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             computations: Arc::new(Semaphore::new(limits.computations)),
             lookups: Arc::new(Semaphore::new(limits.lookups)),
+            queries: Arc::new(Semaphore::new(limits.queries)),
             patience: limits.patience,
         }
     }
@@ -82,6 +85,20 @@ impl Gate {
         .await
     }
 
+    /// Asks the tables in SQL. The place is given back when the answer is there, even if nobody waits for it any more.
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let place = self.place(&self.queries, "too many other queries are being answered").await?;
+        let answered = tokio::spawn(async move {
+            let answer = work.await;
+            drop(place);
+            answer
+        });
+        answered.await.map_err(cut_off)
+    }
+
     async fn place(&self, places: &Arc<Semaphore>, full: &str) -> Result<OwnedSemaphorePermit, Problem> {
         let place = tokio::time::timeout(self.patience, Arc::clone(places).acquire_owned()).await;
         place.ok().and_then(Result::ok).ok_or_else(|| Problem::new(&BUSY, full))
@@ -93,8 +110,12 @@ fn units(bytes: usize) -> u32 {
 }
 
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Problem::new(&INTERNAL, "the work on this request was cut off").caused_by(&error))
+    tokio::task::spawn_blocking(work).await.map_err(cut_off)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
+fn cut_off(error: JoinError) -> Problem {
+    Problem::new(&INTERNAL, "the work on this request was cut off").caused_by(&error)
 }
 
 #[cfg(test)]

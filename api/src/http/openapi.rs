@@ -22,6 +22,7 @@ use super::problem::ProblemView;
         (name = "events", description = "Sending events, and looking at those of one trace"),
         (name = "corpora", description = "What each version of a corpus holds"),
         (name = "comparisons", description = "Comparing windows of events"),
+        (name = "sql", description = "Asking the tables in SQL"),
         (name = "operation", description = "How the server is"),
     ),
 )]

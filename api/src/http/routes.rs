@@ -4,6 +4,7 @@ mod comparisons;
 mod corpora;
 mod health;
 mod ingest;
+mod sql;
 mod storage;
 mod traces;
 
@@ -43,6 +44,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .routes(routes!(corpora::show, corpora::register))
         .routes(routes!(corpora::diff))
         .routes(routes!(comparisons::create))
+        .routes(routes!(sql::ask))
         // What operators and their tools look at.
         .routes(routes!(storage::show))
         .routes(routes!(storage::policy))

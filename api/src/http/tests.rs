@@ -7,6 +7,7 @@ mod keeping;
 mod limits;
 mod operation;
 mod problems;
+mod sql;
 mod traces;
 
 use std::sync::Arc;

@@ -1,0 +1,94 @@
+//! Questions in SQL.
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tidemark_lake::{SqlAnswer, SqlError};
+use utoipa::ToSchema;
+
+use crate::http::app::App;
+use crate::http::body;
+use crate::http::problem::{INTERNAL, INVALID, Problem};
+
+const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
+/// Whether rows were left out; in JSON it is in the body as well.
+const TRUNCATED: HeaderName = HeaderName::from_static("tidemark-truncated");
+
+/// Ask the tables in SQL
+///
+/// Read only, in the dialect of Apache DataFusion; the tables are `retrievals` and `outputs`. At most 4 KiB of text, 30
+/// seconds, 100,000 rows and 32 MiB of answer, beyond which `truncated` (and the header `tidemark-truncated`) is true. With
+/// `Accept: application/vnd.apache.arrow.stream` the answer is an Arrow IPC stream. An event that was sent again while its
+/// first copy was on the way may be counted twice until its partition is merged; `count(DISTINCT event_id)` is exact.
+#[utoipa::path(
+    post,
+    path = "/v1/sql",
+    tag = "sql",
+    request_body = SqlRequest,
+    responses(
+        (status = 200, description = "The rows", content((SqlRows = "application/json"), (String = "application/vnd.apache.arrow.stream"))),
+        (status = 422, description = "The query is wrong, is no query, or takes more than it may",
+            body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn ask(State(app): State<App>, request: Request) -> Result<impl IntoResponse, Problem> {
+    let as_arrow = request.headers().get_all(header::ACCEPT).iter().any(|accept| names(accept, ARROW_STREAM));
+    let SqlRequest { query } = body::json(&app, request).await?;
+    let (store, limits) = (app.store.clone(), app.options.limits.sql);
+    let answer = app.gate.query(async move { store.lake.sql(&query, limits).await }).await??;
+    let (content_type, content) =
+        if as_arrow { (ARROW_STREAM, answer.to_arrow_stream()?) } else { ("application/json", as_json(&answer)?) };
+    let truncated = HeaderValue::from_static(if answer.truncated { "true" } else { "false" });
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type)), (TRUNCATED, truncated)];
+    Ok((headers, Bytes::from(content)))
+}
+
+fn names(accept: &HeaderValue, wanted: &str) -> bool {
+    let Ok(accept) = accept.to_str() else { return false };
+    accept.split(',').any(|one| one.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted)))
+}
+
+fn as_json(answer: &SqlAnswer) -> Result<Vec<u8>, Problem> {
+    let failed = |error: serde_json::Error| Problem::new(&INTERNAL, "the answer is no JSON").caused_by(&error);
+    let rows = String::from_utf8(answer.to_json()?)
+        .map_err(|error| Problem::new(&INTERNAL, "the answer is no text").caused_by(&error))?;
+    let columns = answer.schema.fields().iter().map(|field| field.name().clone()).collect();
+    let rows = RawValue::from_string(rows).map_err(failed)?;
+    serde_json::to_vec(&SqlRows { columns, rows, truncated: answer.truncated }).map_err(failed)
+}
+
+/// A question.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SqlRequest {
+    /// The query.
+    #[schema(example = "SELECT corpus, count(*) AS events FROM retrievals GROUP BY corpus")]
+    query: String,
+}
+
+/// Its answer.
+#[derive(Debug, serde::Serialize, ToSchema)]
+pub(crate) struct SqlRows {
+    /// The names of the columns, in their order.
+    columns: Vec<String>,
+    /// One object for each row.
+    #[schema(value_type = Vec<Object>)]
+    rows: Box<RawValue>,
+    /// Whether rows were left out because there are more than fit.
+    truncated: bool,
+}
+
+impl From<SqlError> for Problem {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Query(_) => Self::new(&INVALID, error.to_string())
+                .hint("correct the query: one SELECT over retrievals and outputs; their columns are told by DESCRIBE"),
+            SqlError::Limit(_) => Self::new(&INVALID, error.to_string()).hint("ask for less, or aggregate"),
+            SqlError::Store(error) => tidemark_analyzer::Error::from(error).into(),
+            SqlError::Write(_) | SqlError::Thread => Self::new(&INTERNAL, error.to_string()).caused_by(&error),
+        }
+    }
+}
