@@ -1,1 +1,0 @@
-//! What a Rust service links to record its retrievals.
