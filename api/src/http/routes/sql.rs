@@ -19,7 +19,7 @@ const TRUNCATED: HeaderName = HeaderName::from_static("tidemark-truncated");
 
 /// Ask the tables in SQL
 ///
-/// Read only, in the dialect of Apache DataFusion; the tables are `retrievals` and `outputs`. At most 4 KiB of text, 30
+/// Read only, in the dialect of `DataFusion`; the tables are `retrievals` and `outputs`. At most 4 KiB of text, 30
 /// seconds, 100,000 rows and 32 MiB of answer, beyond which `truncated` (and the header `tidemark-truncated`) is true. With
 /// `Accept: application/vnd.apache.arrow.stream` the answer is an Arrow IPC stream. An event that was sent again while its
 /// first copy was on the way may be counted twice until its partition is merged; `count(DISTINCT event_id)` is exact.
