@@ -159,8 +159,8 @@ impl Lake {
     ) -> Result<(u64, u64), Error> {
         let read = |source| table.read_error(source);
         let failed = |source: DeltaTableError| Error::Maintain { table: table.name(), source: Box::new(source) };
-        delta.update_datafusion_session(&self.session.state()).map_err(|source| table.open_error(source))?;
-        let mut frame = self.session.read_table(delta.table_provider().await.map_err(read)?).map_err(read)?;
+        let provider = table.provider(delta, &self.session).await?;
+        let mut frame = self.session.read_table(provider).map_err(read)?;
         frame = frame.filter(col(EVENT_DATE).eq(lit(ScalarValue::Date32(Some(partition.day))))).map_err(read)?;
         if let Some(corpus) = &partition.corpus {
             frame = frame.filter(col("corpus").eq(lit(corpus.as_str()))).map_err(read)?;

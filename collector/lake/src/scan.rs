@@ -132,8 +132,8 @@ impl Lake {
         if let Some(version) = scan.version {
             delta.load_version(version).await.map_err(open)?;
         }
-        delta.update_datafusion_session(&self.session.state()).map_err(open)?;
-        let mut frame = self.session.read_table(delta.table_provider().await.map_err(read)?).map_err(read)?;
+        let provider = scan.table.provider(&delta, &self.session).await?;
+        let mut frame = self.session.read_table(provider).map_err(read)?;
         let under_one_key = !frame.schema().has_column_with_unqualified_name("query_fingerprint_previous");
         if under_one_key && scan.filters.iter().any(|filter| matches!(filter, Filter::UnderTwoKeys)) {
             // A table that an earlier version of this program made has no such column, hence no such rows.

@@ -84,8 +84,7 @@ impl Lake {
         let session = SessionContext::new_with_config_rt(self.session.copied_config(), self.session.runtime_env());
         for table in Table::ALL {
             let delta = self.load(table).await?;
-            delta.update_datafusion_session(&session.state()).map_err(|source| table.open_error(source))?;
-            let provider = delta.table_provider().await.map_err(|source| table.read_error(source))?;
+            let provider = table.provider(&delta, &session).await?;
             session.register_table(table.name(), provider).map_err(|source| table.read_error(source))?;
         }
         let text = text.to_owned();
@@ -104,10 +103,12 @@ where
     F: Future<Output = Result<SqlAnswer, SqlError>>,
 {
     let (reply, answer) = tokio::sync::oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|_| SqlError::Thread)?;
     let body = move || {
+        // Made here: a runtime must not be dropped inside of another, which a thread that cannot be started would do.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let answer = runtime.map_err(|_| SqlError::Thread).and_then(|runtime| runtime.block_on(work()));
         // Nobody waits for the answer any more when sending fails.
-        drop(reply.send(runtime.block_on(work())));
+        drop(reply.send(answer));
     };
     let thread = std::thread::Builder::new().name("tidemark-sql".to_owned()).stack_size(STACK_BYTES);
     thread.spawn(body).map_err(|_| SqlError::Thread)?;
@@ -173,8 +174,6 @@ impl SqlAnswer {
         let mut writer = builder.build::<_, arrow_json::writer::JsonArray>(Vec::new());
         self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(SqlError::Write)?;
         writer.finish().map_err(SqlError::Write)?;
-        let json = writer.into_inner();
-        // Without rows it writes nothing at all.
-        Ok(if json.is_empty() { b"[]".to_vec() } else { json })
+        Ok(writer.into_inner())
     }
 }

@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use deltalake::arrow::datatypes::SchemaRef;
+use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::error::DataFusionError;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
@@ -46,6 +49,16 @@ impl Table {
         let layout = |source| Error::Layout { table: self.name(), source };
         let schema: StructType = self.schema()?.as_ref().try_into_kernel().map_err(layout)?;
         Ok(schema.fields().cloned().collect())
+    }
+
+    /// What a session reads the table through, in the state in which it was loaded.
+    pub(crate) async fn provider(
+        self,
+        delta: &DeltaTable,
+        session: &SessionContext,
+    ) -> Result<Arc<dyn TableProvider>, Error> {
+        delta.update_datafusion_session(&session.state()).map_err(|source| self.open_error(source))?;
+        delta.table_provider().await.map_err(|source| self.read_error(source))
     }
 
     pub(crate) fn partition_columns(self) -> &'static [&'static str] {

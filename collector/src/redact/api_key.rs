@@ -62,7 +62,7 @@ const SHAPES: &[Shape] = &[
     shape("SG.", dotted, 40),
     shape("gsk_", plain, 20),
     shape("xai-", plain, 40),
-    Shape { prefix: "pplx-", of_key: plain, least: 40, digit: true },
+    Shape { prefix: "pplx-", of_key: joined, least: 40, digit: true },
     shape("r8_", plain, 30),
     shape("hvs.", joined, 20),
     shape("hvb.", joined, 20),
@@ -229,6 +229,10 @@ mod tests {
         check_key("gsk_", "0123456789abcdefghijABCDEFGHIJ012345");
         check_key("hvs.", "CAESIJ0123456789abcdefghij_-ABCDEFGHIJ");
         check_key("dop_v1_", &"0123456789abcdef".repeat(4));
+        let long = "0123456789abcdefghijABCDEFGHIJ0123456789abcdefghijABCDEFGHIJ";
+        for prefix in ["xai-", "pplx-", "r8_", "hvb.", "glsa_", "shpat_", "pypi-", "lin_api_", "tskey-", "ATATT3"] {
+            check_key(prefix, long);
+        }
         check_key("eyJ", "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl-_");
     }
 

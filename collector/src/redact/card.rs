@@ -3,7 +3,8 @@ use super::number::{date_starts, group_end, group_starts, in_hash, next_group};
 
 /// Payment cards: 13 to 19 digits that begin as issued cards do (3 to 6, and 2200 to 2720) and pass the check digit of
 /// ISO/IEC 7812-1, annex B (Luhn). Digits may stand in groups, with up to three spaces and dashes, or with single dots,
-/// slashes or underscores, between; a card begins and ends with a group, so that no window inside of a long number is taken for one.
+/// slashes or underscores, between; a card begins and ends with a group, so that no window inside of a long number is taken
+/// for one.
 pub(super) fn find(text: &str, found: &mut Vec<Span>) {
     let bytes = text.as_bytes();
     let mut at = 0;
