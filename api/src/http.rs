@@ -11,6 +11,7 @@
 //! What is absent: credentials. Therefore only requests that name a loopback host, or one of [`Options::hosts`], are
 //! served: a web page cannot reach a server on this machine by rebinding its own name to it.
 
+mod admission;
 mod app;
 mod batch;
 mod body;
@@ -23,7 +24,9 @@ mod metrics;
 mod openapi;
 mod problem;
 mod query;
+mod registered;
 mod routes;
+pub(crate) mod spans;
 #[cfg(test)]
 mod tests;
 mod trace_id;
@@ -39,6 +42,7 @@ use tokio::sync::oneshot;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use app::{App, Limits, Options};
+pub(crate) use problem::Problem;
 
 /// How long running requests may take once the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(15);

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod erasure;
 pub mod export;
 pub mod fingerprint_key;
+pub mod grpc;
 pub mod http;
 pub mod import;
 pub mod maintenance;

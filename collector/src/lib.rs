@@ -51,6 +51,7 @@ mod sink;
 mod tend;
 mod unknown;
 mod write;
+mod yaml;
 
 pub use backoff::Backoff;
 pub use collector::{Collector, Receipt, Verdict};

@@ -44,6 +44,7 @@ fn the_graph_of_our_crates_is_the_one_that_was_agreed() {
     insta::assert_snapshot!(lines.into_iter().collect::<Vec<_>>().join("\n"), @r"
     tidemark-analyzer <- tidemark-corpus, tidemark-lake, tidemark-schema, tidemark-stats
     tidemark-api <- tidemark-analyzer, tidemark-collector, tidemark-corpus, tidemark-lake, tidemark-schema
+    tidemark-client <- tidemark-schema
     tidemark-collector <- tidemark-schema, tidemark-wal
     tidemark-corpus <- tidemark-schema
     tidemark-lake <- tidemark-schema
@@ -60,8 +61,11 @@ fn each_heavy_dependency_has_its_one_door() {
         ("deltalake", vec!["tidemark-lake"]),
         ("datafusion", vec![]),
         ("object_store", vec!["tidemark-lake", "tidemark-corpus"]),
-        ("parquet", vec!["tidemark-corpus"]),
+        ("parquet", vec!["tidemark-collector", "tidemark-corpus"]),
+        ("opentelemetry-proto", vec!["tidemark-api", "tidemark-collector"]),
         ("axum", vec!["tidemark-api"]),
+        ("tonic", vec!["tidemark-api"]),
+        ("qdrant-client", vec!["tidemark-client"]),
         ("utoipa", vec!["tidemark-api"]),
         ("clap", vec!["tidemark-api"]),
         ("statrs", vec!["tidemark-stats"]),

@@ -3,15 +3,18 @@ use std::time::Duration;
 
 use tidemark_analyzer as analyzer;
 use tidemark_collector::decode;
+use tidemark_collector::decode::otlp::{Embeddings, Sources};
 use tidemark_collector::policy::Policy;
 use tidemark_collector::{Collector, Quotas};
 use tidemark_lake::SqlLimits;
 use tidemark_schema::{Clock, FingerprintKeys};
+use tokio::runtime::Handle;
 
 use crate::wire::Store;
 
 use super::gate::Gate;
 use super::metrics::Metrics;
+use super::registered::Registered;
 
 const MIB: usize = 1024 * 1024;
 
@@ -27,6 +30,9 @@ pub struct App {
     pub(crate) options: Arc<Options>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: Arc<Metrics>,
+    /// What spans embedded a moment ago.
+    pub(crate) embeddings: Arc<Mutex<Embeddings>>,
+    pub(crate) registered: Arc<Registered>,
 }
 
 /// How requests are served.
@@ -40,10 +46,15 @@ pub struct Options {
     pub events: decode::Limits,
     /// What may be stored, of whom, how much and for how long.
     pub policy: Arc<Policy>,
+    /// Where spans keep what no convention names.
+    pub sources: Sources,
     /// How comparisons judge.
     pub comparison: analyzer::Options,
     /// What requests may cost.
     pub limits: Limits,
+    /// Where bodies are decoded: the runtime that serves requests if `None`. Threads of lower priority leave the processor
+    /// to whoever asks something.
+    pub decoding: Option<Handle>,
 }
 
 impl Default for Options {
@@ -53,8 +64,10 @@ impl Default for Options {
             request_timeout: Duration::from_mins(1),
             events: decode::Limits::default(),
             policy: Arc::new(Policy::default()),
+            sources: Sources::default(),
             comparison: analyzer::Options::default(),
             limits: Limits::default(),
+            decoding: None,
         }
     }
 }
@@ -123,11 +136,12 @@ impl App {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Self {
-        let gate = Arc::new(Gate::new(&options.limits));
+        let gate = Arc::new(Gate::new(&options.limits, options.decoding.clone()));
         let policy = options.policy.clone();
         let metrics = Arc::new(Metrics::new(Arc::clone(&collector), &policy));
         let quotas = Arc::new(Mutex::new(Quotas::new(Quotas::PRINCIPALS)));
         let (store, keys, options) = (Arc::new(store), Arc::new(keys), Arc::new(options));
-        Self { store, collector, clock, keys, policy, quotas, options, gate, metrics }
+        let (embeddings, registered) = (Arc::default(), Arc::default());
+        Self { store, collector, clock, keys, policy, quotas, options, gate, metrics, embeddings, registered }
     }
 }

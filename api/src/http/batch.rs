@@ -7,6 +7,7 @@ use tidemark_collector::decode::{Context, Event, Kind, Piece, PieceError, Pieces
 use tidemark_schema::EventId;
 use utoipa::ToSchema;
 
+use super::admission::OverQuota;
 use super::problem::{INVALID, MALFORMED, OVER_QUOTA, Problem, TOO_LARGE};
 
 /// What became of an event.
@@ -90,15 +91,6 @@ pub(crate) struct Decoded {
     pub(crate) events: Vec<Event>,
     answers: Vec<EventAnswer>,
     all_malformed: bool,
-}
-
-/// Why an event that is right is not taken now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OverQuota {
-    /// In words.
-    pub(crate) reason: String,
-    /// Seconds until it would be; none if it never would.
-    pub(crate) retry_after_s: Option<u64>,
 }
 
 /// Cuts a batch into events and decodes each; one bad event does not touch the others. `admit` says of each that is right

@@ -21,10 +21,12 @@ pub(crate) struct Gate {
     lookups: Arc<Semaphore>,
     queries: Arc<Semaphore>,
     patience: Duration,
+    /// Where bodies are decoded; nowhere in particular if `None`.
+    decoding: Option<Handle>,
 }
 
 impl Gate {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, decoding: Option<Handle>) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes / UNIT)),
             decoders: Arc::new(Semaphore::new(limits.decoders)),
@@ -32,6 +34,7 @@ impl Gate {
             lookups: Arc::new(Semaphore::new(limits.lookups)),
             queries: Arc::new(Semaphore::new(limits.queries)),
             patience: limits.patience,
+            decoding,
         }
     }
 
@@ -61,12 +64,13 @@ impl Gate {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let place = self.place(&self.decoders, "too many other bodies are being decoded").await?;
-        in_background(move || {
+        let decoding = self.decoding.clone().unwrap_or_else(Handle::current);
+        let decoded = decoding.spawn_blocking(move || {
             let result = work();
             drop(place);
             result
-        })
-        .await
+        });
+        decoded.await.map_err(cut_off)
     }
 
     /// Runs something that computes as much as it waits, such as a comparison, on a blocking thread.
@@ -77,12 +81,12 @@ impl Gate {
     {
         let place = self.place(&self.computations, "too many other comparisons and registrations are running").await?;
         let runtime = Handle::current();
-        in_background(move || {
+        let computed = tokio::task::spawn_blocking(move || {
             let result = runtime.block_on(work());
             drop(place);
             result
-        })
-        .await
+        });
+        computed.await.map_err(cut_off)
     }
 
     /// Asks the tables in SQL. The place is given back when the answer is there, even if nobody waits for it any more.
@@ -109,10 +113,6 @@ fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(cut_off)
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
 fn cut_off(error: JoinError) -> Problem {
     Problem::new(&INTERNAL, "the work on this request was cut off").caused_by(&error)
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn gate(limits: Limits) -> Gate {
-        Gate::new(&Limits { patience: Duration::from_millis(20), ..limits })
+        Gate::new(&Limits { patience: Duration::from_millis(20), ..limits }, None)
     }
 
     #[tokio::test]

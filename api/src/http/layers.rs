@@ -62,7 +62,7 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
         match problem_of(next.run(request).await).await {
             Ok(response) => response,
             Err(problem) => {
-                log(&problem);
+                problem.log();
                 problem.render(&trace_id)
             }
         }
@@ -110,15 +110,3 @@ fn of_status(status: StatusCode, text: &str) -> Problem {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Answered(String);
-
-fn log(problem: &Problem) {
-    let (status, cause) = (problem.status().as_u16(), problem.cause().unwrap_or_default());
-    if problem.is_busy() {
-        // Under load there are many of these, and nothing is wrong with the server.
-        tracing::warn!(status, problem = problem.slug(), cause, "a request was turned away");
-    } else if problem.status().is_server_error() {
-        tracing::error!(status, problem = problem.slug(), cause, "a request failed");
-    } else {
-        tracing::debug!(status, problem = problem.slug(), cause, "a request was refused");
-    }
-}

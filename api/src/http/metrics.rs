@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tidemark_collector::decode::Kind;
+use tidemark_collector::decode::otlp::{self, Spans};
 use tidemark_collector::policy::Policy;
 use tidemark_collector::{Collector, Mode};
 
@@ -28,6 +29,11 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EventLabels {
     kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SpanLabels {
     result: &'static str,
 }
 
@@ -59,6 +65,8 @@ pub(crate) struct Metrics {
     truncated: Counter,
     marks: Family<MarkLabels, Counter>,
     known_marks: BTreeSet<String>,
+    spans: Family<SpanLabels, Counter>,
+    ignored_attributes: Counter,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
 }
@@ -73,28 +81,62 @@ impl Metrics {
         let marks = Family::<MarkLabels, Counter>::default();
         let help = "Accepted events by what was noticed about them or done to them: bounds broken, texts redacted";
         registry.register("event_marks", help, marks.clone());
-        let known_marks = policy.marks().iter().map(ToString::to_string).collect();
+        let of_spans = otlp::MARKS.iter().map(ToString::to_string);
+        let known_marks = policy.marks().iter().map(ToString::to_string).chain(of_spans).collect();
+        let spans = Family::<SpanLabels, Counter>::default();
+        registry.register("otlp_spans", "Spans that were sent over OTLP, by what became of them", spans.clone());
+        let ignored_attributes = Counter::default();
+        let help = "Attributes of spans that became events and that are not read";
+        registry.register("otlp_attributes_ignored", help, ignored_attributes.clone());
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("http_requests", "Requests by route and status", requests.clone());
         let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let help = "Duration of requests by route";
         registry.register_with_unit("http_request", help, Unit::Seconds, seconds.clone());
         registry.register_collector(Box::new(HealthSource(collector)));
-        Self { registry, events, truncated, marks, known_marks, requests, seconds }
+        Self { registry, events, truncated, marks, known_marks, spans, ignored_attributes, requests, seconds }
     }
 
     /// Counts a batch.
     pub(crate) fn batch(&self, kind: Kind, answer: &BatchAnswer) {
-        let kind = match kind {
-            Kind::Retrieval => "retrieval",
-            Kind::Output => "output",
-        };
+        let kind = name(kind);
         let results = [("accepted", answer.accepted), ("duplicate", answer.duplicates), ("rejected", answer.rejected)];
         for (result, count) in results {
             self.events.get_or_create(&EventLabels { kind, result }).inc_by(count);
         }
         self.truncated.inc_by(answer.truncated_results);
-        for mark in answer.marks().filter(|mark| self.known_marks.contains(*mark)) {
+        answer.marks().for_each(|mark| self.mark(mark));
+    }
+
+    /// Counts an event that came as a span and is on disk.
+    pub(crate) fn event(&self, kind: Kind, duplicate: bool, marks: &[String]) {
+        let result = if duplicate { "duplicate" } else { "accepted" };
+        self.events.get_or_create(&EventLabels { kind: name(kind), result }).inc();
+        if !duplicate {
+            marks.iter().for_each(|mark| self.mark(mark));
+        }
+    }
+
+    /// Counts the spans of a request, of which some are events and some over quota.
+    pub(crate) fn spans(&self, spans: &Spans, events: usize, over_quota: usize) {
+        let results = [
+            ("event", events as u64),
+            ("embedding", spans.embeddings),
+            ("failed", spans.failed),
+            ("other", spans.other),
+            ("over_quota", over_quota as u64),
+            ("rejected", spans.rejections.len() as u64),
+            ("without_content", spans.without_content),
+        ];
+        for (result, count) in results {
+            self.spans.get_or_create(&SpanLabels { result }).inc_by(count);
+        }
+        self.ignored_attributes.inc_by(spans.ignored_attributes);
+    }
+
+    /// Senders may mark events with what they like, and labels come from a closed set.
+    fn mark(&self, mark: &str) {
+        if self.known_marks.contains(mark) {
             self.marks.get_or_create(&MarkLabels { mark: mark.to_owned() }).inc();
         }
     }
@@ -110,6 +152,13 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Retrieval => "retrieval",
+        Kind::Output => "output",
     }
 }
 

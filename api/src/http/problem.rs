@@ -61,6 +61,12 @@ pub(crate) static UNSUPPORTED_ENCODING: Class = class(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     "compress the body with gzip or zstd, or not at all",
 );
+pub(crate) static UNSUPPORTED_MEDIA_TYPE: Class = class(
+    "unsupported-media-type",
+    "This Content-Type is not supported",
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "send one of the forms that /openapi.json names for this route",
+);
 pub(crate) static INVALID: Class = class(
     "invalid",
     "A value is not allowed",
@@ -107,6 +113,17 @@ struct Fields {
     cause: Option<String>,
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    protobuf: bool,
+}
+
+/// What OTLP answers to protobuf with: `google.rpc.Status`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct RpcStatus {
+    /// Of `google.rpc.Code`; the status of HTTP says the same.
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
 }
 
 impl Problem {
@@ -118,6 +135,7 @@ impl Problem {
             cause: None,
             members: Map::new(),
             headers: Vec::new(),
+            protobuf: false,
         }))
     }
 
@@ -179,6 +197,30 @@ impl Problem {
         self
     }
 
+    /// For a client that reads protobuf and nothing else.
+    pub(crate) fn in_protobuf(mut self) -> Self {
+        self.0.protobuf = true;
+        self
+    }
+
+    /// What went wrong this time.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Writes it into the log of the server.
+    pub(crate) fn log(&self) {
+        let (status, cause) = (self.status().as_u16(), self.cause().unwrap_or_default());
+        if self.is_busy() {
+            // Under load there are many of these, and nothing is wrong with the server.
+            tracing::warn!(status, problem = self.slug(), cause, "a request was turned away");
+        } else if self.status().is_server_error() {
+            tracing::error!(status, problem = self.slug(), cause, "a request failed");
+        } else {
+            tracing::debug!(status, problem = self.slug(), cause, "a request was refused");
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.0.class.status
     }
@@ -198,7 +240,10 @@ impl Problem {
 
     /// The answer to the client.
     pub(crate) fn render(self, trace_id: &str) -> Response {
-        let Fields { class, detail, hint, members, headers, cause: _ } = *self.0;
+        let Fields { class, detail, hint, members, headers, protobuf, cause: _ } = *self.0;
+        if protobuf {
+            return in_protobuf(class, &detail, hint.as_deref().unwrap_or(class.hint), headers);
+        }
         let body = ProblemView {
             r#type: format!("urn:tidemark:problem:{}", class.slug),
             title: class.title.to_owned(),
@@ -217,6 +262,24 @@ impl Problem {
         response.headers_mut().extend(headers);
         response
     }
+}
+
+fn in_protobuf(class: &Class, detail: &str, hint: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Response {
+    // INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE and INTERNAL of `google.rpc.Code`.
+    let code = match class.status {
+        StatusCode::TOO_MANY_REQUESTS => 8,
+        StatusCode::SERVICE_UNAVAILABLE => 14,
+        status if status.is_client_error() => 3,
+        _ => 13,
+    };
+    let status = RpcStatus { code, message: format!("{detail} ({hint})") };
+    let content_type = [(header::CONTENT_TYPE, "application/x-protobuf")];
+    let mut response = (class.status, content_type, prost::Message::encode_to_vec(&status)).into_response();
+    if let Some(seconds) = class.retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response.headers_mut().extend(headers);
+    response
 }
 
 /// Carried to the outermost layer, which renders it.

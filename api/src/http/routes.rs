@@ -4,6 +4,7 @@ mod comparisons;
 mod corpora;
 mod health;
 mod ingest;
+mod otlp;
 mod sql;
 mod storage;
 mod traces;
@@ -37,6 +38,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         // What applications send.
         .routes(routes!(ingest::retrievals))
         .routes(routes!(ingest::outputs))
+        .routes(routes!(otlp::export))
         // What people and programs ask.
         .routes(routes!(traces::show))
         .routes(routes!(traces::diff))

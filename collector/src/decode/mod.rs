@@ -1,6 +1,7 @@
 //! Bytes into events. Everything here is a function of its arguments: the time, the key and the limits are passed in.
 
 mod json;
+pub mod otlp;
 mod pieces;
 mod wire;
 

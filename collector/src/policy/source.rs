@@ -1,15 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use tidemark_schema::Label;
 
 use super::bounds::Bounds;
 use super::retention::RetentionSource;
 use super::{PolicyError, ServiceBounds};
 use crate::redact::{Detector, Pattern, TextPolicy};
-use crate::unknown::UnknownField;
+use crate::yaml::{self, Unusable};
 
 /// A policy as it is written.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -50,47 +48,14 @@ pub(super) struct PrincipalSource {
     bounds: Bounds,
 }
 
-/// Bytes of a policy that are read.
-const MOST_BYTES: usize = 1 << 20;
-
 /// Each pattern reads each text once more.
 const MOST_PATTERNS: usize = 100;
 
 impl Source {
     pub(super) fn read(text: &str) -> Result<Self, PolicyError> {
-        if text.len() > MOST_BYTES {
-            return Err(PolicyError::Yaml(format!("it has {} bytes, the limit is {MOST_BYTES}", text.len())));
-        }
-        let options = serde_saphyr::options! {
-            budget: serde_saphyr::budget! {
-                max_depth: 32,
-                max_events: 200_000,
-                max_nodes: 100_000,
-                max_documents: 1,
-            },
-            alias_limits: serde_saphyr::alias_limits! {
-                max_total_replayed_events: 10_000,
-                max_replay_stack_depth: 8,
-            },
-            duplicate_keys: DuplicateKeyPolicy::Error,
-            merge_keys: MergeKeyPolicy::Error,
-            // Scopes and corpora may be called `no` and `on`.
-            strict_booleans: true,
-            with_snippet: false,
-        };
-        let value = serde_saphyr::from_str_with_options::<Option<Value>>(text, options);
-        let value = value.map_err(|error| PolicyError::Yaml(error.to_string()))?;
-        let Some(value) = value.map(without_nulls) else { return Ok(Self::default()) };
-        serde_path_to_error::deserialize(value).map_err(|error| {
-            let path = Some(error.path().to_string()).filter(|path| path != "." && path != "?");
-            let reason = error.into_inner().to_string();
-            match UnknownField::of(path.as_deref(), &reason) {
-                Some(unknown) => {
-                    let near = unknown.near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-                    PolicyError::field(unknown.path, format!("is not a key of a policy{near}"))
-                }
-                None => PolicyError::field(path.unwrap_or_else(|| "the policy".to_owned()), reason),
-            }
+        yaml::read(text, "a policy").map_err(|unusable| match unusable {
+            Unusable::Yaml(reason) => PolicyError::Yaml(reason),
+            Unusable::Key { path, reason } => PolicyError::field(path, reason),
         })
     }
 
@@ -157,16 +122,5 @@ impl RedactSource {
         }
         let compiled = self.patterns.iter().map(|source| Pattern::new(&source.name, &source.pattern));
         compiled.collect::<Result<_, _>>().map_err(PolicyError::Pattern)
-    }
-}
-
-/// A key without a value says as much as no key.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(entries) => {
-            let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(entries.map(|(key, value)| (key, without_nulls(value))).collect())
-        }
-        other => other,
     }
 }

@@ -77,10 +77,13 @@ pub(crate) struct Demo {}
 #[command(after_help = "Examples:
   tidemark --data store serve
   tidemark serve --data s3://bucket/tidemark --state /var/lib/tidemark --listen 127.0.0.1:7700
+  tidemark --data store serve --otlp-grpc 127.0.0.1:4317 --sources sources.yaml
 
   curl -s http://127.0.0.1:7700/v1/retrievals -d '{\"occurred_at\":\"2026-11-18T09:30:00Z\",
     \"corpus\":\"handbook\",\"query\":{\"text\":\"how do I reset my badge\"},
     \"results\":[{\"doc_id\":\"hr/badges.md#3\",\"score\":0.83}]}'
+
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:7700/v1/traces python app.py
 
 An event that was answered with 202 is on disk: it survives kill -9 and is stored once, however often it is sent.
 Routes: http://127.0.0.1:7700/openapi.json")]
@@ -88,6 +91,13 @@ pub(crate) struct Serve {
     /// Address to listen on; only loopback addresses, because there are no credentials yet
     #[arg(long, default_value = "127.0.0.1:7700", value_name = "ADDRESS:PORT")]
     pub(crate) listen: SocketAddr,
+    /// Address on which spans of OpenTelemetry are taken over gRPC, such as 127.0.0.1:4317; over HTTP they are taken on
+    /// --listen
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) otlp_grpc: Option<SocketAddr>,
+    /// File (YAML) that says where spans keep the corpus, its version and the ids of documents
+    #[arg(long, env = "TIDEMARK_SOURCES", value_name = "FILE")]
+    pub(crate) sources: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) policy: PolicyChoice,
     /// Longest time in seconds until an acknowledged event is in the table

@@ -1,6 +1,7 @@
 //! The one binary. Its commands live in `commands`; what they do lives in the library.
 
 mod arguments;
+mod background;
 mod commands;
 mod failure;
 mod progress;

@@ -1,17 +1,15 @@
 //! Sending events.
 
-use std::sync::PoisonError;
-
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use tidemark_collector::OverQuota as Refusal;
-use tidemark_collector::decode::{Context, Event, Kind};
+use tidemark_collector::decode::{Context, Kind};
 use tidemark_collector::decompress;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::http::admission::admit;
 use crate::http::app::App;
-use crate::http::batch::{BatchAnswer, Decoded, OverQuota, decode_batch};
+use crate::http::batch::{BatchAnswer, Decoded, decode_batch};
 use crate::http::body::{Received, pass_over, receive};
 use crate::http::problem::Problem;
 
@@ -97,18 +95,4 @@ fn decode_received(
     let context = Context { now, keys: &app.keys, policy: &app.policy, limits: app.options.events };
     let batch = decode_batch(&content, kind, &context, app.options.limits.batch_events, |event| admit(app, event))?;
     Ok((batch, room))
-}
-
-/// Whether the principal of an event may send it now.
-fn admit(app: &App, event: &Event) -> Result<(), OverQuota> {
-    let principal = event.principal();
-    let bounds = app.policy.bounds_for(event.service(), principal);
-    let mut quotas = app.quotas.lock().unwrap_or_else(PoisonError::into_inner);
-    quotas.take(app.clock.now(), principal, &bounds, 1).map_err(|refusal| OverQuota {
-        reason: refusal.to_string(),
-        retry_after_s: match refusal {
-            Refusal::Wait { seconds } => Some(seconds),
-            Refusal::TooMany { .. } => None,
-        },
-    })
 }

@@ -1,41 +1,49 @@
 //! `tidemark serve`
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde_json::json;
-use tidemark_api::http;
 use tidemark_api::maintenance::maintain;
 use tidemark_api::verification::note_leftovers;
 use tidemark_api::wire::{self, LakeSink, Store};
+use tidemark_api::{grpc, http};
+use tidemark_collector::decode::otlp::Sources;
 use tidemark_collector::{Collector, Observer, Settings, Transition, disk_reserve};
 use tidemark_schema::{Clock, FingerprintKey, SystemClock};
 use tokio::net::TcpListener;
-use tokio::runtime::{Handle, Runtime};
 
 use super::{create, policy, print};
 use crate::arguments::{Place, Serve};
+use crate::background::Background;
 use crate::failure::Failure;
 
 /// A log that takes longer to read is read on while events are refused.
 const START_WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Failure> {
-    if !arguments.listen.ip().is_loopback() {
-        let hint = "listen on a loopback address and put a proxy with credentials in front of it";
-        let reason = format!("{} can be reached from other machines, and there are no credentials", arguments.listen);
-        return Err(Failure::usage(reason).hint(hint));
+    for address in std::iter::once(arguments.listen).chain(arguments.otlp_grpc) {
+        if !address.ip().is_loopback() {
+            let hint = "listen on a loopback address and put a proxy with credentials in front of it";
+            let reason = format!("{address} can be reached from other machines, and there are no credentials");
+            return Err(Failure::usage(reason).hint(hint));
+        }
     }
     log_to_standard_error();
     let policy = Arc::new(policy::chosen(&arguments.policy)?);
+    let sources = sources(arguments.sources.as_deref())?;
     let store = create(place).await?;
     let keys = store.keys.load_or_create().await?;
     // The port first: a second server must not get as far as the log of the first.
-    let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
-        let hint = "another program may use the port; choose one with --listen, port 0 takes any that is free";
-        Failure::of(format!("{} cannot be listened on: {error}", arguments.listen)).hint(hint)
-    })?;
+    let listener = listen(arguments.listen, "--listen").await?;
+    let grpc = match arguments.otlp_grpc {
+        Some(address) => Some(listen(address, "--otlp-grpc").await?),
+        None => None,
+    };
     let clock = Arc::new(SystemClock);
     let sink = Arc::new(LakeSink(store.lake.clone()));
     if let Err(error) = note_leftovers(&store, clock.now()).await {
@@ -46,9 +54,14 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     let collector = Arc::new(started.await.map_err(Failure::of)??);
     let health = collector.health();
     // Before the address is told: whoever knows it may also ask to stop.
-    let stopped = stop_requested()?;
+    let stopped = stop_requested()?.shared();
     let address = listener.local_addr()?;
-    print(&format!("listening on http://{address} (store {}; stop with Ctrl-C)\n", store.lake.location()))?;
+    let over_grpc = match &grpc {
+        Some(listener) => format!("listening for OTLP over gRPC on {}\n", listener.local_addr()?),
+        None => String::new(),
+    };
+    let location = store.lake.location();
+    print(&format!("listening on http://{address} (store {location}; stop with Ctrl-C)\n{over_grpc}"))?;
     let audit = store.audit();
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -59,9 +72,16 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     });
     tell(audit.append(clock.now(), "server", "start", started));
     background.handle().spawn(keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds));
-    let options = http::Options { policy, ..http::Options::default() };
+    let options = http::Options { policy, sources, decoding: Some(background.handle()), ..http::Options::default() };
     let app = http::App::new(store, keys, collector.clone(), clock.clone(), options);
-    http::serve(listener, http::router(app), stopped).await?;
+    let over_grpc = async {
+        match grpc {
+            Some(listener) => grpc::serve(listener, app.clone(), stopped.clone()).await,
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(http::serve(listener, http::router(app.clone()), stopped.clone()), over_grpc)?;
+    drop(app);
     let flushed = match Arc::try_unwrap(collector) {
         Ok(collector) => collector.shutdown().await,
         // A request that was cut off still holds it. What it took is in the log; what was acknowledged goes to the table.
@@ -74,6 +94,24 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     tell(audit.append(clock.now(), "server", "stop", json!({ "flushed": flushed.is_ok() })));
     flushed?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let hint = format!("another program may use the port; choose one with {option}, port 0 takes any that is free");
+        Failure::of(format!("{address} cannot be listened on: {error}")).hint(hint)
+    })
+}
+
+fn sources(file: Option<&Path>) -> Result<Sources, Failure> {
+    let Some(file) = file else { return Ok(Sources::default()) };
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::of(format!("the sources {} cannot be read: {error}", file.display())).hint("correct --sources")
+    })?;
+    Sources::parse(&text).map_err(|error| {
+        let hint = "SOURCES.md in the directory `collector` describes each key; nothing was started";
+        Failure::of(format!("the sources {} cannot be used: {error}", file.display())).hint(hint)
+    })
 }
 
 fn settings(arguments: &Serve, store: &Store) -> Settings {
@@ -94,34 +132,6 @@ fn settings(arguments: &Serve, store: &Store) -> Settings {
 fn tell(appended: std::io::Result<()>) {
     if let Err(error) = appended {
         tracing::error!(%error, "the audit log could not be written");
-    }
-}
-
-/// A thread of its own for flushes and maintenance: merging a day of events shall not keep a question waiting.
-struct Background(Option<Runtime>);
-
-impl Background {
-    fn start() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(4)
-            .thread_name("tidemark-keep")
-            .enable_all()
-            .build()?;
-        Ok(Self(Some(runtime)))
-    }
-
-    fn handle(&self) -> Handle {
-        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
-    }
-}
-
-/// What is cut off leaves the store as it was. Waiting for it is not possible from within another runtime.
-impl Drop for Background {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -1,0 +1,46 @@
+//! Work that may take its time.
+
+use thread_priority::{ThreadPriority, set_current_thread_priority};
+use tokio::runtime::{Handle, Runtime};
+
+/// Of 0 to 99; the systems give a thread without a priority of its own half of that.
+const PRIORITY: u8 = 25;
+
+/// Threads of their own, of lower priority, for decoding, flushes and maintenance: neither a flood of events nor merging a
+/// day of them shall keep a question waiting.
+pub(crate) struct Background(Option<Runtime>);
+
+impl Background {
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(8)
+            .thread_name("tidemark-keep")
+            .on_thread_start(step_back)
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+/// What is cut off leaves the store as it was. Waiting for it is not possible from within another runtime.
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn step_back() {
+    let wanted = PRIORITY.try_into().map(ThreadPriority::Crossplatform);
+    if let Ok(priority) = wanted
+        && let Err(error) = set_current_thread_priority(priority)
+    {
+        tracing::debug!(?error, "a thread of the background keeps its priority");
+    }
+}

@@ -1,0 +1,1 @@
+//! What a Rust service links to record its retrievals.
