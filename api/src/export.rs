@@ -1,5 +1,7 @@
 //! Events of the tables into files.
 
+mod trec;
+
 use std::io::{self, Write};
 
 use futures::TryStreamExt;
@@ -7,6 +9,8 @@ use tidemark_lake::{Filter, Scan, Table};
 use tidemark_schema::columns::{ColumnError, outputs, retrievals};
 
 use crate::wire::Store;
+
+pub use trec::Unsuited;
 
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +27,15 @@ pub enum Error {
     /// The output could not be written as Parquet.
     #[error("the output could not be written as Parquet")]
     Parquet(#[source] tidemark_lake::ParquetError),
+    /// The output could not be written as an Arrow stream.
+    #[error("the output could not be written as an Arrow stream")]
+    Arrow(#[source] arrow_schema::ArrowError),
+    /// A retrieval is nothing that a run of TREC can hold.
+    #[error(transparent)]
+    Unsuited(#[from] Unsuited),
+    /// Outputs are no run.
+    #[error("outputs cannot be written as a run of TREC, which holds rankings")]
+    NoRankings,
 }
 
 /// How events are written.
@@ -32,6 +45,10 @@ pub enum Format {
     Ndjson,
     /// The columns of the table.
     Parquet,
+    /// The columns of the table, as an Arrow IPC stream.
+    Arrow,
+    /// The newest retrieval of each query by each retriever, as a run of TREC.
+    Trec,
 }
 
 /// Writes the events of a table that match the filters; says how many.
@@ -49,6 +66,12 @@ pub async fn export(
             tidemark_lake::WriteParquetError::Read(error) => Error::Lake(error),
             tidemark_lake::WriteParquetError::Write(error) => Error::Parquet(error),
         }),
+        Format::Arrow => tidemark_lake::write_arrow(table, rows, output).await.map_err(|error| match error {
+            tidemark_lake::WriteArrowError::Read(error) => Error::Lake(error),
+            tidemark_lake::WriteArrowError::Write(error) => Error::Arrow(error),
+        }),
+        Format::Trec if table == Table::Outputs => Err(Error::NoRankings),
+        Format::Trec => trec::write(rows, output).await,
     }
 }
 

@@ -3,16 +3,19 @@
 //! A file is read as a stream, so that its size does not matter; a bad event is refused with its line and its field, and
 //! the rest goes in. Importing a file again adds nothing: events that are stored already are left out.
 
+mod read;
+
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidemark_collector::decode::{Context, Event, Kind, Limits, Piece, PieceError, Pieces, decode};
+use tidemark_collector::Batch;
+use tidemark_collector::decode::tabular::TableError;
+use tidemark_collector::decode::trec::{Run, RunError};
+use tidemark_collector::decode::{Event, Limits, PieceError};
 use tidemark_collector::policy::Policy;
-use tidemark_collector::{Batch, Compression};
 use tidemark_lake::Appended;
 use tidemark_schema::{FingerprintKeys, Ingest, Stored, Timestamp};
 use tokio::sync::mpsc;
@@ -21,10 +24,6 @@ use crate::wire::Store;
 
 /// How many events are committed at a time.
 const CHUNK: usize = 20_000;
-/// A file may become this large without a further look …
-const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
-/// … and beyond it this many times its compressed size. Repetitive logs reach 100; gzip of nothing but zeros 1,000.
-const EXPANSION_MAX: u64 = 300;
 /// How many refused events are named one by one.
 const REFUSALS_NAMED: usize = 20;
 
@@ -55,6 +54,35 @@ pub enum Error {
         #[source]
         source: PieceError,
     },
+    /// It cannot be read as a table of events, or not any further.
+    #[error("{} is no table of events", path.display())]
+    Table {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: TableError,
+    },
+    /// It cannot be read as a run any further.
+    #[error("{} is no run of TREC", path.display())]
+    Run {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: RunError,
+    },
+    /// It is a run, and nothing says of what.
+    #[error("{} is a run of TREC, which says nothing about its corpus and its time", .0.display())]
+    Untold(PathBuf),
+    /// It is not in the form that was asked for.
+    #[error("{} is not in the form {form}", path.display())]
+    Form {
+        /// Which.
+        path: PathBuf,
+        /// The form.
+        form: &'static str,
+    },
     /// The tables did not take the events.
     #[error(transparent)]
     Lake(#[from] tidemark_lake::Error),
@@ -72,6 +100,15 @@ impl Error {
             Self::Content { .. } => {
                 Some("events are NDJSON, a JSON array or one JSON object, plain or compressed with gzip or zstd")
             }
+            Self::Table { source: TableError::Type { .. }, .. } => {
+                Some("name the columns after the fields of an event, or after the columns of an export")
+            }
+            Self::Table { .. } => {
+                Some("write it anew as Parquet or Arrow IPC; the rows before the damage were imported")
+            }
+            Self::Run { .. } => Some("a run has lines of `query Q0 document rank score tag`"),
+            Self::Untold(_) => Some("add --corpus NAME and --at TIME, and --corpus-version VERSION if it is known"),
+            Self::Form { .. } => Some("leave --format out to have the form recognised"),
             Self::Lake(error) => error.hint(),
         }
     }
@@ -95,9 +132,38 @@ impl Source {
     }
 }
 
+/// How events are written in a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// NDJSON, a JSON array or one JSON object.
+    Json,
+    /// A table in Parquet.
+    Parquet,
+    /// A table in Arrow IPC, as a stream or a file.
+    Arrow,
+    /// A run of TREC.
+    Trec,
+}
+
+impl Form {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
+            Self::Trec => "trec",
+        }
+    }
+}
+
 /// What importing needs besides the events.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The form of the source; recognised by its content if `None`.
+    pub form: Option<Form>,
+    /// What a run of TREC is of.
+    pub run: Option<Run>,
     /// The present: when the events were received.
     pub now: Timestamp,
     /// What may be stored of whom, and how much.
@@ -154,7 +220,7 @@ pub async fn import(
     let (sender, mut chunks) = mpsc::channel::<Vec<Decoded>>(1);
     let reader = {
         let (source, options, read) = (source.clone(), options.clone(), read.clone());
-        tokio::task::spawn_blocking(move || read_events(&source, &options, &read, &sender))
+        tokio::task::spawn_blocking(move || read::read_events(&source, &options, &read, &sender))
     };
     let mut summary = Summary::default();
     let mut events = 0;
@@ -200,123 +266,4 @@ async fn store_chunk(store: &Store, chunk: Vec<Decoded>, now: Timestamp, summary
     summary.outputs += outputs.rows;
     summary.duplicates += [retrievals, outputs].iter().map(|Appended { duplicates, .. }| duplicates).sum::<usize>();
     Ok(())
-}
-
-/// Reads a source to its end on a thread of its own; stops when nobody takes the chunks any more.
-fn read_events(
-    source: &Source,
-    options: &Options,
-    read: &Arc<AtomicU64>,
-    chunks: &mpsc::Sender<Vec<Decoded>>,
-) -> Result<(), Error> {
-    let path = source.name();
-    let failed = |source| Error::Open { path: path.clone(), source };
-    let mut input = BufReader::with_capacity(1 << 16, open(source, read.clone())?);
-    let first = io::BufRead::fill_buf(&mut input).map_err(failed)?;
-    if first.is_empty() {
-        return Err(Error::Empty(path));
-    }
-    let compression = Compression::of(first);
-    let plain = compression.reader(input).map_err(failed)?;
-    let guarded = Guarded { content: plain, produced: 0, read: read.clone() };
-    let context = Context { now: None, keys: &options.keys, policy: &options.policy, limits: options.limits };
-    let mut kind = Kind::Retrieval;
-    let mut chunk = Vec::with_capacity(CHUNK);
-    for piece in Pieces::new(BufReader::with_capacity(1 << 16, guarded), options.limits.event_bytes) {
-        match piece {
-            Ok(piece) => chunk.push(read_event(&path, piece, &mut kind, &context)),
-            Err(source) => {
-                // What came before the damage is good and is kept.
-                send(chunks, chunk);
-                return Err(Error::Content { path, source });
-            }
-        }
-        if chunk.len() == CHUNK && !send(chunks, std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))) {
-            return Ok(());
-        }
-    }
-    send(chunks, chunk);
-    Ok(())
-}
-
-fn send(chunks: &mpsc::Sender<Vec<Decoded>>, chunk: Vec<Decoded>) -> bool {
-    chunk.is_empty() || chunks.blocking_send(chunk).is_ok()
-}
-
-/// Files mostly hold one kind, so the kind of the event before is tried first.
-fn read_event(path: &Path, piece: Piece, kind: &mut Kind, context: &Context<'_>) -> Decoded {
-    let (line, bytes) = match piece {
-        Piece::TooLong { line, bytes } => {
-            let limit = context.limits.event_bytes;
-            return Decoded::Refused(format!(
-                "{}:{line}: the event has {bytes} bytes, the limit is {limit}",
-                path.display()
-            ));
-        }
-        Piece::Event { line, bytes } => (line, bytes),
-    };
-    let decoded = decode(&bytes, *kind, context).or_else(|rejection| match Kind::of(&bytes) {
-        Some(other) if other != *kind => {
-            *kind = other;
-            decode(&bytes, other, context)
-        }
-        _ => Err(rejection),
-    });
-    match decoded {
-        Ok(event) => Decoded::Event(event),
-        Err(rejection) => {
-            let field = rejection.field.map(|field| format!("{field} ")).unwrap_or_default();
-            Decoded::Refused(format!("{}:{line}: {field}{}", path.display(), rejection.reason))
-        }
-    }
-}
-
-fn open(source: &Source, read: Arc<AtomicU64>) -> Result<Counted<Box<dyn Read>>, Error> {
-    let input: Box<dyn Read> = match source {
-        Source::StandardInput => Box::new(io::stdin()),
-        Source::File(path) => {
-            let failed = |source| Error::Open { path: path.clone(), source };
-            let file = File::open(path).map_err(failed)?;
-            if file.metadata().map_err(failed)?.is_dir() {
-                return Err(Error::Directory(path.clone()));
-            }
-            Box::new(file)
-        }
-    };
-    Ok(Counted { input, read })
-}
-
-struct Counted<R> {
-    input: R,
-    read: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.read.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-/// Ends a stream that grows out of all proportion to what was read for it.
-struct Guarded<R> {
-    content: R,
-    produced: u64,
-    read: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Guarded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.content.read(buffer)?;
-        self.produced += count as u64;
-        let read = self.read.load(Ordering::Relaxed);
-        if self.produced > UNSUSPICIOUS_BYTES && self.produced / read.max(1) > EXPANSION_MAX {
-            return Err(io::Error::other(format!(
-                "{read} compressed bytes became more than {} bytes: this looks like a decompression bomb",
-                self.produced
-            )));
-        }
-        Ok(count)
-    }
 }

@@ -3,12 +3,16 @@
 
 use serde::Serialize;
 use tidemark_collector::Verdict;
+use tidemark_collector::decode::tabular::{self, TableError};
 use tidemark_collector::decode::{Context, Event, Kind, Piece, PieceError, Pieces, Rejection, decode};
 use tidemark_schema::EventId;
 use utoipa::ToSchema;
 
 use super::admission::OverQuota;
 use super::problem::{INVALID, MALFORMED, OVER_QUOTA, Problem, TOO_LARGE};
+
+/// What the rows of an Arrow IPC stream may take as JSON.
+const TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,7 +31,7 @@ pub(crate) enum EventStatus {
 pub(crate) struct EventAnswer {
     /// Its place in the batch, from 0.
     index: usize,
-    /// The line of the body in which it begins, from 1.
+    /// The line of the body in which it begins, or its row of a table, from 1.
     line: u64,
     /// What became of it.
     status: EventStatus,
@@ -103,19 +107,58 @@ pub(crate) fn decode_batch(
     mut admit: impl FnMut(&Event) -> Result<(), OverQuota>,
 ) -> Result<Decoded, Problem> {
     let mut batch = Decoded { events: Vec::new(), answers: Vec::new(), all_malformed: true };
-    for piece in Pieces::new(content, context.limits.event_bytes) {
-        if batch.answers.len() >= events_max {
-            let detail = format!("the batch has more than {events_max} events; none of them was stored");
-            return Err(Problem::new(&TOO_LARGE, detail).hint("send smaller batches"));
+    if tabular::is_ipc_stream(content) {
+        for (row, bytes) in (1..).zip(decode_table(content, events_max)?) {
+            batch.push(row, bytes.and_then(|bytes| decode(&bytes, kind, context)), &mut admit);
         }
-        let (line, event) = decode_piece(piece, kind, context);
-        batch.push(line, event, &mut admit);
+    } else {
+        for piece in Pieces::new(content, context.limits.event_bytes) {
+            if batch.answers.len() >= events_max {
+                return Err(too_many(events_max));
+            }
+            let (line, event) = decode_piece(piece, kind, context);
+            batch.push(line, event, &mut admit);
+        }
     }
     if batch.answers.is_empty() {
-        let hint = "send one JSON object, an array of them, or one per line";
+        let hint = "send one JSON object, an array of them, one per line, or the rows of an Arrow IPC stream";
         return Err(Problem::new(&MALFORMED, "the body holds no event").hint(hint));
     }
     Ok(batch)
+}
+
+fn too_many(events_max: usize) -> Problem {
+    let detail = format!("the batch has more than {events_max} events; none of them was stored");
+    Problem::new(&TOO_LARGE, detail).hint("send smaller batches")
+}
+
+/// The rows of an Arrow IPC stream as events in JSON. A stream that breaks off is refused as a whole: unlike lines of text,
+/// its rows say nothing before their batch is complete.
+fn decode_table(content: &[u8], events_max: usize) -> Result<Vec<Result<Vec<u8>, Rejection>>, Problem> {
+    tabular::refuse_compressed(content)?;
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    for batch in tabular::ipc_stream(content)? {
+        let batch = batch?;
+        if rows.len() + batch.num_rows() > events_max {
+            return Err(too_many(events_max));
+        }
+        rows.extend(tabular::rows(&batch, TABLE_BYTES - bytes)?);
+        bytes = rows.iter().flatten().map(|row| row.len() as u64).sum();
+        if bytes > TABLE_BYTES {
+            return Err(TableError::TooLarge { rows: rows.len(), limit: TABLE_BYTES }.into());
+        }
+    }
+    Ok(rows)
+}
+
+impl From<TableError> for Problem {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Unreadable(_) => Self::new(&MALFORMED, error.to_string()),
+            TableError::TooLarge { .. } => Self::new(&TOO_LARGE, error.to_string()).hint("send smaller batches"),
+            TableError::Type { .. } | TableError::Compressed => Self::new(&INVALID, error.to_string()),
+        }
+    }
 }
 
 fn decode_piece(

@@ -7,6 +7,7 @@
 //! What is absent: HTTP, statistics, and any knowledge of what the log is.
 
 mod append;
+mod arrow;
 mod compact;
 mod erase;
 mod error;
@@ -23,6 +24,7 @@ mod usage;
 mod verify;
 
 pub use append::{Appended, Position};
+pub use arrow::{WriteArrowError, write_arrow};
 pub use compact::{Compacted, due_for_compaction};
 pub use erase::Erased;
 pub use error::Error;

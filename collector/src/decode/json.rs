@@ -35,14 +35,17 @@ impl Kind {
             output: Option<IgnoredAny>,
             model: Option<IgnoredAny>,
             citations: Option<IgnoredAny>,
+            refusal: Option<IgnoredAny>,
+            scores: Option<IgnoredAny>,
+            feedback: Option<IgnoredAny>,
         }
         let fields: Fields = serde_json::from_slice(bytes).ok()?;
         if fields.results.is_some() || fields.corpus.is_some() || fields.query.is_some() {
             Some(Self::Retrieval)
-        } else if fields.output.is_some() || fields.model.is_some() || fields.citations.is_some() {
-            Some(Self::Output)
         } else {
-            None
+            let of_an_output =
+                [fields.output, fields.model, fields.citations, fields.refusal, fields.scores, fields.feedback];
+            of_an_output.iter().any(Option::is_some).then_some(Self::Output)
         }
     }
 }

@@ -3,6 +3,8 @@
 mod json;
 pub mod otlp;
 mod pieces;
+pub mod tabular;
+pub mod trec;
 mod wire;
 
 use std::collections::BTreeSet;

@@ -144,16 +144,43 @@ pub(crate) enum TextStored {
 #[command(after_help = "Examples:
   tidemark --data store import retrievals.ndjson.gz outputs.ndjson.gz
   zcat events.gz | tidemark --data store import -
+  tidemark --data store import week.parquet
+  tidemark --data store import --corpus cran --corpus-version v1 --at 2026-10-01T00:00:00Z bm25.run
 
-Kinds (retrievals, outputs), forms (NDJSON, JSON array, JSON object) and compression (gzip, zstd) are recognised by
-content. A bad event is refused with its line and field, and the rest goes in; then the exit code is 1. Importing a
+Kinds (retrievals, outputs), forms (NDJSON, JSON array, JSON object, Parquet, Arrow IPC, TREC run) and compression (gzip,
+zstd) are recognised by content. The columns of a table are the fields of an event, or those of an export. In a run the
+id of a query is its fingerprint and the tag the retriever. A bad event is refused with its line and field, and the rest goes in; then the exit code is 1. Importing a
 file again adds nothing.")]
 pub(crate) struct Import {
     /// Files of events; - is standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// The form of the files, instead of the one that their content shows
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) format: Option<ImportFormat>,
+    /// Corpus that was asked; for runs of TREC, which do not say it
+    #[arg(long, value_name = "CORPUS", requires = "at")]
+    pub(crate) corpus: Option<String>,
+    /// Version of that corpus
+    #[arg(long, value_name = "VERSION", requires = "corpus")]
+    pub(crate) corpus_version: Option<String>,
+    /// When it was asked: a date or RFC 3339 time
+    #[arg(long, value_name = "TIME", requires = "corpus")]
+    pub(crate) at: Option<String>,
     #[command(flatten)]
     pub(crate) policy: PolicyChoice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// NDJSON, a JSON array or one JSON object
+    Json,
+    /// Parquet
+    Parquet,
+    /// Arrow IPC, as a stream or a file
+    Arrow,
+    /// A run of TREC
+    Trec,
 }
 
 /// Write events of a window to a file or to standard output
@@ -197,6 +224,10 @@ pub(crate) enum ExportFormat {
     Ndjson,
     /// One Parquet file with the columns of the table
     Parquet,
+    /// An Arrow IPC stream with the columns of the table
+    Arrow,
+    /// A run of TREC: the newest retrieval of each query by each retriever
+    Trec,
 }
 
 /// Say what each version of a corpus held

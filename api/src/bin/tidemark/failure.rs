@@ -93,6 +93,8 @@ impl From<export::Error> for Failure {
     fn from(error: export::Error) -> Self {
         match error {
             export::Error::Lake(error) => error.into(),
+            export::Error::Unsuited(_) => Self::of(error).hint("export NDJSON or Parquet, which hold everything"),
+            export::Error::NoRankings => Self::of(error).hint("leave --kind out, or choose another --format"),
             error => Self::of(error),
         }
     }

@@ -17,7 +17,7 @@ type Answer = Result<(StatusCode, Json<BatchAnswer>), Problem>;
 
 /// Send retrievals: what a retriever returned for a query
 ///
-/// One JSON object, an array of them, or NDJSON, whatever `Content-Type` says; `Content-Encoding` may be `gzip` or `zstd`.
+/// One JSON object, an array of them, NDJSON, or the rows of an Arrow IPC stream, whatever `Content-Type` says; `Content-Encoding` may be `gzip` or `zstd`.
 /// At most 32 MiB as sent, 64 MiB after decompression, 20,000 events, 4 MiB for one event, of whose results 1,000 are
 /// kept. Each event is answered by itself; sending it again is safe.
 #[utoipa::path(
@@ -26,7 +26,7 @@ type Answer = Result<(StatusCode, Json<BatchAnswer>), Problem>;
     tag = "events",
     request_body(
         description = "Retrieval events; the contract describes their fields",
-        content((Object = "application/json"), (String = "application/x-ndjson")),
+        content((Object = "application/json"), (String = "application/x-ndjson"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
     ),
     responses(
         (status = 202, description = "At least one event is stored", body = BatchAnswer),
@@ -57,7 +57,7 @@ pub(crate) async fn retrievals(State(app): State<App>, request: Request) -> Answ
     tag = "events",
     request_body(
         description = "Output events; the contract describes their fields",
-        content((Object = "application/json"), (String = "application/x-ndjson")),
+        content((Object = "application/json"), (String = "application/x-ndjson"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
     ),
     responses((status = 202, description = "At least one event is stored", body = BatchAnswer)),
 )]

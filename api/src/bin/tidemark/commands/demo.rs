@@ -80,7 +80,7 @@ fn heading(text: &str) -> Result<(), Failure> {
 async fn import_events(store: &Store, recording: &Path) -> Result<(), Failure> {
     heading("Import")?;
     for file in ["retrievals.ndjson.gz", "outputs.ndjson.gz"] {
-        let (summary, seconds) = import::one(store, &recording.join(file), Arc::default()).await?;
+        let (summary, seconds) = import::one(store, &recording.join(file), Arc::default(), None, None).await?;
         let events = summary.retrievals + summary.outputs;
         print(&format!("{file:<22} {:>6} events in {seconds:.1} s\n", count(events)))?;
     }

@@ -20,6 +20,8 @@ pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, F
     let format = match arguments.format {
         ExportFormat::Ndjson => Format::Ndjson,
         ExportFormat::Parquet => Format::Parquet,
+        ExportFormat::Arrow => Format::Arrow,
+        ExportFormat::Trec => Format::Trec,
     };
     let store = open(place).await?;
     let Some(path) = &arguments.output else {

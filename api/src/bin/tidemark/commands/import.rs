@@ -5,37 +5,66 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidemark_api::import::{Options, Source, Summary, import};
+use tidemark_api::import::{Form, Options, Source, Summary, import};
 use tidemark_api::wire::Store;
 use tidemark_collector::decode::Limits;
+use tidemark_collector::decode::trec::Run;
 use tidemark_collector::policy::Policy;
 
-use super::{count, create, now, policy, print};
-use crate::arguments::{Import, Place};
+use tidemark_schema::Timestamp;
+
+use super::{corpus_name, count, create, now, policy, print};
+use crate::arguments::{Import, ImportFormat, Place};
 use crate::failure::Failure;
 use crate::progress;
 
 pub(crate) async fn run(place: &Place, arguments: &Import) -> Result<ExitCode, Failure> {
     let store = create(place).await?;
     let policy = Arc::new(policy::chosen(&arguments.policy)?);
+    let (form, told) = (arguments.format.map(form), told(arguments)?);
     let mut refused = 0;
     for file in &arguments.files {
-        let (summary, seconds) = one(&store, file, policy.clone()).await?;
+        let (summary, seconds) = one(&store, file, policy.clone(), form, told.clone()).await?;
         print(&describe(file, &summary, seconds))?;
         refused += summary.refused;
     }
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn form(format: ImportFormat) -> Form {
+    match format {
+        ImportFormat::Json => Form::Json,
+        ImportFormat::Parquet => Form::Parquet,
+        ImportFormat::Arrow => Form::Arrow,
+        ImportFormat::Trec => Form::Trec,
+    }
+}
+
+/// What a run of TREC is of; the arguments come together or not at all.
+fn told(arguments: &Import) -> Result<Option<Run>, Failure> {
+    let (Some(corpus), Some(at)) = (&arguments.corpus, &arguments.at) else { return Ok(None) };
+    let at = if at.len() == 10 { Timestamp::from_date(at) } else { at.parse() };
+    let at = at.map_err(|error| Failure::usage(format!("--at {error}")))?;
+    let version = arguments.corpus_version.as_deref().map(str::parse).transpose();
+    let version = version.map_err(|error| Failure::usage(format!("--corpus-version {error}")))?;
+    Ok(Some(Run { corpus: corpus_name(corpus)?, version, at }))
+}
+
 /// Imports one file with a progress bar; says what it did and how many seconds it took.
-pub(crate) async fn one(store: &Store, file: &Path, policy: Arc<Policy>) -> Result<(Summary, f64), Failure> {
+pub(crate) async fn one(
+    store: &Store,
+    file: &Path,
+    policy: Arc<Policy>,
+    form: Option<Form>,
+    run: Option<Run>,
+) -> Result<(Summary, f64), Failure> {
     let started = Instant::now();
     let source = if file == Path::new("-") { Source::StandardInput } else { Source::File(file.to_owned()) };
     let total = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     let name = file.file_name().map_or_else(|| "standard input".to_owned(), |name| name.to_string_lossy().into_owned());
     let bar = progress::bytes(&name, total);
     let keys = store.keys.load_or_create().await?;
-    let options = Options { now: now(), policy, keys, limits: Limits::default() };
+    let options = Options { form, run, now: now(), policy, keys, limits: Limits::default() };
     let summary = import(store, &source, &options, |progress| {
         bar.set_position(progress.bytes);
         bar.set_message(format!("{} events", count(progress.events)));

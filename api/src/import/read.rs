@@ -1,0 +1,265 @@
+//! One source as events, whatever its form: cut, unpacked or read as a table, on a thread of its own.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tidemark_collector::Compression;
+use tidemark_collector::decode::tabular::{self, Batches};
+use tidemark_collector::decode::{Context, Kind, Piece, Pieces, Rejection, decode, trec};
+use tokio::sync::mpsc;
+
+use super::{CHUNK, Decoded, Error, Form, Options, Source};
+
+/// A file may become this large without a further look …
+const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
+/// … and beyond it this many times its compressed size. Repetitive logs reach 100; gzip of nothing but zeros 1,000.
+const EXPANSION_MAX: u64 = 300;
+/// What the rows of one batch of a table may take when they are written out.
+const BATCH_BYTES: u64 = 512 * 1024 * 1024;
+/// A table from standard input has to be held in memory as a whole.
+const HELD_BYTES: u64 = 1024 * 1024 * 1024;
+const BUFFER: usize = 1 << 16;
+
+/// Reads a source to its end; stops when nobody takes the chunks any more.
+pub(super) fn read_events(
+    source: &Source,
+    options: &Options,
+    read: &Arc<AtomicU64>,
+    chunks: &mpsc::Sender<Vec<Decoded>>,
+) -> Result<(), Error> {
+    let path = source.name();
+    let context = Context { now: None, keys: &options.keys, policy: &options.policy, limits: options.limits };
+    let mut taken = Taken { path, context, kind: Kind::Retrieval, chunk: Vec::with_capacity(CHUNK), chunks };
+    let outcome = by_form(source, options, read, &mut taken);
+    // What came before the damage is good and is kept.
+    taken.send();
+    match outcome {
+        Err(Stop::Failed(error)) => Err(error),
+        Ok(()) | Err(Stop::Unwanted) => Ok(()),
+    }
+}
+
+/// Why reading ends before its end.
+enum Stop {
+    Failed(Error),
+    /// Nobody takes what is read any more.
+    Unwanted,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mut Taken<'_>) -> Result<(), Stop> {
+    let path = taken.path.clone();
+    let failed = |source| Error::Open { path: path.clone(), source };
+    let table = |source| Error::Table { path: path.clone(), source };
+    let mut input = BufReader::with_capacity(BUFFER, open(source, read.clone())?);
+    let first = input.fill_buf().map_err(failed)?;
+    if first.is_empty() {
+        return Err(Error::Empty(path).into());
+    }
+    let asked = |form: Form| options.form.is_none_or(|asked| asked == form);
+    if tabular::is_parquet(first) && asked(Form::Parquet) {
+        let batches = match seekable(source, input).map_err(failed)? {
+            Seekable::File(file) => tabular::parquet_file(file),
+            Seekable::Held(bytes) => tabular::parquet_file(Bytes::from(bytes)),
+        };
+        return taken.rows(batches.map_err(table)?);
+    }
+    if tabular::is_ipc_file(first) && asked(Form::Arrow) {
+        let batches = match seekable(source, input).map_err(failed)? {
+            Seekable::File(file) => tabular::ipc_file(BufReader::new(file)),
+            Seekable::Held(bytes) => tabular::ipc_file(Cursor::new(bytes)),
+        };
+        return taken.rows(batches.map_err(table)?);
+    }
+    let compression = Compression::of(first);
+    let plain = compression.reader(input).map_err(failed)?;
+    let guarded = Guarded { content: plain, produced: 0, read: read.clone() };
+    let mut content = BufReader::with_capacity(BUFFER, guarded);
+    let first = content.fill_buf().map_err(failed)?;
+    if tabular::is_ipc_stream(first) && asked(Form::Arrow) {
+        return taken.rows(tabular::ipc_stream(content).map_err(table)?);
+    }
+    match options.form {
+        Some(Form::Parquet | Form::Arrow) => {
+            Err(Error::Form { path, form: options.form.map_or("", Form::name) }.into())
+        }
+        Some(Form::Trec) => taken.run(content, options),
+        None if trec::is_run(first) => taken.run(content, options),
+        Some(Form::Json) | None => taken.pieces(content),
+    }
+}
+
+/// Events on their way to the tables.
+struct Taken<'a> {
+    path: PathBuf,
+    context: Context<'a>,
+    /// Files mostly hold one kind, so the kind of the event before is tried first.
+    kind: Kind,
+    chunk: Vec<Decoded>,
+    chunks: &'a mpsc::Sender<Vec<Decoded>>,
+}
+
+impl Taken<'_> {
+    fn pieces(&mut self, content: impl BufRead) -> Result<(), Stop> {
+        for piece in Pieces::new(content, self.context.limits.event_bytes) {
+            let piece = piece.map_err(|source| Error::Content { path: self.path.clone(), source })?;
+            match piece {
+                Piece::TooLong { line, bytes } => {
+                    let reason =
+                        format!("the event has {bytes} bytes, the limit is {}", self.context.limits.event_bytes);
+                    self.refuse(line, &reason)?;
+                }
+                Piece::Event { line, bytes } => self.event(line, &bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, batches: Batches<'_>) -> Result<(), Stop> {
+        let path = self.path.clone();
+        let failed = |source| Error::Table { path: path.clone(), source };
+        let mut number = 0;
+        for batch in batches {
+            for row in tabular::rows(&batch.map_err(failed)?, BATCH_BYTES).map_err(failed)? {
+                number += 1;
+                match row {
+                    Ok(bytes) => self.event(number, &bytes)?,
+                    Err(rejection) => self.reject(number, rejection)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, content: impl BufRead, options: &Options) -> Result<(), Stop> {
+        let run = options.run.as_ref().ok_or_else(|| Error::Untold(self.path.clone()))?;
+        let queries = trec::queries(content, run).map_err(|source| Error::Run { path: self.path.clone(), source })?;
+        for (line, query) in queries {
+            match query {
+                Ok(bytes) => self.event(line, &bytes)?,
+                Err(rejection) => self.reject(line, rejection)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, line: u64, bytes: &[u8]) -> Result<(), Stop> {
+        let decoded = decode(bytes, self.kind, &self.context).or_else(|rejection| match Kind::of(bytes) {
+            Some(other) if other != self.kind => {
+                self.kind = other;
+                decode(bytes, other, &self.context)
+            }
+            _ => Err(rejection),
+        });
+        match decoded {
+            Ok(event) => self.push(Decoded::Event(event)),
+            Err(rejection) => self.reject(line, rejection),
+        }
+    }
+
+    fn reject(&mut self, line: u64, rejection: Rejection) -> Result<(), Stop> {
+        let field = rejection.field.map(|field| format!("{field} ")).unwrap_or_default();
+        self.refuse(line, &format_args!("{field}{}", rejection.reason))
+    }
+
+    fn refuse(&mut self, line: u64, reason: &impl Display) -> Result<(), Stop> {
+        self.push(Decoded::Refused(format!("{}:{line}: {reason}", self.path.display())))
+    }
+
+    fn push(&mut self, decoded: Decoded) -> Result<(), Stop> {
+        self.chunk.push(decoded);
+        if self.chunk.len() < CHUNK || self.send() { Ok(()) } else { Err(Stop::Unwanted) }
+    }
+
+    /// Whether it was taken.
+    fn send(&mut self) -> bool {
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        chunk.is_empty() || self.chunks.blocking_send(chunk).is_ok()
+    }
+}
+
+/// A table is read from its end, so it has to be a file or be held in memory.
+enum Seekable {
+    File(File),
+    Held(Vec<u8>),
+}
+
+fn seekable(source: &Source, mut input: impl Read) -> io::Result<Seekable> {
+    match source {
+        Source::File(path) => {
+            let mut file = File::open(path)?;
+            // A pipe has a path too.
+            if file.metadata()?.is_file() {
+                file.rewind()?;
+                return Ok(Seekable::File(file));
+            }
+        }
+        Source::StandardInput => {}
+    }
+    let mut bytes = Vec::new();
+    input.by_ref().take(HELD_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > HELD_BYTES {
+        return Err(io::Error::other(format!("it has more than {HELD_BYTES} bytes; save it as a file and name that")));
+    }
+    Ok(Seekable::Held(bytes))
+}
+
+fn open(source: &Source, read: Arc<AtomicU64>) -> Result<Counted<Box<dyn Read>>, Error> {
+    let input: Box<dyn Read> = match source {
+        Source::StandardInput => Box::new(io::stdin()),
+        Source::File(path) => {
+            let failed = |source| Error::Open { path: path.clone(), source };
+            let file = File::open(path).map_err(failed)?;
+            if file.metadata().map_err(failed)?.is_dir() {
+                return Err(Error::Directory(path.clone()));
+            }
+            Box::new(file)
+        }
+    };
+    Ok(Counted { input, read })
+}
+
+struct Counted<R> {
+    input: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// Ends a stream that grows out of all proportion to what was read for it.
+struct Guarded<R> {
+    content: R,
+    produced: u64,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Guarded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.content.read(buffer)?;
+        self.produced += count as u64;
+        let read = self.read.load(Ordering::Relaxed);
+        if self.produced > UNSUSPICIOUS_BYTES && self.produced / read.max(1) > EXPANSION_MAX {
+            return Err(io::Error::other(format!(
+                "{read} compressed bytes became more than {} bytes: this looks like a decompression bomb",
+                self.produced
+            )));
+        }
+        Ok(count)
+    }
+}

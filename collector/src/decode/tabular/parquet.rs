@@ -1,0 +1,21 @@
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::ChunkReader;
+
+use super::{Batches, TableError};
+
+/// Rows that are decoded at a time.
+const ROWS: usize = 1_024;
+
+/// Whether these are the first bytes of a file.
+pub fn is_parquet(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PAR1")
+}
+
+/// The batches of a file.
+pub fn parquet_file(content: impl ChunkReader + 'static) -> Result<Batches<'static>, TableError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(content);
+    let builder = builder.map_err(|error| TableError::Unreadable(error.to_string()))?;
+    let reader = builder.with_batch_size(ROWS).build();
+    let reader = reader.map_err(|error| TableError::Unreadable(error.to_string()))?;
+    Ok(Box::new(reader.map(|batch| batch.map_err(|error| TableError::Unreadable(error.to_string())))))
+}

@@ -1,0 +1,204 @@
+//! Runs of TREC: one line for each document, `query Q0 document rank score tag`, as `trec_eval` reads them.
+//!
+//! The query's id becomes its fingerprint and the tag the name of the retriever. A run says nothing about corpus, version
+//! and time; those are given with it.
+
+use std::io::BufRead;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+use tidemark_schema::{CorpusName, CorpusVersion, Timestamp};
+
+use super::Rejection;
+
+/// Lines of a run that are read; they are held in memory until its end, because nothing says that a query is complete.
+const LINES_MAX: u64 = 20_000_000;
+/// Bytes of one line.
+const LINE_BYTES: u64 = 4_096;
+
+/// What a run is told to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The corpus that was asked.
+    pub corpus: CorpusName,
+    /// Its version.
+    pub version: Option<CorpusVersion>,
+    /// When it was asked.
+    pub at: Timestamp,
+}
+
+/// The run cannot be read any further.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Reading failed.
+    #[error("reading failed in line {line}")]
+    Read {
+        /// The last line that was seen.
+        line: u64,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It has too many lines, or one that is too long.
+    #[error("line {line}: {reason}")]
+    Size {
+        /// Where.
+        line: u64,
+        /// What is too large.
+        reason: String,
+    },
+}
+
+/// One query of a run as an event, or why one of its lines cannot be part of it; with the line.
+pub type Query = (u64, Result<Vec<u8>, Rejection>);
+
+struct Answer {
+    line: u64,
+    documents: Vec<(String, u64, f64)>,
+}
+
+/// Whether these are the first bytes of a run.
+pub fn is_run(bytes: &[u8]) -> bool {
+    let first = bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    std::str::from_utf8(first).is_ok_and(|line| parse(line).is_ok())
+}
+
+/// The queries of a run, in the order of their first lines. A line that cannot be read is refused by itself.
+pub fn queries(content: impl BufRead, run: &Run) -> Result<Vec<Query>, RunError> {
+    let mut answers: IndexMap<(String, String), Answer> = IndexMap::new();
+    let mut refused = Vec::new();
+    each_line(content, |line, text| match parse(text) {
+        Ok((query, document, rank, score, tag)) => {
+            let answer = answers.entry((tag.to_owned(), query.to_owned()));
+            let answer = answer.or_insert_with(|| Answer { line, documents: Vec::new() });
+            answer.documents.push((document.to_owned(), rank, score));
+        }
+        Err(rejection) => refused.push((line, Err(rejection))),
+    })?;
+    let events =
+        answers.into_iter().map(|((tag, query), answer)| (answer.line, event(run, &tag, &query, answer.documents)));
+    Ok(refused.into_iter().chain(events).collect())
+}
+
+/// Calls `take` with each line that is not blank, and its number.
+pub(super) fn each_line(mut content: impl BufRead, mut take: impl FnMut(u64, &str)) -> Result<(), RunError> {
+    let mut bytes = Vec::new();
+    for line in 1_u64.. {
+        let size = |reason: String| RunError::Size { line, reason };
+        bytes.clear();
+        let mut limited = std::io::Read::take(&mut content, LINE_BYTES);
+        let read = limited.read_until(b'\n', &mut bytes).map_err(|source| RunError::Read { line, source })?;
+        if read == 0 {
+            return Ok(());
+        }
+        if read as u64 == LINE_BYTES && bytes.last() != Some(&b'\n') {
+            return Err(size(format!("has more than {LINE_BYTES} bytes: this is no file of TREC")));
+        }
+        if line > LINES_MAX {
+            return Err(size(format!("more than {LINES_MAX} lines; split the file")));
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if !text.trim().is_empty() {
+            take(line, text.trim());
+        }
+    }
+    Ok(())
+}
+
+type Line<'a> = (&'a str, &'a str, u64, f64, &'a str);
+
+fn parse(line: &str) -> Result<Line<'_>, Rejection> {
+    let whole = |reason: String| Rejection { field: None, reason, malformed: true };
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let [query, _, document, rank, score, tag] = fields.as_slice() else {
+        let reason = "of a run are `query Q0 document rank score tag`";
+        return Err(whole(format!("has {} fields; the six {reason}", fields.len())));
+    };
+    let rank = rank.parse().map_err(|_| Rejection::field("rank", format!("is {rank:?}, not a whole number")))?;
+    let number: f64 = score.parse().map_err(|_| Rejection::field("score", format!("is {score:?}, not a number")))?;
+    if !number.is_finite() {
+        return Err(Rejection::field("score", format!("is {score}, not a finite number")));
+    }
+    Ok((query, document, rank, number, tag))
+}
+
+/// In the order of the ranks; if those do not tell documents apart, in that of the scores, as `trec_eval` has it.
+fn event(run: &Run, tag: &str, query: &str, mut documents: Vec<(String, u64, f64)>) -> Result<Vec<u8>, Rejection> {
+    let mut ranks: Vec<u64> = documents.iter().map(|(_, rank, _)| *rank).collect();
+    ranks.sort_unstable();
+    if ranks.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        documents.sort_by(|(_, _, a), (_, _, b)| b.total_cmp(a));
+    } else {
+        documents.sort_by_key(|(_, rank, _)| *rank);
+    }
+    let results: Vec<Value> =
+        documents.into_iter().map(|(id, _, score)| json!({ "doc_id": id, "score": score })).collect();
+    let mut event = Map::from_iter([
+        ("occurred_at".to_owned(), json!(run.at)),
+        ("corpus".to_owned(), json!(run.corpus)),
+        ("retriever".to_owned(), json!({ "name": tag })),
+        ("query".to_owned(), json!({ "fingerprint": query })),
+        ("results".to_owned(), Value::Array(results)),
+    ]);
+    if let Some(version) = &run.version {
+        event.insert("corpus_version".to_owned(), json!(version));
+    }
+    // Without an id of its own the event has that of its bytes, so importing a run again adds nothing.
+    serde_json::to_vec(&event).map_err(|error| Rejection { field: None, reason: error.to_string(), malformed: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = "2 Q0 b 2 0.5 bm25\n1 Q0 x 1 9 bm25\n\n2 Q0 a 1 0.75 bm25\r\n";
+
+    fn read(text: &str) -> Vec<(u64, Result<Value, String>)> {
+        let run = Run { corpus: "cran".parse().unwrap(), version: None, at: "2026-10-01T00:00:00Z".parse().unwrap() };
+        let queries = queries(text.as_bytes(), &run).unwrap().into_iter();
+        let told = |rejection: Rejection| format!("{} {}", rejection.field.unwrap_or_default(), rejection.reason);
+        queries
+            .map(|(line, event)| (line, event.map(|bytes| serde_json::from_slice(&bytes).unwrap()).map_err(told)))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(line: &str, problem: &str) {
+        let read = read(&format!("{line}\n{RUN}"));
+        assert_eq!(read[0], (1, Err(problem.to_owned())));
+        assert_eq!(read.len(), 3, "the rest is read");
+    }
+
+    #[test]
+    fn lines_are_gathered_by_query_and_ordered_by_rank() {
+        let read = read(RUN);
+        let (line, event) = (read[0].0, read[0].1.as_ref().unwrap());
+        assert_eq!(
+            (line, &event["query"]["fingerprint"], &event["retriever"]["name"]),
+            (1, &json!("2"), &json!("bm25"))
+        );
+        assert_eq!(event["results"], json!([{ "doc_id": "a", "score": 0.75 }, { "doc_id": "b", "score": 0.5 }]));
+        assert_eq!(read[1].0, 2);
+    }
+
+    #[test]
+    fn ranks_that_are_all_the_same_leave_the_order_to_the_scores() {
+        let read = read("1 Q0 a 0 1 t\n1 Q0 b 0 2 t\n");
+        assert_eq!(read[0].1.as_ref().unwrap()["results"][0]["doc_id"], "b");
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_is_refused_alone_and_told_why() {
+        check("1 Q0 a 1 0.5", " has 5 fields; the six of a run are `query Q0 document rank score tag`");
+        check("1 Q0 a one 0.5 t", "rank is \"one\", not a whole number");
+        check("1 Q0 a 1 high t", "score is \"high\", not a number");
+        check("1 Q0 a 1 nan t", "score is nan, not a finite number");
+    }
+
+    #[test]
+    fn a_run_is_recognised_by_its_first_line() {
+        assert!(is_run(b"\n1 Q0 a 1 0.5 t\n"));
+        assert!(!is_run(b"1 0 a 1\n"), "judgements are none");
+        assert!(!is_run(br#"{"occurred_at":"2026-10-01T00:00:00Z"}"#));
+    }
+}
