@@ -36,10 +36,10 @@ struct Tally {
 
 impl Tally {
     /// Whether the batch was taken.
-    fn send(&self, url: &str, body: &[u8]) -> bool {
+    fn send(&self, agent: &ureq::Agent, url: &str, body: &[u8]) -> bool {
         self.sent.fetch_add(BATCH, Ordering::Relaxed);
         let mut taken = false;
-        match tidemark_tests::post(url, body) {
+        match tidemark_tests::post_over(agent, url, body) {
             Some(answer) if answer.status == 202 => {
                 taken = true;
                 let json = answer.json();
@@ -64,6 +64,12 @@ fn p99(mut times: Vec<Duration>) -> u128 {
     times[(times.len() * 99).div_ceil(100) - 1].as_millis()
 }
 
+/// Those who flood a server do so from other machines: here they get what the server leaves of the processor. At the same
+/// priority 24 threads would take most of it, and the latencies would be those of waiting for a turn.
+fn be_elsewhere() {
+    thread_priority::set_current_thread_priority(thread_priority::ThreadPriority::Min).unwrap();
+}
+
 /// INV-04: nothing grows without a bound.
 #[test]
 fn a_flood_is_refused_in_words_while_memory_stays_bounded_and_questions_are_answered() {
@@ -75,11 +81,11 @@ fn a_flood_is_refused_in_words_while_memory_stays_bounded_and_questions_are_answ
     let next = AtomicU64::new(0);
     let first = || next.fetch_add(BATCH, Ordering::Relaxed);
     // What one sender gets stored that waits for each answer, and as long as it is told to when it is refused.
-    let calm = Tally::default();
+    let (calm, agent) = (Tally::default(), tidemark_tests::agent());
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(if is_long() { 10 } else { 3 }) {
         let body = batch(first(), &now);
-        while !calm.send(&url, &body) {
+        while !calm.send(&agent, &url, &body) {
             std::thread::sleep(Duration::from_millis(500));
         }
     }
@@ -95,10 +101,11 @@ fn a_flood_is_refused_in_words_while_memory_stays_bounded_and_questions_are_answ
     std::thread::scope(|scope| {
         for _ in 0..SENDERS {
             scope.spawn(|| {
-                let mut body = batch(first(), &now);
+                be_elsewhere();
+                let (agent, mut body) = (tidemark_tests::agent(), batch(first(), &now));
                 while !over.load(Ordering::Relaxed) {
                     // A sender keeps what was refused, and this one does not wait as it is told to.
-                    if flood.send(&url, &body) {
+                    if flood.send(&agent, &url, &body) {
                         body = batch(first(), &now);
                     }
                 }

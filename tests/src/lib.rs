@@ -7,7 +7,7 @@ mod store;
 
 pub use binary::{Finished, binary, run};
 pub use recording::{Recording, recordings};
-pub use server::{Answer, Server, post};
+pub use server::{Answer, Server, agent, post, post_over};
 pub use store::TemporaryStore;
 
 /// Whether the long campaigns were asked for (`tests/run --long`).

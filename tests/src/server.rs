@@ -132,10 +132,16 @@ impl Drop for Server {
 
 /// Sends a body to a URL; `None` if the connection broke.
 pub fn post(url: &str, body: &[u8]) -> Option<Answer> {
-    answer(agent().post(url).header("content-type", "application/json").send(body))
+    post_over(&agent(), url, body)
 }
 
-fn agent() -> ureq::Agent {
+/// The same over connections that are kept.
+pub fn post_over(agent: &ureq::Agent, url: &str, body: &[u8]) -> Option<Answer> {
+    answer(agent.post(url).header("content-type", "application/json").send(body))
+}
+
+/// Connections of one's own.
+pub fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder();
     config.http_status_as_error(false).timeout_global(Some(Duration::from_secs(30))).build().into()
 }
