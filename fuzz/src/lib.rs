@@ -13,6 +13,8 @@ mod ids;
 pub mod input;
 mod log_record;
 mod manifests;
+mod spans;
+mod tables;
 mod wal_mutation;
 mod wal_recovery;
 
@@ -21,6 +23,8 @@ pub use events::{decode_output, decode_retrieval};
 pub use ids::timestamp_and_ids;
 pub use log_record::log_record;
 pub use manifests::{manifest_ndjson, manifest_parquet};
+pub use spans::{spans_json, spans_protobuf};
+pub use tables::{arrow_stream, trec_run};
 pub use wal_mutation::wal_mutation;
 pub use wal_recovery::wal_recovery;
 
@@ -28,7 +32,7 @@ pub use wal_recovery::wal_recovery;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. Each has a binary in `targets/` and a directory in `corpus/`, both with its name.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 13] = [
     ("decode_retrieval", decode_retrieval),
     ("decode_output", decode_output),
     ("batch", batch),
@@ -38,6 +42,10 @@ pub const TARGETS: [Target; 9] = [
     ("manifest_ndjson", manifest_ndjson),
     ("manifest_parquet", manifest_parquet),
     ("timestamp_and_ids", timestamp_and_ids),
+    ("spans_protobuf", spans_protobuf),
+    ("spans_json", spans_json),
+    ("arrow_stream", arrow_stream),
+    ("trec_run", trec_run),
 ];
 
 /// The body of a binary in `targets/`.

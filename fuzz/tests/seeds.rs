@@ -11,8 +11,15 @@ use std::sync::Arc;
 
 use arrow_array::types::Int8Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow_ipc::writer::StreamWriter;
 use parquet::arrow::ArrowWriter;
+use prost::Message;
+use tidemark_collector::decode::otlp::Encoding;
+use tidemark_collector::decode::{Context, Event, Kind, Limits, decode};
+use tidemark_collector::policy::Policy;
 use tidemark_corpus::{read_ndjson, write_parquet};
+use tidemark_schema::columns::retrievals;
+use tidemark_schema::{FingerprintKey, Ingest, Stored};
 
 const RETRIEVAL: &str = r#"{"event_id":"01931f7c-4a2e-7b1c-9d55-2f1f0e6c1a10","occurred_at":"2026-11-18T09:30:00.123456Z","operation_id":"op-1","attempt":2,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","principal":"user:7","service":"chat","environment":"prod","segment":{"locale":"de","tier":"free"},"corpus":"team/handbook","corpus_version":"v12","retriever":{"name":"main","kind":"hybrid","version":"3","score_kind":"rrf","index":"idx-1","embedder":"e5","params":{"hnsw_ef":128,"deep":[1,{"a":null}]}},"query":{"text":"how do I reset my badge","simhash":"0123456789abcdef","embedding":[0.25,-1e-3,3.4028235e38]},"requested":{"top_k":10,"max_context_tokens":4096,"max_age_s":86400,"scope":["public"],"filter":"lang = 'de'"},"results":[{"doc_id":"hr/badges.md#3","score":0.9,"content_hash":"b3:9f86d081884c7d65","tokens":118,"updated_at":"2026-10-02T00:00:00Z","scope":"public"},{"doc_id":12,"score":null},{"doc_id":"c","score":-0.0}],"results_total":50,"model":"m","prompt_version":"p","policy_version":"q","latency_ms":12.5,"cost_usd":1e-7,"attributes":{"any":{"thing":[true,"x",1.0]}},"marks":["bound.results"]}"#;
 const OUTPUT: &str = r#"{"event_id":"evt-1","occurred_at":"2026-11-18T10:30:00+01:00","operation_id":"op-1","attempt":1,"trace_id":"t","principal":"u","service":"s","model":"m1","prompt_version":"p1","policy_version":"q","output":{"text":"Bring your badge.","hash":"b3:0158c1bcb49fef40","embedding":[0.1,-0.2],"tokens":83},"citations":["a",7],"refusal":false,"scores":{"faithfulness":0.825},"feedback":-1,"latency_ms":900,"cost_usd":0.01,"marks":["redacted.email"]}"#;
@@ -35,7 +42,7 @@ fn zstd(content: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// Events of each shape, by name.
-fn retrievals() -> Vec<(&'static str, String)> {
+fn retrieval_events() -> Vec<(&'static str, String)> {
     let short = |query: &str, rest: &str| {
         format!(r#"{{"occurred_at":"2026-11-18T09:30:00Z","corpus":"c","query":{{{query}}},"results":[]{rest}}}"#)
     };
@@ -109,7 +116,7 @@ fn outputs() -> Vec<(&'static str, String)> {
 #[test]
 #[ignore = "writes the seeds"]
 fn write_the_seeds_of_the_decoders() {
-    for (name, event) in retrievals() {
+    for (name, event) in retrieval_events() {
         seed("decode_retrieval", name, &event);
         seed("log_record", &format!("retrieval-{name}"), &event);
         seed("batch", &format!("line-{name}"), &event);
@@ -258,6 +265,58 @@ fn write_the_seeds_of_the_manifests() {
         parquet(vec![("doc_id", texts()), ("content_hash", texts()), ("text", texts())]),
     );
     seed("manifest_parquet", "no-parquet", ENTRIES);
+}
+
+const SPANS: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"chat"}}]},"scopeSpans":[{"spans":[
+{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902b7","name":"retrieve","startTimeUnixNano":"1763458200000000000","endTimeUnixNano":"1763458200012500000","droppedAttributesCount":1,"attributes":[
+{"key":"openinference.span.kind","value":{"stringValue":"RETRIEVER"}},{"key":"input.value","value":{"stringValue":"{\"query\":\"q\"}"}},
+{"key":"output.value","value":{"stringValue":"{\"documents\":[{\"id\":\"a\",\"metadata\":{\"source\":\"s\"},\"page_content\":\"x\"}]}"}},
+{"key":"retrieval.documents.0.document.content","value":{"stringValue":"x"}},{"key":"retrieval.documents.0.document.score","value":{"doubleValue":0.5}},
+{"key":"retrieval.documents.0.document.metadata","value":{"stringValue":"{\"source\":\"s\"}"}}]},
+{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902b8","startTimeUnixNano":"1763458200000000000","attributes":[
+{"key":"gen_ai.operation.name","value":{"stringValue":"retrieval"}},{"key":"gen_ai.retrieval.query.text","value":{"stringValue":"q"}},{"key":"gen_ai.retrieval.top_k","value":{"intValue":"3"}},
+{"key":"gen_ai.retrieval.documents","value":{"arrayValue":{"values":[{"kvlistValue":{"values":[{"key":"id","value":{"stringValue":"a"}},{"key":"score","value":{"doubleValue":0.5}}]}}]}}}]},
+{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902b9","startTimeUnixNano":"1763458200000000000","attributes":[
+{"key":"openinference.span.kind","value":{"stringValue":"LLM"}},{"key":"llm.model_name","value":{"stringValue":"m"}},{"key":"llm.output_messages.0.message.content","value":{"stringValue":"four"}},
+{"key":"evaluations.0.evaluation.name","value":{"stringValue":"e"}},{"key":"evaluations.0.evaluation.score","value":{"intValue":"1"}}]},
+{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902ba","startTimeUnixNano":"1763458200000000000","attributes":[
+{"key":"openinference.span.kind","value":{"stringValue":"EMBEDDING"}},{"key":"embedding.embeddings.0.embedding.text","value":{"stringValue":"q"}},
+{"key":"embedding.embeddings.0.embedding.vector","value":{"arrayValue":{"values":[{"doubleValue":0.5}]}}}]}]}]}]}"#;
+
+#[test]
+#[ignore = "writes the seeds"]
+fn write_the_seeds_of_spans_tables_and_runs() {
+    seed("spans_json", "every-convention", SPANS);
+    let request = tidemark_collector::decode::otlp::parse(SPANS.as_bytes(), Encoding::Json).unwrap();
+    seed("spans_protobuf", "every-convention", request.encode_to_vec());
+    let columns: [(&str, ArrayRef); 3] = [
+        ("occurred_at", Arc::new(TimestampMillisecondArray::from(vec![1_763_458_200_000]))),
+        ("corpus", Arc::new(StringArray::from(vec!["wiki"]))),
+        ("query_fingerprint", Arc::new(["f"].into_iter().collect::<DictionaryArray<Int8Type>>())),
+    ];
+    let columns = RecordBatch::try_from_iter(columns).unwrap();
+    let event = Stored {
+        received_at: "2026-11-18T10:00:00Z".parse().unwrap(),
+        ingest: Ingest::Live,
+        event: match decode_with_text(RETRIEVAL) {
+            Event::Retrieval(event) => event,
+            Event::Output(_) => panic!("an output"),
+        },
+    };
+    for (name, batch) in [("columns", columns), ("every-column", retrievals::encode(&[event]).unwrap())] {
+        let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        seed("arrow_stream", name, writer.into_inner().unwrap());
+    }
+    seed("trec_run", "two-queries", "1 Q0 a 1 0.5 t\n1 Q0 b 2 0.25 t\n\n2 Q0 a 0 1e3 t\r\n2 Q0 b 0 2 t\n3 Q0 c\n");
+}
+
+fn decode_with_text(json: &str) -> Event {
+    let keys = FingerprintKey::new([7; 32]).into();
+    let policy = Policy::verbatim();
+    let context = Context { now: None, keys: &keys, policy: &policy, limits: Limits::default() };
+    decode(json.as_bytes(), Kind::Retrieval, &context).unwrap()
 }
 
 #[test]

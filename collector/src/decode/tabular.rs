@@ -17,6 +17,8 @@ mod tests;
 mod times;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -61,8 +63,32 @@ pub enum TableError {
 /// An iterator over the batches of a table.
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, TableError>> + 'a>;
 
+/// The decoders panic on some damaged tables. Whoever sends one must not be able to end a thread with it, so a panic becomes
+/// the error of a table that cannot be read. Nothing that it touched is used again.
+fn guarded<T>(read: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(TableError::Unreadable("it is damaged".to_owned())))
+}
+
+/// The batches of a reader up to its end or its first error.
+fn batches<'a, E: Display>(mut reader: impl Iterator<Item = Result<RecordBatch, E>> + 'a) -> Batches<'a> {
+    let mut ended = false;
+    Box::new(std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let unreadable = |error: E| TableError::Unreadable(error.to_string());
+        let next = guarded(|| reader.next().transpose().map_err(unreadable));
+        ended = !matches!(next, Ok(Some(_)));
+        next.transpose()
+    }))
+}
+
 /// The rows of a batch as JSON of events, each by itself. `limit` is how many bytes they may take together.
 pub fn rows(batch: &RecordBatch, limit: u64) -> Result<Vec<Result<Vec<u8>, Rejection>>, TableError> {
+    guarded(|| rows_of(batch, limit))
+}
+
+fn rows_of(batch: &RecordBatch, limit: u64) -> Result<Vec<Result<Vec<u8>, Rejection>>, TableError> {
     let mut cost = 0;
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         cost += cost::of(column, field.name())?;

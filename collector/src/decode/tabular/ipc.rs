@@ -1,11 +1,10 @@
 use std::io::{Read, Seek};
 
-use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_ipc::root_as_message;
 use arrow_schema::ArrowError;
 
-use super::{Batches, TableError};
+use super::{Batches, TableError, batches, guarded};
 
 /// What each message of a stream begins with (Arrow columnar format, "Encapsulated message format").
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -23,18 +22,12 @@ pub fn is_ipc_file(bytes: &[u8]) -> bool {
 
 /// The batches of a stream.
 pub fn ipc_stream<'a>(content: impl Read + 'a) -> Result<Batches<'a>, TableError> {
-    let reader = StreamReader::try_new(content, None).map_err(unreadable)?;
-    Ok(Box::new(reader.map(batch)))
+    Ok(batches(guarded(|| StreamReader::try_new(content, None).map_err(unreadable))?))
 }
 
 /// The batches of a file.
 pub fn ipc_file<'a>(content: impl Read + Seek + 'a) -> Result<Batches<'a>, TableError> {
-    let reader = FileReader::try_new(content, None).map_err(unreadable)?;
-    Ok(Box::new(reader.map(batch)))
-}
-
-fn batch(batch: Result<RecordBatch, ArrowError>) -> Result<RecordBatch, TableError> {
-    batch.map_err(unreadable)
+    Ok(batches(guarded(|| FileReader::try_new(content, None).map_err(unreadable))?))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]

@@ -1,7 +1,7 @@
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::ChunkReader;
 
-use super::{Batches, TableError};
+use super::{Batches, TableError, batches, guarded};
 
 /// Rows that are decoded at a time.
 const ROWS: usize = 1_024;
@@ -13,9 +13,9 @@ pub fn is_parquet(bytes: &[u8]) -> bool {
 
 /// The batches of a file.
 pub fn parquet_file(content: impl ChunkReader + 'static) -> Result<Batches<'static>, TableError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(content);
-    let builder = builder.map_err(|error| TableError::Unreadable(error.to_string()))?;
-    let reader = builder.with_batch_size(ROWS).build();
-    let reader = reader.map_err(|error| TableError::Unreadable(error.to_string()))?;
-    Ok(Box::new(reader.map(|batch| batch.map_err(|error| TableError::Unreadable(error.to_string())))))
+    let reader = || {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(content)?;
+        builder.with_batch_size(ROWS).build()
+    };
+    Ok(batches(guarded(|| reader().map_err(|error| TableError::Unreadable(error.to_string())))?))
 }
