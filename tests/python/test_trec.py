@@ -1,0 +1,119 @@
+"""Runs of TREC: what goes in comes out, and two runs compare as independent implementations compare them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+RUNS = Path(__file__).resolve().parents[1] / "data" / "trec"
+GOLDEN = Path(__file__).resolve().parents[2] / "analyzer" / "stats" / "tests" / "golden" / "statistics.json"
+NAMES = ["cranfield-english_bm25", "cranfield-standard_classic"]
+P = 0.9
+
+needs_new_python = pytest.mark.skipif(sys.version_info < (3, 11), reason="ranx and rbo are pinned for Python 3.11 and later")
+
+
+def text_of(name: str) -> str:
+    with gzip.open(RUNS / f"{name}.run.gz", "rt", encoding="utf-8") as lines:
+        return lines.read()
+
+
+def rankings(run: str) -> dict[str, list[tuple[str, float]]]:
+    """The documents of each query in the order of their ranks, with their scores."""
+    queries = defaultdict(list)
+    for line in run.splitlines():
+        query, _, document, rank, score, _tag = line.split()
+        queries[query].append((int(rank), document, float(score)))
+    return {query: [(document, score) for _, document, score in sorted(lines)] for query, lines in queries.items()}
+
+
+def import_run(tidemark, data, path: Path, version: str, day: int) -> str:
+    told = ["--corpus", "cran", "--corpus-version", version, "--at", f"2026-10-{day:02}T00:00:00Z"]
+    return tidemark("import", *told, path, data=data).stdout
+
+
+def compared(tidemark, data, code: int) -> dict:
+    windows = ["--corpus", "cran", "--reference", "version:v1", "--current", "version:v2"]
+    report = tidemark("compare", *windows, "--format", "json", "--fail-on", "traffic", data=data, code=code).stdout
+    return json.loads(report)["retrieval"]
+
+
+def comparison(tidemark, directory: Path, runs: list[str], code: int = 0) -> dict:
+    for place, run in enumerate(runs, start=1):
+        path = directory / f"{place}.run"
+        path.write_text(run, encoding="utf-8")
+        import_run(tidemark, directory / "store", path, f"v{place}", place)
+    return compared(tidemark, directory / "store", code)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_that_is_imported_exported_and_imported_again_is_the_same(name, tidemark, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert "225 retrievals" in import_run(tidemark, first, RUNS / f"{name}.run.gz", "v1", 1)
+    exported = tmp_path / "exported.run"
+    tidemark("export", "--corpus", "cran", "--format", "trec", "--output", exported, data=first)
+    assert rankings(exported.read_text(encoding="utf-8")) == rankings(text_of(name))
+    import_run(tidemark, second, exported, "v1", 1)
+    again = tidemark("export", "--corpus", "cran", "--format", "trec", data=second).stdout
+    assert again == exported.read_text(encoding="utf-8")
+    assert "0 retrievals, 0 outputs" in import_run(tidemark, second, exported, "v1", 1)
+    events = [tidemark("export", "--corpus", "cran", data=data).stdout for data in (first, second)]
+    assert sorted(events[0].splitlines()) == sorted(events[1].splitlines())
+
+
+@needs_new_python
+def test_the_jaccard_of_two_runs_is_that_of_ranx(tidemark, tmp_path):
+    from ranx import Qrels, Run, evaluate
+
+    runs = [text_of(name) for name in NAMES]
+    report = comparison(tidemark, tmp_path, runs)
+    first, second = ({q: dict(documents) for q, documents in rankings(run).items()} for run in runs)
+    relevant = Qrels({query: dict.fromkeys(documents, 1) for query, documents in first.items()})
+    # Of two sets, one taken as what is relevant to the other: J = F1 / (2 - F1).
+    f1 = evaluate(relevant, Run(second), "f1", return_mean=False)
+    assert report["matched_queries"] == 225
+    assert report["mean_jaccard"] == pytest.approx(fmean(score / (2 - score) for score in f1), rel=1e-9)
+
+
+@needs_new_python
+def test_the_rbo_of_two_runs_without_ties_is_that_of_the_package_rbo(tidemark, tmp_path):
+    import rbo
+
+    first, second = (rankings(text_of(name)) for name in NAMES)
+    tied = {q for run in (first, second) for q, found in run.items() if len({score for _, score in found}) < len(found)}
+    free = [query for query in first if query not in tied]
+    assert len(free) == 150
+
+    def lines(run):
+        return "".join(
+            f"{query} Q0 {document} {rank} {score} t\n"
+            for query in free for rank, (document, score) in enumerate(run[query], start=1)
+        )
+
+    report = comparison(tidemark, tmp_path, [lines(first), lines(second)])
+    ids = lambda run, query: [document for document, _ in run[query]]  # noqa: E731
+    expected = [rbo.RankingSimilarity(ids(first, query), ids(second, query)).rbo_ext(p=P) for query in free]
+    assert report["matched_queries"] == 150
+    assert report["mean_rbo"] == pytest.approx(fmean(expected), rel=1e-9)
+
+
+def test_the_rbo_of_two_runs_with_ties_is_the_golden_one(tidemark, tmp_path):
+    cases = json.loads(GOLDEN.read_text(encoding="utf-8"))["cases"]
+    tied = [case for case in cases if case["fn"] == "rbo_ext_tied" and case["inputs"]["p"] == P]
+    assert tied
+
+    def lines(side):
+        return "".join(
+            f"q{number} Q0 {document} {rank} {score} t\n"
+            for number, case in enumerate(tied) for rank, (document, score) in enumerate(case["inputs"][side], start=1)
+        )
+
+    # So few queries are no evidence for a verdict, and that is exit code 4; the mean is told all the same.
+    report = comparison(tidemark, tmp_path, [lines("a"), lines("b")], code=4)
+    assert report["mean_rbo"] == pytest.approx(fmean(case["expected"] for case in tied), rel=1e-9)
