@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a test of a limit reports its figure")]
 
 mod bad_input;
+mod client;
 mod command_line;
 #[cfg(target_os = "linux")]
 mod disk_full;

@@ -5,14 +5,22 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import signal
 import subprocess
+import sys
+import urllib.request
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDING = ROOT / "api" / "recording"
+# The client, as it stands in the tree.
+sys.path.insert(0, str(ROOT / "api" / "clients" / "python" / "src"))
 
 # What the caller's shell may hold and would change what a command prints, or which store it opens.
 FOREIGN = {"CARGO", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "RUST_LOG"}
@@ -56,6 +64,56 @@ class Tidemark:
         return {**own, **more}
 
 
+class Server:
+    """A running `tidemark serve`, a process of its own on ports of its own."""
+
+    def __init__(self, tidemark: Tidemark, data: Path, *arguments: str, listen: str = "127.0.0.1:0") -> None:
+        self.tidemark, self.data = tidemark, data
+        command = tidemark.command(
+            "serve", "--listen", listen, "--otlp-grpc", "127.0.0.1:0", "--flush-seconds", "1", *arguments, data=data
+        )
+        self.process = subprocess.Popen(
+            command, env=tidemark.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+        )
+        self.url = self._told(r"(http://\S+)")
+        self.grpc = self._told(r"gRPC on (\S+)")
+
+    def _told(self, pattern: str) -> str:
+        line = self.process.stdout.readline()
+        found = re.search(pattern, line)
+        assert found, f"the server said {line!r}"
+        return found[1]
+
+    @property
+    def address(self) -> str:
+        return self.url.split("//")[1]
+
+    def get(self, path: str) -> str:
+        with closing(urllib.request.urlopen(self.url + path, timeout=30)) as answer:
+            return answer.read().decode()
+
+    def metric(self, line: str) -> int:
+        """The value of one line of the metrics, 0 if it is not there."""
+        values = [text.rpartition(" ")[2] for text in self.get("/metrics").splitlines() if text.startswith(line + " ")]
+        return int(float(values[0])) if values else 0
+
+    def kill(self) -> None:
+        """The end that `kill -9` brings."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """The end that is asked for: what was acknowledged is in the table afterwards."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=60) == 0
+
+    def events(self, kind: str = "retrievals") -> list[dict]:
+        """Stops the server and reads what is stored."""
+        self.stop()
+        lines = self.tidemark("export", "--kind", kind, data=self.data).stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+
 @dataclass(frozen=True)
 class Demo:
     """A store that `tidemark demo` made, and what it printed."""
@@ -90,6 +148,20 @@ def tidemark() -> Tidemark:
     binary = Path(given).resolve() if given else build()
     assert binary.is_file(), f"{binary} is no file"
     return Tidemark(binary)
+
+
+@pytest.fixture
+def serve(tidemark: Tidemark, tmp_path: Path):
+    """Starts servers; those that still run at the end are killed."""
+    servers = []
+
+    def start(*arguments: str, data: Optional[Path] = None, listen: str = "127.0.0.1:0") -> Server:
+        servers.append(Server(tidemark, data or tmp_path / "store", *arguments, listen=listen))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
 
 
 @pytest.fixture(scope="session")

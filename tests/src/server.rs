@@ -42,6 +42,20 @@ impl Server {
         Self::start_with(data, &[], Path::new("/dev/null"))
     }
 
+    /// The same on a port that was used before, as a server that restarts has it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not listen.
+    pub fn start_at(data: &Path, address: &str) -> Self {
+        Self::start_with(data, &["--listen", address], Path::new("/dev/null"))
+    }
+
+    /// Its address and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The same with more arguments, and with its log in a file.
     ///
     /// # Panics
@@ -51,7 +65,8 @@ impl Server {
         let log_file = File::options().create(true).append(true).open(log);
         let log_file = log_file.unwrap_or_else(|error| panic!("{} cannot be written: {error}", log.display()));
         let child = Command::new(binary())
-            .args(["serve", "--listen", "127.0.0.1:0", "--flush-seconds", "1"])
+            .args(["serve", "--flush-seconds", "1"])
+            .args(if arguments.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
             .args(arguments)
             .arg("--data")
             .arg(data)
