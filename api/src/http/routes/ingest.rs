@@ -26,7 +26,7 @@ type Answer = Result<(StatusCode, Json<BatchAnswer>), Problem>;
     tag = "events",
     request_body(
         description = "Retrieval events; the contract describes their fields",
-        content((Object = "application/json"), (String = "application/x-ndjson"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
+        content((Object = "application/json"), (String = "application/x-ndjson"), (String = "application/vnd.apache.arrow.stream")),
     ),
     responses(
         (status = 202, description = "At least one event is stored", body = BatchAnswer),
@@ -57,7 +57,7 @@ pub(crate) async fn retrievals(State(app): State<App>, request: Request) -> Answ
     tag = "events",
     request_body(
         description = "Output events; the contract describes their fields",
-        content((Object = "application/json"), (String = "application/x-ndjson"), (Vec<u8> = "application/vnd.apache.arrow.stream")),
+        content((Object = "application/json"), (String = "application/x-ndjson"), (String = "application/vnd.apache.arrow.stream")),
     ),
     responses((status = 202, description = "At least one event is stored", body = BatchAnswer)),
 )]

@@ -26,11 +26,11 @@ const PROTOBUF: &str = "application/x-protobuf";
     tag = "events",
     request_body(
         description = "ExportTraceServiceRequest",
-        content((Vec<u8> = "application/x-protobuf"), (Object = "application/json")),
+        content((String = "application/x-protobuf"), (Object = "application/json")),
     ),
     responses(
         (status = 200, description = "ExportTraceServiceResponse, in the form of the request: what could be taken is on disk",
-            content((Vec<u8> = "application/x-protobuf"), (Object = "application/json"))),
+            content((String = "application/x-protobuf"), (Object = "application/json"))),
         (status = 400, description = "The body cannot be read; nothing was stored. To protobuf the answer is a google.rpc.Status",
             body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
         (status = 429, description = "The quota of the principal is used up; nothing was stored; send it again after `Retry-After`",

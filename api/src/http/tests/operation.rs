@@ -40,6 +40,7 @@ async fn metrics_count_events_and_requests_and_name_no_query() {
     # HELP tidemark_log_reopened Times that the log was opened again after a failure.
     # HELP tidemark_mode 1 for the mode that the collector is in, 0 for the others.
     # HELP tidemark_mode_transitions How often the mode changed.
+    # HELP tidemark_otlp_attributes_ignored Attributes of spans that became events and that are not read.
     # HELP tidemark_pending_bytes Bytes of them in the log.
     # HELP tidemark_pending_events Events that are on disk and not in the table yet.
     # HELP tidemark_results_truncated Results of accepted events beyond the limit.
@@ -55,6 +56,7 @@ async fn metrics_count_events_and_requests_and_name_no_query() {
     # TYPE tidemark_log_reopened counter
     # TYPE tidemark_mode gauge
     # TYPE tidemark_mode_transitions counter
+    # TYPE tidemark_otlp_attributes_ignored counter
     # TYPE tidemark_pending_bytes gauge
     # TYPE tidemark_pending_events gauge
     # TYPE tidemark_results_truncated counter
@@ -79,6 +81,7 @@ async fn metrics_count_events_and_requests_and_name_no_query() {
     tidemark_mode{mode="read_only"} 0
     tidemark_mode{mode="recovering"} 0
     tidemark_mode{mode="shedding"} 0
+    tidemark_otlp_attributes_ignored_total 0
     tidemark_pending_bytes 0
     tidemark_pending_events 0
     tidemark_results_truncated_total 0
