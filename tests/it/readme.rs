@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tidemark_tests::run;
+use tidemark_tests::{Server, TemporaryStore, run};
 
 #[test]
 fn the_readme_shows_what_the_commands_print() {
@@ -24,4 +24,23 @@ fn the_readme_shows_what_the_commands_print() {
             rest = rest.get(found + line.len()..).unwrap_or_default();
         }
     }
+}
+
+#[test]
+fn the_snippet_for_rust_is_the_example_and_its_event_arrives() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let snippet = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let example = std::fs::read_to_string(root.join("collector/client/examples/record.rs")).unwrap();
+    assert!(example.ends_with(snippet), "README.md and the example differ");
+
+    let store = TemporaryStore::new();
+    let server = Server::start(store.path());
+    // Cargo builds examples beside the tests.
+    let built = std::env::current_exe().unwrap();
+    let built = built.parent().and_then(Path::parent).unwrap().join("examples").join("record");
+    let ended = std::process::Command::new(built).env("TIDEMARK_URL", server.url("")).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    server.stop();
+    assert_eq!(run(&["--data", &store.data(), "export"], b"").stdout.lines().count(), 1);
 }
