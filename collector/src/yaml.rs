@@ -46,16 +46,12 @@ pub(crate) fn read<T: DeserializeOwned + Default>(text: &str, noun: &str) -> Res
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = Some(error.path().to_string()).filter(|path| path != "." && path != "?");
         let reason = error.into_inner().to_string();
-        match UnknownField::of(path.as_deref(), &reason) {
-            Some(unknown) => {
-                let near = unknown.near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-                Unusable::Key { path: unknown.path, reason: format!("is not a key of {noun}{near}") }
-            }
-            None => {
-                let whole = noun.split_once(' ').map_or(noun, |(_, noun)| noun);
-                Unusable::Key { path: path.unwrap_or_else(|| format!("the {whole}")), reason }
-            }
+        if let Some(unknown) = UnknownField::of(path.as_deref(), &reason) {
+            let near = unknown.near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+            return Unusable::Key { path: unknown.path, reason: format!("is not a key of {noun}{near}") };
         }
+        let whole = noun.split_once(' ').map_or(noun, |(_, noun)| noun);
+        Unusable::Key { path: path.unwrap_or_else(|| format!("the {whole}")), reason }
     })
 }
 

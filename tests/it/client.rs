@@ -14,7 +14,7 @@ fn quick(url: String) -> Settings {
         first_pause: Duration::from_millis(20),
         longest_pause: Duration::from_millis(200),
         retries: 1_000,
-        shutdown: Duration::from_secs(60),
+        shutdown: Duration::from_mins(1),
         ..Settings::new(url)
     }
 }
@@ -65,7 +65,7 @@ fn a_server_that_is_killed_under_a_client_loses_and_doubles_nothing() {
         }
         stop.store(true, Ordering::Relaxed);
     });
-    assert!(recorder.flush(Duration::from_secs(60)), "{:?}", recorder.counters());
+    assert!(recorder.flush(Duration::from_mins(1)), "{:?}", recorder.counters());
     let counters = recorder.close();
     server.stop();
     eprintln!("{kills} kills under a client: {counters:?}");

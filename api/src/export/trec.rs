@@ -1,7 +1,7 @@
 //! Retrievals as a run of TREC: `query Q0 document rank score tag`.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 
 use futures::TryStreamExt;
 use tidemark_lake::RowStream;
@@ -47,9 +47,12 @@ pub(super) async fn write(mut rows: RowStream, mut output: impl Write) -> Result
     }
     let count = newest.len() as u64;
     for ((tag, query), event) in newest {
-        let word = |what: &'static str, text: &str| match text.contains(char::is_whitespace) {
-            true => Err(Unsuited::WhiteSpace { event: event.event_id, what, text: text.to_owned() }),
-            false => Ok(()),
+        let word = |what: &'static str, text: &str| {
+            if text.contains(char::is_whitespace) {
+                Err(Unsuited::WhiteSpace { event: event.event_id, what, text: text.to_owned() })
+            } else {
+                Ok(())
+            }
         };
         let tag = tag.as_ref().map_or(UNNAMED, Label::as_str);
         word("the name of its retriever", tag)?;
@@ -57,7 +60,7 @@ pub(super) async fn write(mut rows: RowStream, mut output: impl Write) -> Result
         for (place, document) in event.results.iter().enumerate() {
             word("the id of a document", document.doc_id.as_str())?;
             let score = document.score.ok_or(Unsuited::NoScore(event.event_id))?.get();
-            writeln!(output, "{query} Q0 {} {} {score} {tag}", document.doc_id, place + 1).map_err(io::Error::from)?;
+            writeln!(output, "{query} Q0 {} {} {score} {tag}", document.doc_id, place + 1)?;
         }
     }
     output.flush()?;

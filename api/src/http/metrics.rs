@@ -113,7 +113,9 @@ impl Metrics {
         let result = if duplicate { "duplicate" } else { "accepted" };
         self.events.get_or_create(&EventLabels { kind: name(kind), result }).inc();
         if !duplicate {
-            marks.iter().for_each(|mark| self.mark(mark));
+            for mark in marks {
+                self.mark(mark);
+            }
         }
     }
 

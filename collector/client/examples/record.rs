@@ -1,5 +1,7 @@
 //! The snippet of the README.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
+
 use tidemark_client::{Document, Query, Recorder, Retrieval, Settings};
 
 fn main() -> Result<(), tidemark_client::StartError> {

@@ -285,12 +285,12 @@ impl Event {
         }
     }
 
-    pub(crate) fn at(&mut self, now: Option<Timestamp>) {
+    pub(crate) fn at(&mut self, now: Timestamp) {
         let occurred_at = match self {
             Self::Retrieval(event) => &mut event.occurred_at,
             Self::Output(event) => &mut event.occurred_at,
         };
-        *occurred_at = occurred_at.or(now);
+        occurred_at.get_or_insert(now);
     }
 }
 

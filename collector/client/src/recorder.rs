@@ -1,9 +1,9 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use tidemark_schema::Timestamp;
+use tidemark_schema::{Clock, SystemClock};
 
 use crate::counters::{Counters, Counting, add};
 use crate::event::{Event, Output, Retrieval};
@@ -78,7 +78,7 @@ impl Recorder {
     }
 
     fn push(&self, mut event: Event) {
-        event.at(now());
+        event.at(SystemClock.now());
         let bytes = event.bytes();
         add(&self.counting.recorded, 1);
         // Before the push, because the sender may be faster.
@@ -123,9 +123,4 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-fn now() -> Option<Timestamp> {
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_micros();
-    Timestamp::from_micros(i64::try_from(micros).ok()?).ok()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tidemark_schema::{Clock, SystemClock};
 
 use crate::counters::{Counting, add, subtract};
 use crate::event::{Event, Kind};
@@ -56,7 +57,7 @@ impl Sender {
         self.send_spilled();
         while let Some(events) = self.queue.take(self.settings.linger) {
             let count = events.len();
-            let delivered = self.deliver_all(events);
+            let delivered = self.deliver_all(&events);
             self.queue.settled(count);
             if delivered {
                 self.send_spilled();
@@ -80,9 +81,9 @@ impl Sender {
     }
 
     /// Whether all of it was answered.
-    fn deliver_all(&mut self, events: Vec<Event>) -> bool {
+    fn deliver_all(&mut self, events: &[Event]) -> bool {
         let mut delivered = true;
-        for (kind, lines) in self.written(&events) {
+        for (kind, lines) in self.written(events) {
             delivered &= self.deliver(kind, lines);
         }
         delivered
@@ -197,7 +198,7 @@ impl Sender {
             add(&self.counting.acknowledged, acknowledged);
             add(&self.counting.acknowledged_again, again);
             add(&self.counting.rejected, rejected);
-            subtract(&self.counting.spilled, batch.lines.len().min(self.counting.read().spilled as usize));
+            subtract(&self.counting.spilled, batch.lines.len());
             if self.spilled.as_mut().is_none_or(|spilled| spilled.remove(&batch).is_err()) {
                 return;
             }
@@ -268,9 +269,7 @@ fn random() -> u64 {
 
 /// The ids of a run have nothing in common with those of another.
 pub(crate) fn run_id() -> String {
-    let bits = [random(), random()];
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    format!("{:016x}{:016x}{clock:x}", bits[0], bits[1])
+    format!("{:016x}{:016x}{:x}", random(), random(), SystemClock.now().micros())
 }
 
 #[cfg(test)]

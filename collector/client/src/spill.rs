@@ -33,7 +33,7 @@ impl Spilled {
         let mut events = 0;
         for path in spilled.files()? {
             let content = fs::read(&path)?;
-            events += content.iter().filter(|byte| **byte == b'\n').count();
+            events += lines_of(&content).count();
             spilled.bytes += content.len() as u64;
             spilled.next = spilled.next.max(number(&path).map_or(0, |number| number + 1));
         }
@@ -64,7 +64,7 @@ impl Spilled {
     pub(crate) fn oldest(&self) -> io::Result<Option<Batch>> {
         let Some(path) = self.files()?.into_iter().next() else { return Ok(None) };
         let content = fs::read(&path)?;
-        let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec);
+        let lines = lines_of(&content).map(<[u8]>::to_vec);
         let kind =
             if path.extension().is_some_and(|suffix| suffix == "outputs") { Kind::Output } else { Kind::Retrieval };
         Ok(Some(Batch { kind, lines: lines.collect(), bytes: content.len() as u64, path }))
@@ -89,6 +89,10 @@ impl Spilled {
         paths.sort();
         Ok(paths)
     }
+}
+
+fn lines_of(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
 fn suffix(kind: Kind) -> &'static str {

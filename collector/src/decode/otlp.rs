@@ -1,6 +1,6 @@
 //! Spans of OpenTelemetry into events.
 //!
-//! Two conventions are read: OpenInference ([`openinference`]) and OpenTelemetry's own for generative AI ([`genai`]). Neither
+//! Two conventions are read: `OpenInference` ([`openinference`]) and OpenTelemetry's own for generative AI ([`genai`]). Neither
 //! says which version of a corpus was asked; for that there are attributes of our own, of the span or of its resource, and
 //! [`Sources`] says where else to look. `SOURCES.md` beside the sources of this crate lists all of them.
 //!
@@ -22,7 +22,6 @@ mod span;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -131,7 +130,9 @@ pub fn decode_spans(
                 About::Other => spans.other += 1,
                 About::Embedding(embedded) => {
                     spans.embeddings += 1;
-                    embedded.into_iter().for_each(|one| embeddings.remember(&span.trace_id, one));
+                    for one in embedded {
+                        embeddings.remember(&span.trace_id, one);
+                    }
                 }
                 about => found.push((span, named, resource.clone(), about)),
             }
@@ -141,16 +142,8 @@ pub fn decode_spans(
         let reader = Reader { span, attributes: Attributes { span: &named, resource: &resource }, sources };
         let failed = span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32);
         let event = match about {
-            About::Retrieval(Retrieved { documents: None, .. }) if failed => {
-                spans.failed += 1;
-                continue;
-            }
-            About::Output(Answered { text: None, .. }) if failed => {
-                spans.failed += 1;
-                continue;
-            }
             About::Retrieval(Retrieved { documents: None, .. }) | About::Output(Answered { text: None, .. }) => {
-                spans.without_content += 1;
+                *if failed { &mut spans.failed } else { &mut spans.without_content } += 1;
                 continue;
             }
             About::Retrieval(retrieved) => reader.retrieval(retrieved, versions, embeddings, context),
@@ -172,11 +165,8 @@ fn ignored(named: &Named<'_>, sources: &Sources) -> u64 {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// One span on its way to an event.

@@ -18,7 +18,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 /// Send spans of OpenTelemetry
 ///
 /// An `ExportTraceServiceRequest` of OTLP 1.x in protobuf or JSON; `Content-Encoding` may be `gzip` or `zstd`. Spans of
-/// retrievers, rerankers and language models (OpenInference, or OpenTelemetry's conventions for generative AI) become
+/// retrievers, rerankers and language models (`OpenInference`, or OpenTelemetry's conventions for generative AI) become
 /// events; the others are passed over. What is refused is told in `partial_success`. Limits are those of `/v1/retrievals`.
 #[utoipa::path(
     post,

@@ -38,7 +38,7 @@ pub(super) fn documents(attributes: &Attributes<'_>, name: &str) -> (Option<Vec<
     (whole.and_then(|value| of_array(&value)), false)
 }
 
-/// The documents that `output.value` lists under `documents`, as LangChain's retrievers do.
+/// The documents that `output.value` lists under `documents`, as the retrievers of `LangChain` do.
 pub(super) fn of_output(attributes: &Attributes<'_>) -> Option<Vec<Document>> {
     let any_value::Value::StringValue(text) = attributes.value("output.value")? else { return None };
     of_array(attributes::embedded(text)?.get("documents")?)

@@ -1,4 +1,4 @@
-//! OpenInference: <https://github.com/Arize-ai/openinference>, `spec/semantic_conventions.md`.
+//! `OpenInference`: <https://github.com/Arize-ai/openinference>, `spec/semantic_conventions.md`.
 
 use std::collections::BTreeMap;
 

@@ -140,7 +140,7 @@ fn a_retriever_of_openinference_is_a_retrieval() {
     assert_eq!(event.trace_id.as_ref().unwrap().as_str(), TRACE);
     assert_eq!(event.operation_id.as_str(), TRACE);
     assert_eq!(event.span_id.as_ref().unwrap().as_str(), "0000000000000001");
-    assert_eq!(event.latency_ms.unwrap().get(), 12.5);
+    assert_eq!(event.latency_ms, tidemark_schema::Finite::new(12.5).ok());
     assert_eq!(event.occurred_at.to_string(), "2025-11-18T09:30:00Z");
     assert_eq!((event.corpus.as_str(), marks(&event)), ("support", vec![CORPUS_ASSUMED]));
 }
