@@ -25,6 +25,8 @@
 
 mod counters;
 mod event;
+#[cfg(feature = "qdrant")]
+mod qdrant;
 mod queue;
 mod recorder;
 mod sender;
@@ -33,6 +35,8 @@ mod spill;
 
 pub use counters::Counters;
 pub use event::{Answer, Document, Output, Query, Requested, Retrieval, Retriever};
+#[cfg(feature = "qdrant")]
+pub use qdrant::{Asked, Bounds, RecordedQdrant, Scope, TOP_K_BOUND};
 pub use recorder::{Recorder, StartError};
 pub use settings::{Settings, Spill};
 pub use tidemark_schema::{ScoreKind, Timestamp};

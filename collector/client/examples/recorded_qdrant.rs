@@ -1,0 +1,30 @@
+//! One query of a collection, recorded: `recorded_qdrant QDRANT_URL TIDEMARK_URL`.
+
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
+
+use std::sync::Arc;
+
+use qdrant_client::Qdrant;
+use qdrant_client::qdrant::QueryPointsBuilder;
+use tidemark_client::{Asked, Bounds, RecordedQdrant, Recorder, Retrieval, Scope, Settings};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(qdrant), Some(tidemark)) = (arguments.next(), arguments.next()) else {
+        return Err("two addresses are needed".into());
+    };
+    let recorder = Arc::new(Recorder::start(Settings::new(tidemark))?);
+    let client = Qdrant::from_url(&qdrant).skip_compatibility_check().build()?;
+    let template = Retrieval { corpus: "handbook".into(), corpus_version: Some("v12".into()), ..Retrieval::default() };
+    let scope = Scope { field: "tenant".into(), allowed: vec!["a".into()] };
+    let bounds = Bounds { limit: Some(3), scope: Some(scope) };
+    let recorded = RecordedQdrant::new(client, recorder.clone(), template, bounds);
+    let query = QueryPointsBuilder::new("handbook").query(vec![0.1, 0.9]).limit(50);
+    let answer = recorded.query(query, Asked::text("how do I reset my badge")).await?;
+    for point in &answer.result {
+        println!("{:?} {}", point.id, point.score);
+    }
+    recorder.flush(std::time::Duration::from_secs(10));
+    Ok(())
+}
