@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::judge::{Windows, judge};
 use crate::observe::Observations;
 use crate::read::{Versions, read_aliases, read_window};
+use crate::relevance::relevance;
 use crate::report::{Report, WindowReport};
 use crate::selector::{Segment, Window};
 use crate::vocabulary::Vocabulary;
@@ -107,7 +108,15 @@ pub async fn compare(
     let [declared_before, declared_after] = versions;
     let reference_report = window_report(reference, &windows.before, declared_before, tables);
     let current_report = window_report(current, &windows.after, declared_after, tables);
+    let judgements = registry.judgements(&reference.corpus).await?;
     // From here on nothing waits for anything: it is arithmetic over what was read.
+    let relevance = match &judgements {
+        Some(judgements) => relevance(&windows, judgements, options)?,
+        None => None,
+    };
+    if judgements.is_some() && relevance.is_none() {
+        notes.push("no query that both windows asked has a document that was judged relevant".to_owned());
+    }
     let judged = judge(windows, options)?;
     notes.extend(judged.notes);
     Ok(Report {
@@ -118,6 +127,7 @@ pub async fn compare(
         reference: reference_report,
         current: current_report,
         retrieval: judged.retrieval,
+        relevance,
         traffic: judged.traffic,
         outputs: judged.outputs,
         exposure: judged.exposure,

@@ -24,6 +24,7 @@ pub mod outcome;
 mod outputs;
 mod presence;
 pub mod read;
+mod relevance;
 pub mod render;
 pub mod report;
 pub mod scores;

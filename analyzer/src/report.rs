@@ -39,6 +39,9 @@ pub struct Report {
     pub current: WindowReport,
     /// Does the same query get different context?
     pub retrieval: RetrievalReport,
+    /// Is the context better or worse, where people judged it? Nothing where nobody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relevance: Option<RelevanceReport>,
     /// Did users ask different things?
     pub traffic: TrafficReport,
     /// Did the answers change, and with the retrieval?
@@ -57,6 +60,28 @@ pub struct Report {
     pub multiplicity: MultiplicityReport,
     /// What a reader should know besides: assumptions, and what would make the report better.
     pub notes: Vec<String>,
+}
+
+/// How good the answers are, over the queries that both windows asked and for which a relevant document is known.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RelevanceReport {
+    /// How many queries.
+    pub queries: usize,
+    /// Each measure of them.
+    pub measures: Vec<MeasureReport>,
+}
+
+/// One measure: the mean over the queries, between 0 and 1, larger is better.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MeasureReport {
+    /// `ndcg_at_10`, `recall_at_10` or `reciprocal_rank`.
+    pub name: &'static str,
+    /// In the reference.
+    pub reference: f64,
+    /// In the current window.
+    pub current: f64,
+    /// Of the paired randomisation test of their difference; not corrected for being one of three.
+    pub p_value: f64,
 }
 
 /// A verdict.

@@ -1,19 +1,27 @@
 //! OTLP over gRPC: the same spans, the same answers as `POST /v1/traces`.
 //!
-//! A message is decoded before a handler sees it, so its room is reserved before that, at the size that is allowed at most.
+//! A message is there as a whole before a handler sees it, so its room is reserved before that, at the size that is allowed
+//! at most.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as HttpResponse;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use axum::routing::post;
+use bytes::{Buf, Bytes};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
+use tidemark_collector::decode::otlp::Encoding;
 use tokio::net::TcpListener;
-use tonic::codec::CompressionEncoding;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::server::{Grpc, UnaryService};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
@@ -27,21 +35,70 @@ const STREAMS: u32 = 32;
 /// How long running requests may take once the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// The path of `TraceService.Export`.
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+/// Messages as bytes: what they become in memory has to be known before they are read.
+struct Unread;
+
+impl Codec for Unread {
+    type Encode = ExportTraceServiceResponse;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Unread {
+    type Item = ExportTraceServiceResponse;
+    type Error = Status;
+
+    fn encode(&mut self, answer: ExportTraceServiceResponse, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        answer.encode(buffer).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+impl Decoder for Unread {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
 struct Traces(App);
 
-#[tonic::async_trait]
-impl TraceService for Traces {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let app = &self.0;
-        let versions = spans::versions(app).await.map_err(status)?;
-        let (decoder, request) = (app.clone(), request.into_inner());
-        let read = app.gate.decode(move || spans::read(&decoder, &request, &versions)).await.and_then(|read| read);
-        let answer = spans::store(app, read.map_err(status)?).await.map_err(status)?;
-        Ok(Response::new(answer))
+impl UnaryService<Bytes> for Traces {
+    type Response = ExportTraceServiceResponse;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Self::Response>, Status>> + Send>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let app = self.0.clone();
+        Box::pin(async move {
+            let content = move || Ok(request.into_inner().into());
+            spans::take(&app, Encoding::Protobuf, content).await.map(Response::new).map_err(status)
+        })
     }
+}
+
+async fn export(State(app): State<App>, request: HttpRequest) -> HttpResponse {
+    let mut server = Grpc::new(Unread)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .max_decoding_message_size(MESSAGE_BYTES);
+    server.unary(Traces(app), request).await.map(Body::new)
+}
+
+async fn unknown() -> HttpResponse {
+    Status::unimplemented(format!("the only method is {EXPORT}")).into_http()
 }
 
 /// By what a sender should do: exporters try `UNAVAILABLE` again, and `INVALID_ARGUMENT` never.
@@ -72,12 +129,9 @@ pub async fn serve(
     app: App,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let service = TraceServiceServer::new(Traces(app.clone()))
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .max_decoding_message_size(MESSAGE_BYTES);
     let timeout = app.options.request_timeout;
-    let routes = Routes::from(Routes::new(service).into_axum_router().layer(from_fn_with_state(app, reserve)));
+    let router = Router::new().route(EXPORT, post(export)).fallback(unknown);
+    let routes = Routes::from(router.layer(from_fn_with_state(app.clone(), reserve)).with_state(app));
     let stopping = Arc::new(tokio::sync::Notify::new());
     let stopped = Arc::clone(&stopping);
     let shutdown = async move {

@@ -75,6 +75,9 @@ pub enum Error {
     /// It is a run, and nothing says of what.
     #[error("{} is a run of TREC, which says nothing about its corpus and its time", .0.display())]
     Untold(PathBuf),
+    /// It holds judgements, not events.
+    #[error("{} holds judgements of TREC (qrels), not events", .0.display())]
+    Judgements(PathBuf),
     /// It is not in the form that was asked for.
     #[error("{} is not in the form {form}", path.display())]
     Form {
@@ -108,6 +111,7 @@ impl Error {
             }
             Self::Run { .. } => Some("a run has lines of `query Q0 document rank score tag`"),
             Self::Untold(_) => Some("add --corpus NAME and --at TIME, and --corpus-version VERSION if it is known"),
+            Self::Judgements(_) => Some("add --format qrels and --corpus NAME"),
             Self::Form { .. } => Some("leave --format out to have the form recognised"),
             Self::Lake(error) => error.hint(),
         }

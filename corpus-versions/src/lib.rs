@@ -13,6 +13,7 @@
 mod diff;
 mod error;
 mod hint;
+mod judgements;
 mod manifest;
 pub mod merkle;
 mod read;
@@ -24,6 +25,7 @@ mod write;
 
 pub use diff::{Change, DiffExamples, DiffSummary, ManifestDiff, diff};
 pub use error::{Error, Fault};
+pub use judgements::{Judgements, JudgementsError};
 pub use manifest::{Manifest, ManifestEntry};
 pub use merkle::{InvalidRoot, MerkleRoot};
 pub use read::{DEFAULT_MAX_ENTRIES, MAX_LINE_BYTES, read_ndjson, read_parquet};

@@ -12,6 +12,7 @@ use tidemark_schema::{CorpusName, CorpusVersion};
 
 use crate::diff::{ManifestDiff, diff};
 use crate::error::Error;
+use crate::judgements::Judgements;
 use crate::manifest::Manifest;
 use crate::read::read_entries;
 use crate::version::{CorpusVersionRecord, NewVersion};
@@ -26,7 +27,8 @@ const READS_AT_ONCE: usize = 16;
 /// The corpus versions in an object store.
 ///
 /// Under the prefix lie `versions/<corpus>/<version>.json`, one record each, and `manifests/<root>.parquet`, which
-/// versions of the same content share. Names are percent-encoded to one path part each.
+/// versions of the same content share; `judgements/<corpus>.json` is what people judged. Names are percent-encoded to one
+/// path part each.
 ///
 /// A version is registered once its record is there. The manifest is written before, and the record is created, never
 /// overwritten; so a record without a manifest means damage, a manifest without a record a registration that was cut off,
@@ -130,6 +132,26 @@ impl Registry {
                 Ok((found, _)) => Err(Error::VerifyManifest { corpus, version, registered: root, found }),
                 Err(source) => Err(Error::DecodeManifest { corpus, version, source: Box::new(source) }),
             }
+        })
+        .await
+    }
+
+    /// Keeps what people judged of a corpus, in place of what was kept before.
+    pub async fn put_judgements(&self, corpus: &CorpusName, judgements: &Judgements) -> Result<(), Error> {
+        let path = self.layout.judgements(corpus);
+        let json =
+            serde_json::to_vec(judgements).map_err(|source| Error::EncodeRecord { path: path.clone(), source })?;
+        self.objects.put(&path, json.into()).await
+    }
+
+    /// What people judged of a corpus.
+    pub async fn judgements(&self, corpus: &CorpusName) -> Result<Option<Judgements>, Error> {
+        let path = self.layout.judgements(corpus);
+        let Some(bytes) = self.objects.get(&path).await? else { return Ok(None) };
+        in_background(move || {
+            serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| Error::DecodeRecord { path, reason: error.to_string() })
         })
         .await
     }

@@ -73,10 +73,12 @@ def test_recording_neither_waits_nor_raises_whatever_is_recorded():
         client.record_retrieval(f"q{number}", [("a", 0.5)], corpus="c")
     client.record_retrieval("q", [("a", math.nan)], corpus="c")
     client.record_retrieval("q", [{"doc_id": object()}], corpus="c")
+    client.record_retrieval("q", None, corpus="c")
+    client.record_retrieval("q", [("a", "b", "c")], corpus="c")
     assert time.monotonic() - began < 5
     counters = client.close()
-    assert counters.recorded == 1_002
-    assert counters.unfit == 2
+    assert counters.recorded == 1_004
+    assert counters.unfit == 4
     assert counters.dropped_queue_full >= 400
     assert counters.acknowledged == 0
     assert counters.recorded == counters.unfit + counters.dropped + counters.waiting

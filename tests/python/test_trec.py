@@ -117,3 +117,42 @@ def test_the_rbo_of_two_runs_with_ties_is_the_golden_one(tidemark, tmp_path):
     # So few queries are no evidence for a verdict, and that is exit code 4; the mean is told all the same.
     report = comparison(tidemark, tmp_path, [lines("a"), lines("b")], code=4)
     assert report["mean_rbo"] == pytest.approx(fmean(case["expected"] for case in tied), rel=1e-9)
+
+
+def judged(run: str) -> str:
+    """Judgements made up from a run: the third and the fifth document of each query, and one that it does not have."""
+    lines = []
+    for query, documents in rankings(run).items():
+        lines += [f"{query} 0 {documents[2][0]} 2", f"{query} 0 {documents[4][0]} 1", f"{query} 0 elsewhere 1"]
+    return "\n".join(lines)
+
+
+@needs_new_python
+def test_judgements_give_the_measures_that_ranx_gives(tidemark, tmp_path):
+    from ranx import Qrels, Run, evaluate
+
+    runs = [text_of(name) for name in NAMES]
+    qrels = tmp_path / "qrels.txt"
+    qrels.write_text(judged(runs[0]), encoding="utf-8")
+    told = tidemark("import", "--format", "qrels", "--corpus", "cran", qrels, data=tmp_path / "store").stdout
+    assert told.endswith("675 judgements of 225 queries\n")
+    for place, run in enumerate(runs, start=1):
+        path = tmp_path / f"{place}.run"
+        path.write_text(run, encoding="utf-8")
+        import_run(tidemark, tmp_path / "store", path, f"v{place}", place)
+    windows = ["--corpus", "cran", "--reference", "version:v1", "--current", "version:v2", "--fail-on", "traffic"]
+    report = json.loads(tidemark("compare", *windows, "--format", "json", data=tmp_path / "store").stdout)["relevance"]
+    assert report["queries"] == 225
+    relevant = Qrels.from_dict({
+        query: {line.split()[2]: int(line.split()[3]) for line in judged(runs[0]).splitlines() if line.split()[0] == query}
+        for query in rankings(runs[0])
+    })
+    names = {"ndcg_at_10": "ndcg@10", "recall_at_10": "recall@10", "reciprocal_rank": "mrr"}
+    for measure in report["measures"]:
+        for side, run in zip(("reference", "current"), runs):
+            # In the order that was served: ranx sorts by score, and documents with the same score stand as they like.
+            served = {q: {d: -rank for rank, (d, _) in enumerate(found)} for q, found in rankings(run).items()}
+            expected = evaluate(relevant, Run.from_dict(served), names[measure["name"]])
+            assert measure[side] == pytest.approx(expected, rel=1e-9), (measure["name"], side)
+    printed = tidemark("compare", *windows, data=tmp_path / "store").stdout
+    assert "nDCG@10" in printed and "225 judged queries" in printed

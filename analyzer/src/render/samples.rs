@@ -76,6 +76,7 @@ pub(super) fn stable() -> Report {
         },
         traffic: traffic_stable(),
         outputs: outputs_stable(),
+        relevance: None,
         exposure: ExposureReport {
             js_distance: Some(0.047),
             gini_reference: Some(0.62),
@@ -248,6 +249,7 @@ pub(super) fn too_few_queries() -> Report {
             ..TrafficReport::default()
         },
         outputs: OutputReport { matched_queries: 9, queries_needed: Some(30), ..OutputReport::default() },
+        relevance: None,
         exposure: ExposureReport::default(),
         segments: vec![segment(&[("locale", "en")], Judgement::InsufficientEvidence, (1.0, 12), None, 1.0)],
         multiplicity: multiplicity(&[("retrieval", 0.081)], 0),

@@ -156,8 +156,28 @@ pub(super) fn rankings(report: &Report) -> Vec<Fact> {
         Fact::new("excess change", change, format!("beyond the floor, 0 = same; {}", matters(report))),
         Fact::new("p-value", retrieval.p_value.map_or_else(|| UNKNOWN.to_owned(), probability), test(retrieval.test)),
     ];
+    facts.extend(relevance(report));
     facts.extend(exposure(report));
     facts
+}
+
+/// How good the answers are; nothing where nobody judged them.
+fn relevance(report: &Report) -> Vec<Fact> {
+    let Some(relevance) = &report.relevance else { return Vec::new() };
+    let facts = relevance.measures.iter().map(|measure| {
+        let name = match measure.name {
+            "ndcg_at_10" => "nDCG@10",
+            "recall_at_10" => "recall@10",
+            _ => "reciprocal rank",
+        };
+        let change = format!("{} → {}", number(measure.reference), number(measure.current));
+        Fact::new(
+            name,
+            change,
+            format!("1 = best, {} judged queries; p {}", relevance.queries, probability(measure.p_value)),
+        )
+    });
+    facts.collect()
 }
 
 /// Which documents were shown; nothing where that was not measured.

@@ -6,12 +6,13 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use tidemark_collector::Verdict;
-use tidemark_collector::decode::otlp::{self, Spans};
+use tidemark_collector::decode::otlp::{self, Encoding, Malformed, Spans};
 use tidemark_collector::decode::{Context, Event, Kind};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::admission::{OverQuota, admit};
 use super::app::App;
-use super::problem::{OVER_QUOTA, Problem, TOO_LARGE};
+use super::problem::{MALFORMED, OVER_QUOTA, Problem, TOO_LARGE};
 use super::registered::Versions;
 
 /// Refused spans that an answer names; the others are counted.
@@ -24,15 +25,48 @@ pub(crate) struct Read {
 }
 
 /// The versions that spans may have retrieved from, if they are asked for at all.
-pub(crate) async fn versions(app: &App) -> Result<Arc<Versions>, Problem> {
+async fn versions(app: &App) -> Result<Arc<Versions>, Problem> {
     if !app.options.sources.uses_registry() {
         return Ok(Arc::default());
     }
     Ok(app.registered.versions(&app.store.registry, app.clock.now()).await?)
 }
 
+/// Reads a request and stores its spans. `content` makes the bytes of it, on the thread that reads them.
+pub(crate) async fn take(
+    app: &App,
+    encoding: Encoding,
+    content: impl FnOnce() -> Result<Vec<u8>, Problem> + Send + 'static,
+) -> Result<ExportTraceServiceResponse, Problem> {
+    let versions = versions(app).await?;
+    let reader = app.clone();
+    let (read, _room) = app.gate.decode(move || parse(&reader, encoding, content()?, &versions)).await??;
+    store(app, read).await
+}
+
+/// The spans, and the room they take until they are answered.
+fn parse(
+    app: &App,
+    encoding: Encoding,
+    content: Vec<u8>,
+    versions: &Versions,
+) -> Result<(Read, OwnedSemaphorePermit), Problem> {
+    let hint = "compare Content-Type with what is sent; nothing was stored";
+    let malformed = |malformed: Malformed| Problem::new(&MALFORMED, malformed.to_string()).hint(hint);
+    let (size, most) = (otlp::size(&content, encoding).map_err(malformed)?, app.options.limits.content_bytes);
+    if size > most {
+        let detail =
+            format!("the spans would take {size} bytes of memory, the limit is {most}; none of them was stored");
+        return Err(Problem::new(&TOO_LARGE, detail).hint("let the exporter send smaller batches"));
+    }
+    let room = app.gate.reserve(size)?;
+    let request = otlp::parse(&content, encoding).map_err(malformed)?;
+    drop(content);
+    Ok((read(app, &request, versions)?, room))
+}
+
 /// Reads the spans of a request. This computes, and belongs on a thread for that.
-pub(crate) fn read(app: &App, request: &ExportTraceServiceRequest, versions: &Versions) -> Result<Read, Problem> {
+fn read(app: &App, request: &ExportTraceServiceRequest, versions: &Versions) -> Result<Read, Problem> {
     let (count, most) = (otlp::count(request), app.options.limits.batch_events);
     if count > most {
         let detail = format!("the request has {count} spans, the limit is {most}; none of them was stored");
@@ -56,7 +90,7 @@ pub(crate) fn read(app: &App, request: &ExportTraceServiceRequest, versions: &Ve
 }
 
 /// Puts the events into the log, and says what became of all spans.
-pub(crate) async fn store(app: &App, read: Read) -> Result<ExportTraceServiceResponse, Problem> {
+async fn store(app: &App, read: Read) -> Result<ExportTraceServiceResponse, Problem> {
     let Read { mut spans, over_quota } = read;
     let events = std::mem::take(&mut spans.events);
     if events.is_empty() && spans.rejections.is_empty() && !over_quota.is_empty() {

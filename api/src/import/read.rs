@@ -95,6 +95,7 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mu
         }
         Some(Form::Trec) => taken.run(content, options),
         None if trec::is_run(first) => taken.run(content, options),
+        None if trec::is_judgements(first) => Err(Error::Judgements(path).into()),
         Some(Form::Json) | None => taken.pieces(content),
     }
 }

@@ -7,7 +7,7 @@
 //! A span becomes the JSON of an event and goes the way of every other event: its texts are redacted and its bounds are
 //! checked in one place. What a span does not say is left out; nothing is guessed without a mark that says so.
 //!
-//! Spans are events once: the id of a retrieval is made of trace and span, that of an output of its trace and its text,
+//! Spans are events once: the id of a retrieval is made of trace and span, that of an output of its trace, its operation and its text,
 //! because frameworks give one call of a model two spans, one inside the other.
 
 mod attributes;
@@ -16,6 +16,7 @@ mod embeddings;
 mod genai;
 mod names;
 mod openinference;
+mod size;
 mod sources;
 mod span;
 #[cfg(test)]
@@ -80,6 +81,16 @@ pub fn parse(bytes: &[u8], encoding: Encoding) -> Result<ExportTraceServiceReque
     match encoding {
         Encoding::Protobuf => ExportTraceServiceRequest::decode(bytes).map_err(|error| malformed(error.to_string())),
         Encoding::Json => serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string())),
+    }
+}
+
+/// About how many bytes a request takes when it is read, so that it can be refused before.
+pub fn size(bytes: &[u8], encoding: Encoding) -> Result<usize, Malformed> {
+    match encoding {
+        Encoding::Protobuf => {
+            size::of_protobuf(bytes).map_err(|error| Malformed { encoding, reason: error.to_string() })
+        }
+        Encoding::Json => Ok(size::of_json(bytes)),
     }
 }
 
@@ -240,7 +251,10 @@ impl Reader<'_> {
         event.remove("span_id");
         let text = answered.text.unwrap_or_default();
         let hash = blake3::hash(text.as_bytes()).to_hex();
-        event.insert("event_id".to_owned(), json!(format!("otlp/{}/output/{hash}", self.trace()?)));
+        event.insert(
+            "event_id".to_owned(),
+            json!(format!("otlp/{}/{}/output/{hash}", self.trace()?, event["operation_id"])),
+        );
         event.insert("output".to_owned(), json!({ "text": text }));
         insert(&mut event, "model", answered.model);
         insert(&mut event, "prompt_version", answered.prompt_version);

@@ -63,6 +63,13 @@ pub fn is_run(bytes: &[u8]) -> bool {
     std::str::from_utf8(first).is_ok_and(|line| parse(line).is_ok())
 }
 
+/// Whether these are the first bytes of judgements (qrels): `query iteration document grade`.
+pub fn is_judgements(bytes: &[u8]) -> bool {
+    let first = bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    let fields: Vec<&str> = std::str::from_utf8(first).unwrap_or_default().split_ascii_whitespace().collect();
+    matches!(fields.as_slice(), [_, "0" | "Q0", _, grade] if grade.parse::<i64>().is_ok())
+}
+
 /// The queries of a run, in the order of their first lines. A line that cannot be read is refused by itself.
 pub fn queries(content: impl BufRead, run: &Run) -> Result<Vec<Query>, RunError> {
     let mut answers: IndexMap<(String, String), Answer> = IndexMap::new();
@@ -198,7 +205,7 @@ mod tests {
     #[test]
     fn a_run_is_recognised_by_its_first_line() {
         assert!(is_run(b"\n1 Q0 a 1 0.5 t\n"));
-        assert!(!is_run(b"1 0 a 1\n"), "judgements are none");
+        assert!(!is_run(b"1 0 a 1\n") && is_judgements(b"1 0 a 1\n"), "judgements are none");
         assert!(!is_run(br#"{"occurred_at":"2026-10-01T00:00:00Z"}"#));
     }
 }

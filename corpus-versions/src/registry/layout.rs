@@ -38,6 +38,11 @@ impl Layout {
         self.prefix.clone().join("manifests").join(name)
     }
 
+    pub(super) fn judgements(&self, corpus: &CorpusName) -> Path {
+        let name = format!("{}.json", part(corpus.as_str()));
+        self.prefix.clone().join("judgements").join(name)
+    }
+
     pub(super) fn is_record(path: &Path) -> bool {
         path.extension() == Some("json")
     }

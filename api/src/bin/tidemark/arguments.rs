@@ -146,10 +146,12 @@ pub(crate) enum TextStored {
   zcat events.gz | tidemark --data store import -
   tidemark --data store import week.parquet
   tidemark --data store import --corpus cran --corpus-version v1 --at 2026-10-01T00:00:00Z bm25.run
+  tidemark --data store import --corpus cran --format qrels qrels.txt
 
 Kinds (retrievals, outputs), forms (NDJSON, JSON array, JSON object, Parquet, Arrow IPC, TREC run) and compression (gzip,
 zstd) are recognised by content. The columns of a table are the fields of an event, or those of an export. In a run the
-id of a query is its fingerprint and the tag the retriever. A bad event is refused with its line and field, and the rest goes in; then the exit code is 1. Importing a
+id of a query is its fingerprint and the tag the retriever. Where there are judgements, comparisons say whether context
+became better or worse: nDCG, recall and reciprocal rank. A bad event is refused with its line and field, and the rest goes in; then the exit code is 1. Importing a
 file again adds nothing.")]
 pub(crate) struct Import {
     /// Files of events; - is standard input
@@ -158,11 +160,11 @@ pub(crate) struct Import {
     /// The form of the files, instead of the one that their content shows
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) format: Option<ImportFormat>,
-    /// Corpus that was asked; for runs of TREC, which do not say it
-    #[arg(long, value_name = "CORPUS", requires = "at")]
+    /// Corpus that was asked; for runs and judgements of TREC, which do not say it
+    #[arg(long, value_name = "CORPUS")]
     pub(crate) corpus: Option<String>,
     /// Version of that corpus
-    #[arg(long, value_name = "VERSION", requires = "corpus")]
+    #[arg(long, value_name = "VERSION", requires = "at")]
     pub(crate) corpus_version: Option<String>,
     /// When it was asked: a date or RFC 3339 time
     #[arg(long, value_name = "TIME", requires = "corpus")]
@@ -181,6 +183,8 @@ pub(crate) enum ImportFormat {
     Arrow,
     /// A run of TREC
     Trec,
+    /// Judgements of TREC: which documents are relevant; they replace those that were there
+    Qrels,
 }
 
 /// Write events of a window to a file or to standard output

@@ -5,12 +5,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use prost::Message;
-use tidemark_collector::decode::otlp::{self, Encoding};
+use tidemark_collector::decode::otlp::Encoding;
 use tidemark_collector::decompress;
 
 use crate::http::app::App;
 use crate::http::body::{Received, pass_over, receive};
-use crate::http::problem::{MALFORMED, Problem, UNSUPPORTED_MEDIA_TYPE};
+use crate::http::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
 use crate::http::spans;
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -62,21 +62,13 @@ async fn take(
         return Err(refused.into());
     }
     let Received { bytes, compression, room } = receive(app, request, app.options.limits.body_bytes).await?;
-    let versions = spans::versions(app).await?;
-    let decoder = app.clone();
-    let decoded = app.gate.decode(move || {
-        let content = decompress(&bytes, compression, decoder.options.limits.content_bytes)?;
+    let limit = app.options.limits.content_bytes;
+    let content = move || {
+        let content = decompress(&bytes, compression, limit)?;
         drop((bytes, room));
-        let room = decoder.gate.reserve(content.len())?;
-        let request = otlp::parse(&content, encoding).map_err(|malformed| {
-            Problem::new(&MALFORMED, malformed.to_string())
-                .hint("compare Content-Type with what is sent; nothing was stored")
-        })?;
-        drop(content);
-        Ok::<_, Problem>((spans::read(&decoder, &request, &versions)?, room))
-    });
-    let (read, _room) = decoded.await??;
-    spans::store(app, read).await
+        Ok(content)
+    };
+    spans::take(app, encoding, content).await
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {

@@ -89,6 +89,25 @@ async fn a_request_that_cannot_be_read_stores_nothing_and_is_told_in_its_own_enc
 }
 
 #[tokio::test]
+async fn a_small_body_that_would_become_large_is_refused_before_it_is_read() {
+    let server = server().await;
+    let spans = ["{}"; 300_000].join(",");
+    let bomb = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#);
+    let answer = send(&server, "application/json", bomb).await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+    // 12 00: an empty span.
+    let spans = [0x12, 0].repeat(300_000);
+    let length = |bytes: &[u8]| {
+        let mut prefix = Vec::new();
+        prost::encoding::encode_varint(bytes.len() as u64, &mut prefix);
+        prefix
+    };
+    let scope = [&[0x12][..], &length(&spans), &spans].concat();
+    let bomb = [&[0x0a][..], &length(&scope), &scope].concat();
+    assert_eq!(send(&server, "application/x-protobuf", bomb).await.status, 413);
+}
+
+#[tokio::test]
 async fn an_empty_request_is_answered_with_an_empty_success() {
     let server = server().await;
     let answer = send(&server, "application/x-protobuf", Vec::new()).await;

@@ -124,17 +124,20 @@ fn plain(value: &Value) -> serde_json::Value {
 }
 
 /// A vector of numbers; none if it is redacted or holds anything else.
-pub(super) fn vector(value: &Value) -> Option<Vec<f64>> {
+pub(super) fn vector(value: &Value) -> Option<Vec<f32>> {
     let Value::ArrayValue(array) = value else { return None };
     let numbers = array.values.iter().map(|any| match any.value.as_ref()? {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "what is too large for 32 bits becomes infinite, and is no component"
-        )]
-        Value::DoubleValue(number) if (*number as f32).is_finite() => Some(*number),
+        Value::DoubleValue(number) => {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "what is too large becomes infinite, and is no component"
+            )]
+            let component = *number as f32;
+            component.is_finite().then_some(component)
+        }
         #[expect(clippy::cast_precision_loss, reason = "components of embeddings are small")]
-        Value::IntValue(number) => Some(*number as f64),
+        Value::IntValue(number) => Some(*number as f32),
         _ => None,
     });
-    numbers.collect::<Option<Vec<f64>>>().filter(|numbers| !numbers.is_empty())
+    numbers.collect::<Option<Vec<f32>>>().filter(|numbers| !numbers.is_empty())
 }

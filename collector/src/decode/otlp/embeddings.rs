@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// Traces that are remembered, and embeddings of each: about 12 MB with 1,536 components.
+/// Traces that are remembered, and embeddings of each: about 12 MB with 1,536 components, 100 MB at the very most.
 const TRACES: usize = 250;
 const OF_A_TRACE: usize = 8;
-/// Nobody asks a question of this size.
+/// Larger embeddings, and those of longer texts, are not those of questions.
 const COMPONENTS: usize = 8_192;
+const TEXT_BYTES: usize = 16 * 1_024;
 
 /// The newest embeddings of texts, by trace. Forgotten when the process ends: a retrieval whose embedding is not known has
 /// none.
@@ -21,11 +22,14 @@ pub struct Embeddings {
 pub(super) struct Embedded {
     pub(super) text: String,
     pub(super) model: Option<String>,
-    pub(super) vector: Option<Vec<f64>>,
+    pub(super) vector: Option<Vec<f32>>,
 }
 
 impl Embeddings {
     pub(super) fn remember(&mut self, trace: &[u8], mut embedded: Embedded) {
+        if embedded.text.len() > TEXT_BYTES {
+            return;
+        }
         embedded.vector = embedded.vector.filter(|vector| vector.len() <= COMPONENTS);
         if !self.traces.contains_key(trace) {
             if self.order.len() >= TRACES

@@ -68,7 +68,7 @@ class Tidemark:
         **fields: Any,
     ) -> None:
         """Records what a retriever returned, best first. Neither blocks nor raises."""
-        event = {
+        self._sender.put("/v1/retrievals", lambda: {
             "occurred_at": time_of(occurred_at),
             "operation_id": operation_id,
             "trace_id": trace_id,
@@ -86,8 +86,7 @@ class Tidemark:
             "latency_ms": latency_ms,
             "attributes": attributes,
             **fields,
-        }
-        self._sender.put("/v1/retrievals", known(event))
+        })
 
     def record_output(
         self,
@@ -107,7 +106,7 @@ class Tidemark:
         **fields: Any,
     ) -> None:
         """Records what a model answered with the retrieved context. It needs an operation or a trace."""
-        event = {
+        self._sender.put("/v1/outputs", lambda: {
             "occurred_at": time_of(occurred_at),
             "operation_id": operation_id,
             "trace_id": trace_id,
@@ -121,8 +120,7 @@ class Tidemark:
             "feedback": feedback,
             "latency_ms": latency_ms,
             **fields,
-        }
-        self._sender.put("/v1/outputs", known(event))
+        })
 
     def operation(self, operation_id: Optional[str] = None, **fields: Any) -> "Operation":
         """One operation of the application: what is recorded within belongs together."""
@@ -214,8 +212,3 @@ def document_of(document: Document) -> dict[str, Any]:
         return {"doc_id": document}
     doc_id, score = document
     return {"doc_id": doc_id, "score": None if score is None else float(score)}
-
-
-def known(event: dict[str, Any]) -> dict[str, Any]:
-    """Without what is not known."""
-    return {name: value for name, value in event.items() if value is not None}

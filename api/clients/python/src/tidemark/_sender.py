@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Optional
@@ -38,7 +39,7 @@ class Counters:
     acknowledged_again: int = 0
     #: Events that the server refused for what they are.
     rejected: int = 0
-    #: Events that are no JSON, because they hold NaN or an object of a foreign type.
+    #: Events that cannot be written as JSON, because they hold NaN or something that no event holds.
     unfit: int = 0
     #: Events that were dropped because too many waited.
     dropped_queue_full: int = 0
@@ -114,15 +115,16 @@ class Sender:
 
     # What callers do.
 
-    def put(self, path: str, event: dict[str, Any]) -> None:
-        """Takes an event, or counts it as dropped."""
+    def put(self, path: str, event: Callable[[], dict[str, Any]]) -> None:
+        """Takes an event, or counts it as dropped. What is not known of it is left out."""
         with self._lock:
             self._counts["recorded"] += 1
             number = self._next
             self._next += 1
         try:
-            line = json.dumps({"event_id": f"{self._run}-{number}", **event}, allow_nan=False).encode()
-        except (TypeError, ValueError, RecursionError):
+            known = {name: value for name, value in event().items() if value is not None}
+            line = json.dumps({"event_id": f"{self._run}-{number}", **known}, allow_nan=False).encode()
+        except Exception:  # noqa: BLE001 - whatever a caller passes in, recording does not raise
             self._count("unfit")
             return
         with self._lock:

@@ -1,5 +1,7 @@
 //! `tidemark import`
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use tidemark_api::wire::Store;
 use tidemark_collector::decode::Limits;
 use tidemark_collector::decode::trec::Run;
 use tidemark_collector::policy::Policy;
+use tidemark_corpus::Judgements;
 
 use tidemark_schema::Timestamp;
 
@@ -20,8 +23,11 @@ use crate::progress;
 
 pub(crate) async fn run(place: &Place, arguments: &Import) -> Result<ExitCode, Failure> {
     let store = create(place).await?;
+    if arguments.format == Some(ImportFormat::Qrels) {
+        return judgements(&store, arguments).await;
+    }
     let policy = Arc::new(policy::chosen(&arguments.policy)?);
-    let (form, told) = (arguments.format.map(form), told(arguments)?);
+    let (form, told) = (arguments.format.and_then(form), told(arguments)?);
     let mut refused = 0;
     for file in &arguments.files {
         let (summary, seconds) = one(&store, file, policy.clone(), form, told.clone()).await?;
@@ -31,12 +37,39 @@ pub(crate) async fn run(place: &Place, arguments: &Import) -> Result<ExitCode, F
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn form(format: ImportFormat) -> Form {
+/// Judgements belong to a corpus and are no events.
+async fn judgements(store: &Store, arguments: &Import) -> Result<ExitCode, Failure> {
+    let Some(corpus) = &arguments.corpus else {
+        return Err(Failure::usage("judgements do not say of which corpus they are").hint("add --corpus NAME"));
+    };
+    let [file] = arguments.files.as_slice() else {
+        let hint = "join the files: cat a.qrels b.qrels | tidemark import --format qrels … -";
+        return Err(Failure::usage("judgements replace those that were there, so one file holds all").hint(hint));
+    };
+    let read = if file == Path::new("-") {
+        Judgements::read_trec(std::io::stdin().lock())
+    } else {
+        File::open(file).map_err(Into::into).and_then(|file| Judgements::read_trec(BufReader::new(file)))
+    };
+    let judgements = read.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Failure::of(format!("{} is no file of judgements: {error}{cause}", file.display()))
+            .hint("a line is `query iteration document grade`; nothing was changed")
+    })?;
+    store.registry.put_judgements(&corpus_name(corpus)?, &judgements).await?;
+    let (count_of, queries) = (count(judgements.len()), count(judgements.queries()));
+    print(&format!("{}: {count_of} judgements of {queries} queries\n", file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Judgements were taken before.
+fn form(format: ImportFormat) -> Option<Form> {
     match format {
-        ImportFormat::Json => Form::Json,
-        ImportFormat::Parquet => Form::Parquet,
-        ImportFormat::Arrow => Form::Arrow,
-        ImportFormat::Trec => Form::Trec,
+        ImportFormat::Json => Some(Form::Json),
+        ImportFormat::Parquet => Some(Form::Parquet),
+        ImportFormat::Arrow => Some(Form::Arrow),
+        ImportFormat::Trec => Some(Form::Trec),
+        ImportFormat::Qrels => None,
     }
 }
 
