@@ -22,8 +22,11 @@ const RELEVANT: u32 = 1;
 /// A measure of one answer, given the grades of its documents, best first, and those of all that were judged.
 type Measure = fn(&[u32], &[u32]) -> Result<f64, Error>;
 
-const MEASURES: [(&str, Measure); 3] =
-    [("ndcg_at_10", ndcg), ("recall_at_10", recall), ("reciprocal_rank", reciprocal)];
+const MEASURES: [(&str, Measure); 3] = [
+    ("ndcg_at_10", ndcg),
+    ("recall_at_10", recall),
+    ("reciprocal_rank", |grades, _all| Ok(reciprocal_rank(&relevant(grades)))),
+];
 
 /// The measures over the queries that both windows asked and for which a relevant document is known; none if there are no
 /// such queries.
@@ -86,10 +89,6 @@ fn ndcg(grades: &[u32], all: &[u32]) -> Result<f64, Error> {
 fn recall(grades: &[u32], all: &[u32]) -> Result<f64, Error> {
     let total = all.iter().filter(|grade| **grade >= RELEVANT).count();
     Ok(recall_at(&relevant(grades), total, DEPTH)?)
-}
-
-fn reciprocal(grades: &[u32], _all: &[u32]) -> Result<f64, Error> {
-    Ok(reciprocal_rank(&relevant(grades)))
 }
 
 fn relevant(grades: &[u32]) -> Vec<bool> {

@@ -91,7 +91,7 @@ async fn a_request_that_cannot_be_read_stores_nothing_and_is_told_in_its_own_enc
 #[tokio::test]
 async fn a_small_body_that_would_become_large_is_refused_before_it_is_read() {
     let server = server().await;
-    let spans = ["{}"; 300_000].join(",");
+    let spans = vec!["{}"; 300_000].join(",");
     let bomb = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#);
     let answer = send(&server, "application/json", bomb).await;
     assert_eq!(answer.status, 413, "{}", answer.text);
