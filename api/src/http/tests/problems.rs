@@ -94,6 +94,9 @@ async fn no_query_text_is_logged() {
         .with_writer(move || writer.clone())
         .finish();
     let server = server().await;
+    // With a single subscriber, `tracing` asks that of the thread which comes first whether a line is of interest, and the
+    // other tests have none: the line would be off for all. With two it asks both.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(subscriber);
     let right = retrieval(1).replace("how do I reset my badge", "secret");
     for body in [right.clone(), right.replace("0.9", "\"secret\""), "secret".to_owned(), format!("{{{right}")] {
