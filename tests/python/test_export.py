@@ -107,3 +107,31 @@ def test_an_export_that_fails_leaves_no_file(tidemark, tmp_path):
     output = tmp_path / "export.ndjson"
     tidemark("export", "--output", output, data=tmp_path / "no-store", code=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def written(table: pl.DataFrame, directory) -> dict:
+    """The same rows as other programs write them: other types for texts and maps, other compression."""
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    files = {name: directory / name for name in ("polars.parquet", "polars.arrow", "polars.stream", "pyarrow.feather")}
+    table.write_parquet(files["polars.parquet"])
+    table.write_ipc(files["polars.arrow"])
+    table.write_ipc_stream(files["polars.stream"])
+    pyarrow.feather.write_feather(pyarrow.parquet.read_table(directory / "exported.parquet"), files["pyarrow.feather"])
+    return files
+
+
+def test_a_table_that_other_programs_wrote_is_imported_as_the_same_events(tidemark, demo, tmp_path):
+    for form in ("parquet", "arrow"):
+        export = ["export", "--corpus", "cran", "--format", form, "--output", tmp_path / f"exported.{form}"]
+        tidemark(*export, data=demo.data)
+    files = written(pl.read_parquet(tmp_path / "exported.parquet"), tmp_path)
+    expected = table(demo.data, "retrievals").drop("ingest")
+    for name in ("exported.parquet", "exported.arrow", *files):
+        store = tmp_path / f"store of {name}"
+        assert "3,076 retrievals, 0 outputs imported" in tidemark("import", tmp_path / name, data=store).stdout
+        again = tidemark("export", "--corpus", "cran", "--format", "parquet", "--output", tmp_path / "again.parquet", data=store)
+        assert again.code == 0
+        found = pl.read_parquet(tmp_path / "again.parquet").drop([*OF_THE_STORE, "ingest"]).sort("event_id")
+        assert_frame_equal(found, expected, check_column_order=False)

@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use prost::Message;
+use serde_json::json;
 use tidemark_collector::decode::otlp::Encoding;
 use tidemark_collector::decompress;
 
@@ -43,7 +44,11 @@ pub(crate) async fn export(State(app): State<App>, request: Request) -> Result<R
     let encoding = encoding(request.headers())?;
     let answer = take(&app, encoding, request).await;
     match encoding {
-        Encoding::Json => answer.map(|answer| Json(answer).into_response()),
+        // What is not said is left out, as in all JSON of protobuf.
+        Encoding::Json => answer.map(|answer| match answer.partial_success {
+            None => Json(json!({})).into_response(),
+            Some(_) => Json(answer).into_response(),
+        }),
         Encoding::Protobuf => {
             let answer = answer.map_err(Problem::in_protobuf)?;
             Ok(([(header::CONTENT_TYPE, PROTOBUF)], answer.encode_to_vec()).into_response())
