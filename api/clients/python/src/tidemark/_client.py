@@ -150,11 +150,13 @@ class Tidemark:
         """Compares two windows, such as ``version:v1`` or ``2026-11-01/2026-11-08``; the report as the server gives it."""
         corpus = corpus or self._corpus or self._service
         body = {"corpus": corpus, "reference": reference, "current": current, "segment": dict(segment or {})}
-        return json.loads(ask(f"{self._url}/v1/comparisons", body)[0])
+        report: dict[str, Any] = json.loads(ask(f"{self._url}/v1/comparisons", body)[0])
+        return report
 
     def trace(self, trace_id: str) -> dict[str, Any]:
         """What is stored of a trace or an operation."""
-        return json.loads(ask(f"{self._url}/v1/traces/{quote(trace_id, safe='')}")[0])
+        stored: dict[str, Any] = json.loads(ask(f"{self._url}/v1/traces/{quote(trace_id, safe='')}")[0])
+        return stored
 
     def sql(self, query: str, *, polars: bool = False) -> "Union[pyarrow.Table, polars.DataFrame]":
         """Asks the tables ``retrievals`` and ``outputs`` in SQL."""

@@ -210,7 +210,7 @@ class Sender:
                     self._wake.wait(self.settings.linger_s)
         return self._drain(lambda: min(len(self._queue), self.settings.batch_events))
 
-    def _drain(self, count) -> list[tuple[str, bytes]]:
+    def _drain(self, count: Callable[[], int]) -> list[tuple[str, bytes]]:
         with self._lock:
             taken = [self._queue.popleft() for _ in range(count())]
             self._bytes -= sum(len(line) for _, line in taken)
@@ -245,7 +245,7 @@ class Sender:
             self._relieve()
         return True
 
-    def _settle(self, status: int, answer: Optional[dict], lines: list[bytes], *, waiting: bool) -> list[bytes]:
+    def _settle(self, status: int, answer: Optional[dict[str, Any]], lines: list[bytes], *, waiting: bool) -> list[bytes]:
         """Counts what was answered; gives what has to be sent again."""
         events = (answer or {}).get("events")
         if status in (202, 400, 422, 429) and isinstance(events, list) and len(events) == len(lines):
@@ -269,7 +269,7 @@ class Sender:
 
     def _backoff(self, tries: int) -> float:
         """Twice as long each time, and half of it by chance."""
-        whole = min(self.settings.first_pause_s * 2 ** min(tries - 1, 16), self.settings.longest_pause_s)
+        whole = min(self.settings.first_pause_s * float(2 ** min(tries - 1, 16)), self.settings.longest_pause_s)
         return whole * random.uniform(0.5, 1.0)
 
     def _pause(self, pause: float) -> None:
@@ -323,7 +323,7 @@ class Sender:
             except OSError:
                 return
 
-    def _post(self, path: str, lines: list[bytes]) -> tuple[int, Optional[dict], float]:
+    def _post(self, path: str, lines: list[bytes]) -> tuple[int, Optional[dict[str, Any]], float]:
         """Status, answer and the pause that is asked for; status 0 if there was no answer."""
         url = urlsplit(self.url)
         kept = self._connection is not None

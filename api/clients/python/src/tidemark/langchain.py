@@ -28,7 +28,8 @@ class TidemarkCallback(BaseCallbackHandler):
         self._runs: OrderedDict[UUID, tuple[UUID, Optional[str], float]] = OrderedDict()
 
     def _begin(self, run_id: UUID, parent_run_id: Optional[UUID], asked: Optional[str] = None) -> None:
-        top = self._runs[parent_run_id][0] if parent_run_id in self._runs else parent_run_id or run_id
+        above = None if parent_run_id is None else self._runs.get(parent_run_id, (parent_run_id, None, 0.0))
+        top = run_id if above is None else above[0]
         self._runs[run_id] = (top, asked, time.monotonic())
         while len(self._runs) > RUNS:
             self._runs.popitem(last=False)
