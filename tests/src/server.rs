@@ -123,11 +123,28 @@ impl Server {
         assert!(killed.is_ok(), "{killed:?}");
     }
 
+    /// Waits until everything that was acknowledged is in the tables, as long as something still gets there.
+    ///
+    /// # Panics
+    ///
+    /// If it is not in ten minutes.
+    pub fn drain(&self) {
+        for _ in 0..6_000 {
+            let metrics = self.get("/metrics").map(|answer| answer.body).unwrap_or_default();
+            if metrics.lines().any(|line| line == "tidemark_pending_events 0") {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("the tables do not take what is in the log");
+    }
+
     /// The end that is asked for: what was acknowledged is in the table afterwards.
     ///
     /// # Panics
     ///
     /// If it does not end well.
+    #[track_caller]
     pub fn stop(mut self) {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(asked.is_ok_and(|status| status.success()));
