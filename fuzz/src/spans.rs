@@ -18,8 +18,12 @@ pub fn spans_json(bytes: &[u8]) {
 }
 
 fn check(bytes: &[u8], encoding: Encoding) {
+    let size = otlp::size(bytes, encoding);
     let request = match otlp::parse(bytes, encoding) {
-        Ok(request) => request,
+        Ok(request) => {
+            assert!(size.is_ok_and(|size| size >= bytes.len()), "what can be read has a size");
+            request
+        }
         Err(malformed) => return assert!(!malformed.to_string().is_empty()),
     };
     let sources = "corpus: {attributes: [my.index], default: wiki}\ncorpus_version: {registered: true}";

@@ -179,3 +179,34 @@ def test_malformed_requests_are_refused_and_nothing_is_stored(serve):
     assert post(b"", "text/plain")[0] == 415
     assert post(b"", "application/x-protobuf") == (200, b"")
     assert server.events() == []
+
+
+def test_what_is_too_large_or_unknown_over_grpc_is_refused_in_words(serve):
+    import grpc
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+    from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+    server = serve()
+    channel = grpc.insecure_channel(server.grpc, options=[("grpc.max_send_message_length", -1)])
+
+    def refusal(call, *arguments, **options) -> tuple[str, str]:
+        with pytest.raises(grpc.RpcError) as refused:
+            call(*arguments, **options)
+        return refused.value.code().name, refused.value.details()
+
+    def request(*spans: Span) -> ExportTraceServiceRequest:
+        return ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])])
+
+    export = TraceServiceStub(channel).Export
+    # Two bytes each as they are sent, hundreds in memory.
+    empty = request(*[Span() for _ in range(300_000)])
+    assert refusal(export, empty)[0] == "INVALID_ARGUMENT"
+    assert "the limit is 67108864" in refusal(export, empty)[1]
+    assert refusal(export, request(Span(name="x" * 17_000_000)))[0] == "OUT_OF_RANGE"
+    bomb = request(Span(name="x" * 17_000_000))
+    assert refusal(export, bomb, compression=grpc.Compression.Gzip)[0] == "RESOURCE_EXHAUSTED"
+    method = "/opentelemetry.proto.collector.trace.v1.TraceService/"
+    assert refusal(channel.unary_unary(method + "Export"), b"\xff")[0] == "INVALID_ARGUMENT"
+    assert refusal(channel.unary_unary(method + "Import"), b"")[0] == "UNIMPLEMENTED"
+    assert server.events() == []
