@@ -1,7 +1,7 @@
 //! OTLP over gRPC: the same spans, the same answers as `POST /v1/traces`.
 //!
-//! A message is there as a whole before a handler sees it, so its room is reserved before that, at the size that is allowed
-//! at most.
+//! A message is there as a whole before a handler sees it, at up to [`MESSAGE_BYTES`], so only a few are received at a time. What
+//! its spans take in memory is reserved once that is known, from what all bodies share.
 
 use std::io;
 use std::pin::Pin;
@@ -25,8 +25,10 @@ use tonic::server::{Grpc, UnaryService};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use tracing::Instrument;
 
-use crate::http::{App, Problem, spans};
+use crate::http::{App, Problem, spans, trace_id};
 
 /// Bytes of one message, uncompressed. Exporters send 512 spans at a time, and those of language models are long.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -94,14 +96,23 @@ async fn export(State(app): State<App>, request: HttpRequest) -> HttpResponse {
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(MESSAGE_BYTES);
-    server.unary(Traces(app), request).await.map(Body::new)
+    let response = server.unary(Traces(app), request).await.map(Body::new);
+    match Status::from_header_map(response.headers()) {
+        // tonic's code for a message that is too large is one that exporters try again, and the same message never fits.
+        Some(status) if status.code() == Code::OutOfRange => {
+            let hint = "nothing was stored; let the exporter send smaller batches";
+            Status::invalid_argument(format!("{}; {hint}", status.message())).into_http()
+        }
+        _ => response,
+    }
 }
 
 async fn unknown() -> HttpResponse {
     Status::unimplemented(format!("the only method is {EXPORT}")).into_http()
 }
 
-/// By what a sender should do: exporters try `UNAVAILABLE` again, and `INVALID_ARGUMENT` never.
+/// By what a sender should do: exporters try `UNAVAILABLE` again, `RESOURCE_EXHAUSTED` only if they are told when, and
+/// `INVALID_ARGUMENT` never (<https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-throttling>).
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
 fn status(problem: Problem) -> Status {
     problem.log();
@@ -111,16 +122,35 @@ fn status(problem: Problem) -> Status {
         status if status.is_client_error() => Code::InvalidArgument,
         _ => Code::Internal,
     };
-    Status::new(code, problem.detail())
+    match problem.retry_after_s() {
+        Some(seconds) => {
+            let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
+            Status::with_error_details(code, problem.detail(), details)
+        }
+        None => Status::new(code, problem.detail()),
+    }
 }
 
 /// Refuses what cannot be taken before it is read.
-async fn reserve(State(app): State<App>, request: HttpRequest, next: Next) -> HttpResponse {
-    let room = app.collector.ready().map_err(Problem::from).and_then(|()| app.gate.reserve(MESSAGE_BYTES));
-    match room {
-        Ok(_room) => next.run(request).await,
+async fn admit(State(app): State<App>, request: HttpRequest, next: Next) -> HttpResponse {
+    let place = match app.collector.ready() {
+        Ok(()) => app.gate.message().await,
+        Err(refused) => Err(refused.into()),
+    };
+    match place {
+        Ok(_place) => next.run(request).await,
         Err(problem) => status(problem).into_http(),
     }
+}
+
+/// Gives the call its trace id, and counts it.
+async fn observe(State(app): State<App>, request: HttpRequest, next: Next) -> HttpResponse {
+    let span = tracing::info_span!("call", trace_id = trace_id::of(request.headers()));
+    let response = next.run(request).instrument(span).await;
+    // What was refused is told in the headers, what succeeded behind the message.
+    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    app.metrics.call(code);
+    response
 }
 
 /// Serves until `shutdown` ends; then takes no new connections and gives running requests 15 seconds.
@@ -131,7 +161,11 @@ pub async fn serve(
 ) -> io::Result<()> {
     let timeout = app.options.request_timeout;
     let router = Router::new().route(EXPORT, post(export)).fallback(unknown);
-    let routes = Routes::from(router.layer(from_fn_with_state(app.clone(), reserve)).with_state(app));
+    let router = router
+        .layer(from_fn_with_state(app.clone(), admit))
+        .layer(from_fn_with_state(app.clone(), observe))
+        .with_state(app);
+    let routes = Routes::from(router);
     let stopping = Arc::new(tokio::sync::Notify::new());
     let stopped = Arc::clone(&stopping);
     let shutdown = async move {

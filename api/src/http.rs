@@ -29,7 +29,7 @@ mod routes;
 pub(crate) mod spans;
 #[cfg(test)]
 mod tests;
-mod trace_id;
+pub(crate) mod trace_id;
 
 use std::io;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Configuration in YAML, read with limits: what is written by people may still be a bomb.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use crate::unknown::UnknownField;
@@ -23,6 +23,33 @@ pub(crate) fn read<T: DeserializeOwned + Default>(text: &str, noun: &str) -> Res
     if text.len() > MOST_BYTES {
         return Err(Unusable::Yaml(format!("it has {} bytes, the limit is {MOST_BYTES}", text.len())));
     }
+    let value = parse(text).map_err(|error| Unusable::Yaml(error.to_string()))?;
+    let Some(value) = value.map(without_nulls) else { return Ok(T::default()) };
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = Some(error.path().to_string()).filter(|path| path != "." && path != "?");
+        let reason = error.into_inner().to_string();
+        if let Some(unknown) = UnknownField::of(path.as_deref(), &reason) {
+            let near = unknown.near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+            return Unusable::Key { path: unknown.path, reason: format!("is not a key of {noun}{near}") };
+        }
+        let whole = noun.split_once(' ').map_or(noun, |(_, noun)| noun);
+        Unusable::Key { path: path.unwrap_or_else(|| format!("the {whole}")), reason }
+    })
+}
+
+/// An object that somebody else wrote, if the text holds one and is short.
+pub(crate) fn object(text: &str) -> Option<Map<String, Value>> {
+    const MOST_BYTES: usize = 64 * 1024;
+    if text.len() > MOST_BYTES {
+        return None;
+    }
+    match parse(text).ok()?? {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Option<Value>, serde_saphyr::Error> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: 32,
@@ -40,19 +67,7 @@ pub(crate) fn read<T: DeserializeOwned + Default>(text: &str, noun: &str) -> Res
         strict_booleans: true,
         with_snippet: false,
     };
-    let value = serde_saphyr::from_str_with_options::<Option<Value>>(text, options);
-    let value = value.map_err(|error| Unusable::Yaml(error.to_string()))?;
-    let Some(value) = value.map(without_nulls) else { return Ok(T::default()) };
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = Some(error.path().to_string()).filter(|path| path != "." && path != "?");
-        let reason = error.into_inner().to_string();
-        if let Some(unknown) = UnknownField::of(path.as_deref(), &reason) {
-            let near = unknown.near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-            return Unusable::Key { path: unknown.path, reason: format!("is not a key of {noun}{near}") };
-        }
-        let whole = noun.split_once(' ').map_or(noun, |(_, noun)| noun);
-        Unusable::Key { path: path.unwrap_or_else(|| format!("the {whole}")), reason }
-    })
+    serde_saphyr::from_str_with_options(text, options)
 }
 
 /// A key without a value says as much as no key.

@@ -32,7 +32,7 @@ fn check(bytes: &[u8], encoding: Encoding) {
         let keys = FingerprintKey::new([7; 32]).into();
         let policy = Policy::with_text(TextPolicy::Redacted);
         let context = Context { now: None, keys: &keys, policy: &policy, limits: LIMITS };
-        otlp::decode_spans(&request, &sources, &|_, _| "v1".parse().ok(), &mut Embeddings::default(), &context)
+        otlp::decode_spans(&request, &sources, &|_, _| "v1".parse().ok(), &Embeddings::default(), &context)
     };
     let spans = decoded();
     let told = spans.events.len() + spans.rejections.len();

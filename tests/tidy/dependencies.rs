@@ -65,6 +65,7 @@ fn each_heavy_dependency_has_its_one_door() {
         ("opentelemetry-proto", vec!["tidemark-api", "tidemark-collector"]),
         ("axum", vec!["tidemark-api"]),
         ("tonic", vec!["tidemark-api"]),
+        ("tonic-types", vec!["tidemark-api"]),
         ("qdrant-client", vec!["tidemark-client"]),
         ("utoipa", vec!["tidemark-api"]),
         ("clap", vec!["tidemark-api"]),

@@ -31,7 +31,7 @@ pub struct App {
     pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: Arc<Metrics>,
     /// What spans embedded a moment ago.
-    pub(crate) embeddings: Arc<Mutex<Embeddings>>,
+    pub(crate) embeddings: Arc<Embeddings>,
     pub(crate) registered: Arc<Registered>,
 }
 
@@ -89,6 +89,8 @@ pub struct Limits {
     pub manifest_entries: u64,
     /// Bytes of all bodies that are received, decoded or waiting for their answer; beyond it requests are turned away.
     pub in_flight_bytes: usize,
+    /// Messages over gRPC that are received and answered at a time. Each has up to 16 MiB.
+    pub messages: usize,
     /// Bodies that are decoded at a time.
     pub decoders: usize,
     /// Comparisons, diffs and registrations that run at a time.
@@ -115,6 +117,7 @@ impl Default for Limits {
             manifest_content_bytes: 256 * MIB as u64,
             manifest_entries: 1_000_000,
             in_flight_bytes: 64 * MIB,
+            messages: 4,
             // Whoever asks something shall find a core.
             decoders: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 4)),
             computations: 2,

@@ -16,6 +16,7 @@ const UNIT: usize = 1024;
 /// The places there are.
 pub(crate) struct Gate {
     in_flight: Arc<Semaphore>,
+    messages: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
     computations: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
@@ -29,6 +30,7 @@ impl Gate {
     pub(crate) fn new(limits: &Limits, decoding: Option<Handle>) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes / UNIT)),
+            messages: Arc::new(Semaphore::new(limits.messages)),
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             computations: Arc::new(Semaphore::new(limits.computations)),
             lookups: Arc::new(Semaphore::new(limits.lookups)),
@@ -50,6 +52,11 @@ impl Gate {
         let excess = room.num_permits().saturating_sub(units(bytes) as usize);
         drop(room.split(excess));
         room
+    }
+
+    /// A place for a message over gRPC, which is held in memory as a whole before it is looked at.
+    pub(crate) async fn message(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.place(&self.messages, "too many other messages are being received").await
     }
 
     /// Looks something up, here and now.

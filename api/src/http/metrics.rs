@@ -18,6 +18,7 @@ use tidemark_collector::decode::Kind;
 use tidemark_collector::decode::otlp::{self, Spans};
 use tidemark_collector::policy::Policy;
 use tidemark_collector::{Collector, Mode};
+use tonic::Code;
 
 use super::batch::BatchAnswer;
 
@@ -58,6 +59,11 @@ struct RequestLabels {
     status: u32,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    code: String,
+}
+
 /// What is counted since the start.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -69,6 +75,7 @@ pub(crate) struct Metrics {
     ignored_attributes: Counter,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    calls: Family<CallLabels, Counter>,
 }
 
 impl Metrics {
@@ -93,8 +100,10 @@ impl Metrics {
         let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let help = "Duration of requests by route";
         registry.register_with_unit("http_request", help, Unit::Seconds, seconds.clone());
+        let calls = Family::<CallLabels, Counter>::default();
+        registry.register("grpc_calls", "Calls over gRPC by their code", calls.clone());
         registry.register_collector(Box::new(HealthSource(collector)));
-        Self { registry, events, truncated, marks, known_marks, spans, ignored_attributes, requests, seconds }
+        Self { registry, events, truncated, marks, known_marks, spans, ignored_attributes, requests, seconds, calls }
     }
 
     /// Counts a batch.
@@ -147,6 +156,11 @@ impl Metrics {
     pub(crate) fn request(&self, route: String, status: StatusCode, took: Duration) {
         self.seconds.get_or_create(&RouteLabels { route: route.clone() }).observe(took.as_secs_f64());
         self.requests.get_or_create(&RequestLabels { route, status: status.as_u16().into() }).inc();
+    }
+
+    /// Counts a call over gRPC.
+    pub(crate) fn call(&self, code: Code) {
+        self.calls.get_or_create(&CallLabels { code: format!("{code:?}") }).inc();
     }
 
     /// Everything, in the text format that Prometheus reads.

@@ -183,6 +183,13 @@ impl Problem {
         self.header(header::RETRY_AFTER, seconds.into())
     }
 
+    /// After how many seconds it may, if it may at all.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        let said = self.0.headers.iter().rev().find(|(name, _)| name == header::RETRY_AFTER);
+        let said = said.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
+        said.or(self.0.class.retry_after_s.map(Into::into))
+    }
+
     /// What this problem tells besides: the fields of a view become its members.
     pub(crate) fn tells(mut self, view: &impl Serialize) -> Self {
         if let Ok(Value::Object(members)) = serde_json::to_value(view) {

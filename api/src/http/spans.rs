@@ -1,6 +1,6 @@
 //! Spans of OpenTelemetry, however they arrive: into events, into the log, into OTLP's answer.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -74,10 +74,8 @@ fn read(app: &App, request: &ExportTraceServiceRequest, versions: &Versions) -> 
     }
     let now = Some(app.clock.now());
     let context = Context { now, keys: &app.keys, policy: &app.policy, limits: app.options.events };
-    let mut embeddings = app.embeddings.lock().unwrap_or_else(PoisonError::into_inner);
     let version_at = |corpus: &_, time| versions.at(corpus, time);
-    let mut spans = otlp::decode_spans(request, &app.options.sources, &version_at, &mut embeddings, &context);
-    drop(embeddings);
+    let mut spans = otlp::decode_spans(request, &app.options.sources, &version_at, &app.embeddings, &context);
     let mut over_quota = Vec::new();
     spans.events.retain(|event| match admit(app, event) {
         Ok(()) => true,
@@ -93,11 +91,13 @@ fn read(app: &App, request: &ExportTraceServiceRequest, versions: &Versions) -> 
 async fn store(app: &App, read: Read) -> Result<ExportTraceServiceResponse, Problem> {
     let Read { mut spans, over_quota } = read;
     let events = std::mem::take(&mut spans.events);
-    if events.is_empty() && spans.rejections.is_empty() && !over_quota.is_empty() {
-        // Only an answer that refuses everything makes an exporter send it again.
-        let longest = over_quota.iter().filter_map(|refusal| refusal.retry_after_s).max();
+    // Only an answer that refuses everything makes an exporter send it again: a success must not be repeated, whatever it says
+    // of some of the spans.
+    let longest = over_quota.iter().filter_map(|refusal| refusal.retry_after_s).max();
+    if let (true, Some(seconds)) = (events.is_empty(), longest) {
+        app.metrics.spans(&Spans::default(), 0, over_quota.len());
         let detail = over_quota.first().map_or_else(String::new, |refusal| refusal.reason.clone());
-        return Err(Problem::new(&OVER_QUOTA, detail).retry_after(longest.unwrap_or(1)));
+        return Err(Problem::new(&OVER_QUOTA, detail).retry_after(seconds));
     }
     let told: Vec<(Kind, Vec<String>)> = events.iter().map(told).collect();
     let receipt = if events.is_empty() { Vec::new() } else { app.collector.submit(events).await? };

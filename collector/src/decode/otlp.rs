@@ -7,34 +7,40 @@
 //! A span becomes the JSON of an event and goes the way of every other event: its texts are redacted and its bounds are
 //! checked in one place. What a span does not say is left out; nothing is guessed without a mark that says so.
 //!
-//! Spans are events once: the id of a retrieval is made of trace and span, that of an output of its trace, its operation and its text,
-//! because frameworks give one call of a model two spans, one inside the other.
+//! Spans are events once: the id of a retrieval is made of trace and span, that of an output of its trace, its operation, the
+//! attempt and the text, because frameworks give one call of a model two spans, one inside the other.
 
 mod attributes;
 mod documents;
 mod embeddings;
 mod genai;
+mod json;
 mod names;
 mod openinference;
+mod results;
 mod size;
 mod sources;
 mod span;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use serde_json::{Map, Value, json};
-use tidemark_schema::{CorpusName, CorpusVersion, ScoreKind, Timestamp};
+use tidemark_schema::{CorpusName, CorpusVersion, Label, ScoreKind, Timestamp};
 
 pub use embeddings::Embeddings;
 pub use sources::{Sources, SourcesError};
 
 use self::attributes::{Attributes, Named, by_name};
+use self::documents::Listing;
+use self::embeddings::Embedded;
+use self::results::Listed;
 use self::span::{About, Answered, Retrieved, about};
 use super::{Context, Event, Kind, Rejection, decode};
 
@@ -50,11 +56,15 @@ pub const MARKS: [&str; 7] = [
     CORPUS_ASSUMED,
     VERSION_ASSUMED,
     ATTRIBUTES_DROPPED,
-    documents::ID_OF_OUTPUT,
-    documents::ID_OF_METADATA,
-    documents::ID_OF_CONTENT,
-    documents::ID_REPEATED,
+    results::ID_OF_OUTPUT,
+    results::ID_OF_METADATA,
+    results::ID_OF_CONTENT,
+    results::ID_REPEATED,
 ];
+
+/// Bytes of the events that the spans of one request become. What a resource says is part of each of them, so a small
+/// request could become a large one.
+const EVENTS_BYTES: usize = 32 * 1024 * 1024;
 
 /// How a request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +90,7 @@ pub fn parse(bytes: &[u8], encoding: Encoding) -> Result<ExportTraceServiceReque
     let malformed = |reason: String| Malformed { encoding, reason };
     match encoding {
         Encoding::Protobuf => ExportTraceServiceRequest::decode(bytes).map_err(|error| malformed(error.to_string())),
-        Encoding::Json => serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string())),
+        Encoding::Json => json::read(bytes).map_err(|error| malformed(error.to_string())),
     }
 }
 
@@ -127,47 +137,91 @@ pub fn decode_spans(
     request: &ExportTraceServiceRequest,
     sources: &Sources,
     versions: &VersionAt<'_>,
-    embeddings: &mut Embeddings,
+    embeddings: &Embeddings,
     context: &Context<'_>,
 ) -> Spans {
     let mut spans = Spans::default();
+    let resources: Vec<_> = request.resource_spans.iter().map(|spans| Emitter::new(spans.resource.as_ref())).collect();
     let mut found = Vec::new();
-    for resource_spans in &request.resource_spans {
-        let resource = resource_spans.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
-        let resource = by_name(resource);
+    let mut embedded: HashMap<&[u8], Vec<Embedded>> = HashMap::new();
+    for (resource_spans, resource) in request.resource_spans.iter().zip(&resources) {
         for span in resource_spans.scope_spans.iter().flat_map(|scope| &scope.spans) {
             let named = by_name(&span.attributes);
-            match about(&Attributes { span: &named, resource: &resource }) {
+            match about(&Attributes { span: &named, resource: &resource.named }) {
                 About::Other => spans.other += 1,
-                About::Embedding(embedded) => {
+                About::Embedding(of_span) => {
                     spans.embeddings += 1;
-                    for one in embedded {
-                        embeddings.remember(&span.trace_id, one);
-                    }
+                    embedded.entry(&span.trace_id).or_default().extend(of_span);
                 }
-                about => found.push((span, named, resource.clone(), about)),
+                about => found.push((span, named, resource, about)),
             }
         }
     }
-    for (span, named, resource, about) in found {
-        let reader = Reader { span, attributes: Attributes { span: &named, resource: &resource }, sources };
+    let embedding = |trace: &[u8], text: &str| {
+        let here = embedded.get(trace).into_iter().flatten().filter(|embedded| embedded.text == text);
+        here.max_by_key(|embedded| embedded.vector.is_some()).cloned().or_else(|| embeddings.of(trace, text))
+    };
+    let mut room = EVENTS_BYTES;
+    for (span, named, emitter, about) in found {
+        let reader =
+            Reader { span, attributes: Attributes { span: &named, resource: &emitter.named }, emitter, sources };
         let failed = span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32);
         let event = match about {
-            About::Retrieval(Retrieved { documents: None, .. }) | About::Output(Answered { text: None, .. }) => {
+            About::Retrieval(Retrieved { documents: Listing::Untold, .. })
+            | About::Output(Answered { text: None, .. }) => {
                 *if failed { &mut spans.failed } else { &mut spans.without_content } += 1;
                 continue;
             }
-            About::Retrieval(retrieved) => reader.retrieval(retrieved, versions, embeddings, context),
-            About::Output(answered) => reader.output(answered, context),
+            _ if room == 0 => Err(no_room()),
+            About::Retrieval(retrieved) => reader.retrieval(retrieved, versions, &embedding),
+            About::Output(answered) => reader.output(answered),
             About::Embedding(_) | About::Other => continue,
         };
         spans.ignored_attributes += ignored(&named, sources);
-        match event {
+        match event.and_then(|event| event.read(&mut room, context)) {
             Ok(event) => spans.events.push(event),
             Err(rejection) => spans.rejections.push((hex(&span.span_id), rejection)),
         }
     }
+    for (trace, of_trace) in embedded {
+        for one in of_trace {
+            embeddings.remember(trace, one);
+        }
+    }
     spans
+}
+
+fn no_room() -> Rejection {
+    let reason = format!(
+        "does not fit: the events of one request have at most {EVENTS_BYTES} bytes, and what the resource says is in each of \
+         them; send fewer spans at a time, or fewer attributes of the resource"
+    );
+    Rejection { field: None, reason, malformed: false }
+}
+
+/// The embedding of a text in a trace.
+type EmbeddingOf<'a> = dyn Fn(&[u8], &str) -> Option<Embedded> + 'a;
+
+/// What emitted spans, read once for all of them.
+struct Emitter<'a> {
+    named: Named<'a>,
+    segment: Map<String, Value>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(resource: Option<&'a Resource>) -> Self {
+        let named = by_name(resource.map_or(&[][..], |resource| &resource.attributes));
+        let segment = segment(&named);
+        Self { named, segment }
+    }
+}
+
+/// The attributes of our own that tell traffic apart.
+fn segment(named: &Named<'_>) -> Map<String, Value> {
+    let own = named.iter().filter_map(|(name, value)| {
+        Some((name.strip_prefix("rag.segment.")?.to_owned(), json!(attributes::text(value)?)))
+    });
+    own.collect()
 }
 
 fn ignored(named: &Named<'_>, sources: &Sources) -> u64 {
@@ -184,7 +238,14 @@ fn hex(bytes: &[u8]) -> String {
 struct Reader<'a> {
     span: &'a Span,
     attributes: Attributes<'a>,
+    emitter: &'a Emitter<'a>,
     sources: &'a Sources,
+}
+
+/// An event in JSON, on its way through the checks of every other event.
+struct Written {
+    fields: Map<String, Value>,
+    kind: Kind,
 }
 
 impl Reader<'_> {
@@ -192,13 +253,21 @@ impl Reader<'_> {
         &self,
         retrieved: Retrieved,
         versions: &VersionAt<'_>,
-        embeddings: &Embeddings,
-        context: &Context<'_>,
-    ) -> Result<Event, Rejection> {
-        let documents = retrieved.documents.unwrap_or_default();
-        let in_output = retrieved.in_output.as_deref();
-        let keys = &self.sources.document_id;
-        let (results, id_marks) = documents::results(&documents, in_output, keys, retrieved.name)?;
+        embedding: &EmbeddingOf<'_>,
+    ) -> Result<Written, Rejection> {
+        let (documents, cut) = match retrieved.documents {
+            Listing::Told { documents, cut: true } if documents.is_empty() => {
+                let reason = "have lost the first of them with the attributes that the sender dropped, hence all ranks; raise \
+                    OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT there";
+                return Err(Rejection::field(retrieved.name, reason));
+            }
+            Listing::Told { documents, cut } => (documents, cut),
+            Listing::Unreadable(reason) => return Err(Rejection::field(retrieved.name, reason)),
+            Listing::Untold => (Vec::new(), false),
+        };
+        let (name, in_output, keys) = (retrieved.name, retrieved.in_output, &self.sources.document_id);
+        let truncated = cut || self.span.dropped_attributes_count > 0;
+        let (results, id_marks) = Listed { name, documents, in_output, truncated, keys }.results()?;
         let mut marks: BTreeSet<&str> = id_marks;
         let mut event = self.event(&mut marks)?;
         event.insert("event_id".to_owned(), json!(format!("otlp/{}/{}", self.trace()?, hex(&self.span.span_id))));
@@ -212,57 +281,59 @@ impl Reader<'_> {
                 set rag.query.fingerprint";
             return Err(Rejection::field("query", reason));
         }
-        let embedded = retrieved.query.as_ref().and_then(|query| embeddings.of(&self.span.trace_id, query));
+        let embedded = retrieved.query.as_ref().and_then(|query| embedding(&self.span.trace_id, query));
+        let (vector, model) = embedded.map(|embedded| (embedded.vector, embedded.model)).unwrap_or_default();
         let mut asked = Map::new();
-        insert(&mut asked, "embedding", embedded.and_then(|embedded| embedded.vector.as_ref()));
+        insert(&mut asked, "embedding", vector.as_deref());
         insert(&mut asked, "fingerprint", fingerprint);
         insert(&mut asked, "text", retrieved.query);
         event.insert("query".to_owned(), Value::Object(asked));
         let embedder = self.attributes.text("rag.embedder").map(Into::into);
-        let embedder = embedder.or(retrieved.embedder).or_else(|| embedded.and_then(|embedded| embedded.model.clone()));
+        let embedder = embedder.or(retrieved.embedder).or(model);
         event.insert(
             "retriever".to_owned(),
             self.retriever(retrieved.kind, retrieved.score_kind, embedder, retrieved.params)?,
         );
-        if let Some(top_k) = retrieved.top_k {
+        // Some ask for all by the largest number there is, which is no number of documents.
+        if let Some(top_k) = retrieved.top_k.and_then(|top_k| u32::try_from(top_k).ok()) {
             event.insert("requested".to_owned(), json!({ "top_k": top_k }));
         }
         let evaluations = openinference::evaluations(&self.attributes);
-        let candidates = documents::ids(&retrieved.candidates, keys);
+        let candidates = results::ids(&retrieved.candidates, keys);
         let mut kept = self.kept();
         insert(&mut kept, "evaluations", Some(evaluations).filter(|evaluations| !evaluations.is_empty()));
         insert(&mut kept, "candidates", Some(candidates).filter(|candidates| !candidates.is_empty()));
         if !kept.is_empty() {
             event.insert("attributes".to_owned(), Value::Object(kept));
         }
-        if retrieved.gap {
+        if truncated {
             marks.insert(ATTRIBUTES_DROPPED);
         }
         event.insert("results".to_owned(), Value::Array(results));
         event.insert("marks".to_owned(), json!(marks));
-        read(&event, Kind::Retrieval, context)
+        Ok(Written { fields: event, kind: Kind::Retrieval })
     }
 
-    fn output(&self, answered: Answered, context: &Context<'_>) -> Result<Event, Rejection> {
+    fn output(&self, answered: Answered) -> Result<Written, Rejection> {
         let mut marks = BTreeSet::new();
         let mut event = self.event(&mut marks)?;
         event.remove("environment");
         event.remove("segment");
         event.remove("span_id");
         let text = answered.text.unwrap_or_default();
-        let hash = blake3::hash(text.as_bytes()).to_hex();
-        event.insert(
-            "event_id".to_owned(),
-            json!(format!("otlp/{}/{}/output/{hash}", self.trace()?, event["operation_id"])),
-        );
-        event.insert("output".to_owned(), json!({ "text": text }));
+        let same = json!([event.get("operation_id"), event.get("attempt"), text]);
+        let hash = blake3::hash(same.to_string().as_bytes()).to_hex();
+        event.insert("event_id".to_owned(), json!(format!("otlp/{}/output/{hash}", self.trace()?)));
+        let mut said = Map::from_iter([("text".to_owned(), json!(text))]);
+        insert(&mut said, "tokens", answered.tokens.and_then(|tokens| u32::try_from(tokens).ok()));
+        event.insert("output".to_owned(), Value::Object(said));
         insert(&mut event, "model", answered.model);
         insert(&mut event, "prompt_version", answered.prompt_version);
         insert(&mut event, "refusal", answered.refusal.then_some(true));
         insert(&mut event, "cost_usd", answered.cost_usd.filter(|cost| cost.is_finite()));
         insert(&mut event, "scores", Some(answered.scores).filter(|scores| !scores.is_empty()));
         event.insert("marks".to_owned(), json!(marks));
-        read(&event, Kind::Output, context)
+        Ok(Written { fields: event, kind: Kind::Output })
     }
 
     /// What both kinds of events have.
@@ -273,11 +344,7 @@ impl Reader<'_> {
         event.insert("operation_id".to_owned(), json!(operation));
         event.insert("occurred_at".to_owned(), json!(self.occurred_at()?));
         event.insert("trace_id".to_owned(), json!(trace));
-        if self.span.span_id.iter().any(|byte| *byte != 0) {
-            event.insert("span_id".to_owned(), json!(hex(&self.span.span_id)));
-        } else {
-            return Err(Rejection::field("span_id", "is missing or all zeros"));
-        }
+        event.insert("span_id".to_owned(), json!(id("span_id", &self.span.span_id, 8)?));
         insert(&mut event, "attempt", self.attributes.count("rag.attempt"));
         insert(&mut event, "principal", self.attributes.first_text(&["user.id", "enduser.id"]));
         insert(&mut event, "service", self.attributes.text("service.name"));
@@ -296,11 +363,7 @@ impl Reader<'_> {
     }
 
     fn trace(&self) -> Result<String, Rejection> {
-        let trace = &self.span.trace_id;
-        if trace.iter().all(|byte| *byte == 0) {
-            return Err(Rejection::field("trace_id", "is missing or all zeros"));
-        }
-        Ok(hex(trace))
+        id("trace_id", &self.span.trace_id, 16)
     }
 
     fn occurred_at(&self) -> Result<Timestamp, Rejection> {
@@ -361,7 +424,8 @@ impl Reader<'_> {
     ) -> Result<Value, Rejection> {
         let mut retriever = Map::new();
         let name = self.attributes.text("rag.retriever.name");
-        let name = name.or_else(|| (!self.span.name.trim().is_empty()).then(|| self.span.name.as_str().into()));
+        let of_span = || self.span.name.parse::<Label>().is_ok().then(|| self.span.name.as_str().into());
+        let name = name.or_else(of_span);
         insert(&mut retriever, "name", name);
         insert(&mut retriever, "kind", kind);
         insert(&mut retriever, "version", self.attributes.text("rag.retriever.version"));
@@ -382,12 +446,11 @@ impl Reader<'_> {
     }
 
     fn segment(&self) -> Map<String, Value> {
-        const PREFIX: &str = "rag.segment.";
-        let named = self.attributes.resource.keys().chain(self.attributes.span.keys());
-        let own = named.filter_map(|name| Some((name.strip_prefix(PREFIX)?.to_owned(), *name)));
-        let configured = self.sources.segment.iter().map(|(key, name)| (key.to_string(), name.as_str()));
-        let values = own.chain(configured).filter_map(|(key, name)| Some((key, json!(self.attributes.text(name)?))));
-        values.collect()
+        let mut all = self.emitter.segment.clone();
+        all.extend(segment(self.attributes.span));
+        let configured = self.sources.segment.iter();
+        all.extend(configured.filter_map(|(key, name)| Some((key.to_string(), json!(self.attributes.text(name)?)))));
+        all
     }
 
     /// What is kept beside the fields of an event: who talked, and what the application noted.
@@ -406,12 +469,31 @@ fn insert(fields: &mut Map<String, Value>, name: &str, value: Option<impl serde:
     }
 }
 
-/// The way of every other event, with the limit of every other event.
-fn read(event: &Map<String, Value>, kind: Kind, context: &Context<'_>) -> Result<Event, Rejection> {
-    let whole = |reason: String| Rejection { field: None, reason, malformed: false };
-    let bytes = serde_json::to_vec(event).map_err(|error| whole(error.to_string()))?;
-    if bytes.len() > context.limits.event_bytes {
-        return Err(whole(format!("has {} bytes, the limit is {}", bytes.len(), context.limits.event_bytes)));
+/// An id of a trace or a span, in hexadecimal digits.
+fn id(field: &str, bytes: &[u8], length: usize) -> Result<String, Rejection> {
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Err(Rejection::field(field, "is missing or all zeros"));
     }
-    decode(&bytes, kind, context)
+    if bytes.len() != length {
+        return Err(Rejection::field(field, format!("has {} bytes, and {length} are right", bytes.len())));
+    }
+    Ok(hex(bytes))
+}
+
+impl Written {
+    /// The way of every other event, with the limit of every other event and that of the request.
+    fn read(self, room: &mut usize, context: &Context<'_>) -> Result<Event, Rejection> {
+        let whole = |reason: String| Rejection { field: None, reason, malformed: false };
+        let bytes = serde_json::to_vec(&self.fields).map_err(|error| whole(error.to_string()))?;
+        drop(self.fields);
+        if bytes.len() > context.limits.event_bytes {
+            return Err(whole(format!("has {} bytes, the limit is {}", bytes.len(), context.limits.event_bytes)));
+        }
+        let Some(left) = room.checked_sub(bytes.len()) else {
+            *room = 0;
+            return Err(no_room());
+        };
+        *room = left;
+        decode(&bytes, self.kind, context)
+    }
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use serde_json::json;
 use tidemark_collector::decode::otlp::Encoding;
@@ -47,7 +48,11 @@ pub(crate) async fn export(State(app): State<App>, request: Request) -> Result<R
         // What is not said is left out, as in all JSON of protobuf.
         Encoding::Json => answer.map(|answer| match answer.partial_success {
             None => Json(json!({})).into_response(),
-            Some(_) => Json(answer).into_response(),
+            // 64-bit integers are texts there.
+            Some(partial) => Json(json!({ "partialSuccess": {
+                "rejectedSpans": partial.rejected_spans.to_string(), "errorMessage": partial.error_message,
+            } }))
+            .into_response(),
         }),
         Encoding::Protobuf => {
             let answer = answer.map_err(Problem::in_protobuf)?;
@@ -56,11 +61,7 @@ pub(crate) async fn export(State(app): State<App>, request: Request) -> Result<R
     }
 }
 
-async fn take(
-    app: &App,
-    encoding: Encoding,
-    request: Request,
-) -> Result<opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse, Problem> {
+async fn take(app: &App, encoding: Encoding, request: Request) -> Result<ExportTraceServiceResponse, Problem> {
     // What would be refused after decoding is refused before it.
     if let Err(refused) = app.collector.ready() {
         pass_over(request.into_body(), app.options.limits.body_bytes).await;

@@ -66,11 +66,9 @@ async fn spans_become_events_once_whichever_encoding_they_come_in() {
 #[tokio::test]
 async fn what_cannot_be_an_event_is_told_and_the_rest_is_taken() {
     let server = server().await;
-    let broken = request(&[(1, "q", 0.5), (2, "r", 0.25)])
-        .replace("0.25", "\"NaN\"")
-        .replace("doubleValue\":\"", "stringValue\":\"");
+    let broken = request(&[(1, "q", 0.5), (2, "r", 0.25)]).replace("0.25", "\"NaN\"");
     let answer = send(&server, "application/json", broken).await;
-    assert_snapshot!(answer.text, @r#"{"partialSuccess":{"rejectedSpans":1,"errorMessage":"span 0000000000000002: retrieval.documents.0.score is no finite number; leave it out when it is not known"}}"#);
+    assert_snapshot!(answer.text, @r#"{"partialSuccess":{"errorMessage":"span 0000000000000002: retrieval.documents.0.score is no finite number; leave it out when it is not known","rejectedSpans":"1"}}"#);
     assert_eq!(metric(&server, r#"tidemark_otlp_spans_total{result="rejected"}"#).await, "1");
     assert_eq!(metric(&server, r#"tidemark_events_total{kind="retrieval",result="accepted"}"#).await, "1");
 }
@@ -126,7 +124,7 @@ async fn a_principal_over_quota_is_told_to_come_again() {
     let spans: Vec<(u8, &str, f64)> = (1..=40).map(|number| (number, "q", 0.5)).collect();
     let first = send(&server, "application/json", request(&spans)).await;
     assert_eq!(first.status, 200);
-    assert!(first.json()["partialSuccess"]["rejectedSpans"].as_i64().unwrap() > 0, "{}", first.text);
+    assert!(first.json()["partialSuccess"]["rejectedSpans"].as_str().unwrap() != "0", "{}", first.text);
     let second = send(&server, "application/json", request(&[(99, "q", 0.5)])).await;
     assert_eq!(second.status, 429);
     assert!(second.headers.contains_key(header::RETRY_AFTER));

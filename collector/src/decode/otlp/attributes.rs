@@ -7,6 +7,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use serde_json::{Map, Number};
 
+use crate::yaml;
+
 /// One attribute by its name. Of two with the same name the last counts, as OpenTelemetry's SDKs have it.
 pub(super) type Named<'a> = HashMap<&'a str, &'a Value>;
 
@@ -59,12 +61,12 @@ impl<'a> Attributes<'a> {
     /// The entries of a flattened list, `<list>.<index>.<entry>.<field>`, from index 0 up to the first that is missing; and
     /// whether there are more behind a gap.
     pub(super) fn list(&self, list: &str, entry: &str) -> (Vec<BTreeMap<&'a str, &'a Value>>, bool) {
-        let mut entries: BTreeMap<u32, BTreeMap<&str, &Value>> = BTreeMap::new();
+        let mut entries: BTreeMap<u64, BTreeMap<&str, &Value>> = BTreeMap::new();
         for (name, value) in self.span {
             let Some(rest) = name.strip_prefix(list).and_then(|rest| rest.strip_prefix('.')) else { continue };
             let Some((index, field)) = rest.split_once('.') else { continue };
             let field = field.strip_prefix(entry).and_then(|field| field.strip_prefix('.'));
-            if let (Ok(index), Some(field)) = (index.parse(), field) {
+            if let (Some(index), Some(field)) = (place(index), field) {
                 entries.entry(index).or_default().insert(field, value);
             }
         }
@@ -75,7 +77,22 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// As a text; none for what is blank or no single value.
+/// An index as the conventions write it: digits, without a sign and without leading zeros.
+pub(super) fn place(index: &str) -> Option<u64> {
+    let plain = index == "0" || index.starts_with(|first: char| ('1'..='9').contains(&first));
+    index.parse().ok().filter(|_| plain)
+}
+
+/// What `OpenInference` writes in place of what its sender hides. It says nothing: taken for a text, it would make all hidden
+/// questions one question.
+const HIDDEN: &str = "__REDACTED__";
+
+/// Whether a value says anything.
+pub(super) fn says_something(value: &Value) -> bool {
+    !matches!(value, Value::StringValue(text) if text.trim().is_empty() || text == HIDDEN)
+}
+
+/// As a text; none for what is blank, hidden, or no single value.
 pub(super) fn text(value: &Value) -> Option<Cow<'_, str>> {
     let text = match value {
         Value::StringValue(text) => Cow::Borrowed(text.as_str()),
@@ -84,7 +101,18 @@ pub(super) fn text(value: &Value) -> Option<Cow<'_, str>> {
         Value::DoubleValue(number) => Cow::Owned(number.to_string()),
         _ => return None,
     };
-    (!text.trim().is_empty()).then_some(text)
+    says_something(value).then_some(text)
+}
+
+/// As an object, also when it is written as a text.
+pub(super) fn object(value: &Value) -> Option<Map<String, serde_json::Value>> {
+    match value {
+        Value::StringValue(text) => embedded_object(text),
+        other => match plain(other) {
+            serde_json::Value::Object(object) => Some(object),
+            _ => None,
+        },
+    }
 }
 
 /// As JSON. A text that holds a JSON array or object is that; a number that JSON has not, such as NaN, is a text.
@@ -99,6 +127,16 @@ pub(super) fn json(value: &Value) -> serde_json::Value {
 pub(super) fn embedded(text: &str) -> Option<serde_json::Value> {
     let begins = text.trim_start().starts_with(['{', '[']);
     serde_json::from_str(text).ok().filter(|_| begins)
+}
+
+/// The object that a text holds, also in Python's notation, in which some instrumentors write metadata: `{'page': 3}`. That
+/// is YAML as well, but for escapes within quotes.
+pub(super) fn embedded_object(text: &str) -> Option<Map<String, serde_json::Value>> {
+    match serde_json::from_str(text) {
+        Ok(object) => Some(object),
+        Err(_) if text.trim_start().starts_with('{') => yaml::object(text),
+        Err(_) => None,
+    }
 }
 
 fn plain(value: &Value) -> serde_json::Value {

@@ -20,12 +20,10 @@ pub(super) fn about(attributes: &Attributes<'_>) -> About {
 
 fn retrieval(attributes: &Attributes<'_>) -> Retrieved {
     const NAME: &str = "gen_ai.retrieval.documents";
-    let (documents, gap) = documents(attributes, NAME);
     Retrieved {
         query: attributes.text("gen_ai.retrieval.query.text").map(Into::into),
-        documents,
+        documents: documents(attributes, NAME),
         name: NAME,
-        gap,
         // Until convention 1.41 the number was sent as a float, under the second name.
         top_k: attributes.count("gen_ai.retrieval.top_k").or_else(|| attributes.count("gen_ai.request.top_k")),
         embedder: model(attributes, &["gen_ai.request.model"]),
@@ -36,12 +34,10 @@ fn retrieval(attributes: &Attributes<'_>) -> Retrieved {
 
 fn memory(attributes: &Attributes<'_>) -> Retrieved {
     const NAME: &str = "gen_ai.memory.records";
-    let (documents, gap) = documents(attributes, NAME);
     Retrieved {
         query: attributes.text("gen_ai.memory.query.text").map(Into::into),
-        documents,
+        documents: documents(attributes, NAME),
         name: NAME,
-        gap,
         kind: Some("memory"),
         top_k: attributes.count("gen_ai.retrieval.top_k").or_else(|| attributes.count("gen_ai.request.top_k")),
         source: attributes.first_text(&["gen_ai.memory.store.id", "gen_ai.data_source.id"]).map(Into::into),
@@ -61,6 +57,7 @@ fn answered(attributes: &Attributes<'_>) -> Answered {
         model: model(attributes, &["gen_ai.response.model", "gen_ai.request.model"]),
         prompt_version: attributes.text("gen_ai.prompt.version").map(Into::into),
         refusal: reasons.as_ref().is_some_and(refused),
+        tokens: attributes.count("gen_ai.usage.output_tokens"),
         cost_usd: None,
         scores: scores.into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?))).collect(),
     }

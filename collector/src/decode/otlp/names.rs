@@ -1,11 +1,12 @@
 //! The attributes that are read. All others are ignored, and counted so that it can be seen.
 
-const NAMES: [&str; 57] = [
+use super::attributes::place;
+
+const NAMES: [&str; 58] = [
     "openinference.span.kind",
     "input.value",
     "input.mime_type",
     "output.value",
-    "output.mime_type",
     "retrieval.documents",
     "retrieval.top_k",
     "reranker.query",
@@ -21,6 +22,7 @@ const NAMES: [&str; 57] = [
     "llm.response.model_name",
     "llm.finish_reason",
     "llm.cost.total",
+    "llm.token_count.completion",
     "llm.prompt_template.version",
     "prompt.id",
     "prompt.version",
@@ -39,6 +41,7 @@ const NAMES: [&str; 57] = [
     "gen_ai.response.finish_reasons",
     "gen_ai.output.messages",
     "gen_ai.prompt.version",
+    "gen_ai.usage.output_tokens",
     "gen_ai.conversation.id",
     "gen_ai.memory.query.text",
     "gen_ai.memory.records",
@@ -57,19 +60,31 @@ const NAMES: [&str; 57] = [
     "rag.retriever.version",
     "rag.embedder",
     "rag.query.fingerprint",
-    "error.type",
+    // What it says of a text shows in the text.
+    "output.mime_type",
 ];
 
-const LISTS: [&str; 7] = [
-    "retrieval.documents.",
-    "reranker.input_documents.",
-    "reranker.output_documents.",
-    "embedding.embeddings.",
-    "llm.output_messages.",
-    "evaluations.",
-    "annotations.",
+/// The lists, and what is read of their entries.
+const LISTS: [(&str, &[&str]); 7] = [
+    ("retrieval.documents.", &DOCUMENT),
+    ("reranker.input_documents.", &DOCUMENT),
+    ("reranker.output_documents.", &DOCUMENT),
+    ("embedding.embeddings.", &["embedding.text", "embedding.vector"]),
+    ("llm.output_messages.", &["message.content", "message.contents."]),
+    ("evaluations.", &["evaluation.name", "evaluation.score", "evaluation.label"]),
+    ("annotations.", &["annotation.name", "annotation.score", "annotation.label"]),
 ];
+
+const DOCUMENT: [&str; 4] = ["document.id", "document.score", "document.content", "document.metadata"];
 
 pub(super) fn is_known(name: &str) -> bool {
-    NAMES.contains(&name) || LISTS.iter().any(|list| name.starts_with(list))
+    NAMES.contains(&name) || LISTS.iter().any(|(list, fields)| is_of(name, list, fields))
+}
+
+fn is_of(name: &str, list: &str, fields: &[&str]) -> bool {
+    let entry = name.strip_prefix(list).and_then(|rest| rest.split_once('.'));
+    entry.is_some_and(|(index, field)| {
+        let known = |known: &&str| *known == field || (known.ends_with('.') && field.starts_with(*known));
+        place(index).is_some() && fields.iter().any(known)
+    })
 }

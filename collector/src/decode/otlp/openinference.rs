@@ -1,12 +1,13 @@
 //! `OpenInference`: <https://github.com/Arize-ai/openinference>, `spec/semantic_conventions.md`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
 use serde_json::{Map, Value, json};
 
-use super::attributes::{self, Attributes, text, vector};
-use super::documents::{documents, of_output};
+use super::attributes::{self, Attributes, place, text, vector};
+use super::documents::{Document, Listing, documents, of_output};
 use super::embeddings::Embedded;
 use super::span::{About, Answered, Retrieved, model};
 
@@ -22,19 +23,18 @@ pub(super) fn about(attributes: &Attributes<'_>) -> About {
 
 fn retriever(attributes: &Attributes<'_>) -> Retrieved {
     const NAME: &str = "retrieval.documents";
-    let (listed, gap) = documents(attributes, NAME);
     let in_output = of_output(attributes);
-    // A retriever that found nothing has no attribute to say so with; what it returned says it.
-    let nothing = || in_output.as_ref().is_some_and(Vec::is_empty).then(Vec::new);
-    let only_in_output = listed.is_none();
-    let documents = listed.or_else(nothing);
-    let (documents, in_output) =
-        if only_in_output && documents.is_none() { (in_output, None) } else { (documents, in_output) };
+    let documents = match (documents(attributes, NAME), &in_output) {
+        // A retriever that found nothing has no attribute to say so with; what it returned says it. And when the sender
+        // dropped the first documents, what it returned still has them.
+        (Listing::Untold, Some(output)) => from_output(output),
+        (Listing::Told { documents, cut: true }, Some(output)) if documents.is_empty() => from_output(output),
+        (listing, _) => listing,
+    };
     Retrieved {
         query: question(attributes),
         documents,
         name: NAME,
-        gap,
         in_output,
         top_k: attributes.count("retrieval.top_k"),
         embedder: model(attributes, &["embedding.model_name"]),
@@ -42,20 +42,22 @@ fn retriever(attributes: &Attributes<'_>) -> Retrieved {
     }
 }
 
+/// The documents of `output.value` alone. Their ids are looked up there, so that the event says where they are from.
+fn from_output(output: &[Document]) -> Listing {
+    Listing::whole(output.iter().map(|document| Document { id: None, ..document.clone() }).collect())
+}
+
 fn reranker(attributes: &Attributes<'_>) -> Retrieved {
     const NAME: &str = "reranker.output_documents";
-    let (documents_out, gap) = documents(attributes, NAME);
-    let (candidates, _) = documents(attributes, "reranker.input_documents");
     let mut params = Map::new();
     if let Some(model) = model(attributes, &["reranker.model_name"]) {
         params.insert("model".to_owned(), json!(model));
     }
     Retrieved {
         query: attributes.text("reranker.query").map(Into::into).or_else(|| question(attributes)),
-        documents: documents_out,
+        documents: documents(attributes, NAME),
         name: NAME,
-        gap,
-        candidates: candidates.unwrap_or_default(),
+        candidates: documents(attributes, "reranker.input_documents").documents(),
         kind: Some("rerank"),
         score_kind: Some("rerank"),
         top_k: attributes.count("reranker.top_k"),
@@ -67,6 +69,10 @@ fn reranker(attributes: &Attributes<'_>) -> Retrieved {
 /// The question in `input.value`: the text itself, or the member of an object that is one.
 fn question(attributes: &Attributes<'_>) -> Option<String> {
     let text = attributes.text("input.value")?;
+    let is_json = attributes.text("input.mime_type").is_some_and(|kind| kind == "application/json");
+    if is_json && let Ok(Value::String(text)) = serde_json::from_str(&text) {
+        return Some(text);
+    }
     match attributes::embedded(&text) {
         Some(Value::Object(object)) => within(&object).or_else(|| Some(text.into())),
         _ => Some(text.into()),
@@ -87,7 +93,7 @@ fn embedded(attributes: &Attributes<'_>) -> Vec<Embedded> {
     let model = model(attributes, &["embedding.model_name"]);
     let of = |text: &AnyValue, vector_of: Option<&AnyValue>| {
         let text = attributes::text(text)?.into();
-        Some(Embedded { text, model: model.clone(), vector: vector_of.and_then(vector) })
+        Some(Embedded { text, model: model.clone(), vector: vector_of.and_then(vector).map(Into::into) })
     };
     let (batch, _) = attributes.list("embedding.embeddings", "embedding");
     if !batch.is_empty() {
@@ -103,18 +109,37 @@ fn embedded(attributes: &Attributes<'_>) -> Vec<Embedded> {
 
 fn answered(attributes: &Attributes<'_>) -> Answered {
     let (messages, _) = attributes.list("llm.output_messages", "message");
-    let contents: Vec<_> = messages.iter().filter_map(|message| text(message.get("content")?)).collect();
-    let said =
-        if contents.is_empty() { attributes.text("output.value").map(Into::into) } else { Some(contents.join("\n")) };
+    let texts: Vec<_> = messages.iter().flat_map(|message| said(message)).collect();
+    // A message without a text calls a tool. What `output.value` then has is the whole answer of the provider, whose ids and
+    // counts are others each time.
+    let said = if messages.is_empty() {
+        attributes.text("output.value").map(Into::into)
+    } else {
+        (!texts.is_empty()).then(|| texts.join("\n"))
+    };
     let prompt_version = ["prompt.version", "llm.prompt_template.version", "prompt.id"];
     Answered {
         text: said,
         model: model(attributes, &["llm.response.model_name", "llm.model_name", "llm.request.model_name"]),
         prompt_version: attributes.first_text(&prompt_version).map(Into::into),
         refusal: attributes.text("llm.finish_reason").is_some_and(|reason| is_refusal(&reason)),
+        tokens: attributes.count("llm.token_count.completion"),
         cost_usd: attributes.text("llm.cost.total").and_then(|cost| cost.parse().ok()),
         scores: evaluations(attributes).into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?))).collect(),
     }
+}
+
+/// The texts of a message: `message.content`, else `message.contents.N.message_content.text`.
+fn said<'a>(message: &BTreeMap<&str, &'a AnyValue>) -> Vec<Cow<'a, str>> {
+    if let Some(content) = message.get("content").and_then(|content| text(content)) {
+        return vec![content];
+    }
+    let parts = message.iter().filter_map(|(name, value)| {
+        let (index, field) = name.strip_prefix("contents.")?.split_once('.')?;
+        Some((place(index)?, text(value).filter(|_| field == "message_content.text")?))
+    });
+    let parts: BTreeMap<u64, Cow<'_, str>> = parts.collect();
+    parts.into_values().collect()
 }
 
 pub(super) fn is_refusal(finish_reason: &str) -> bool {

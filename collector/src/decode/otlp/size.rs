@@ -21,6 +21,8 @@ enum Message {
     Attributed(u32),
     ScopeSpans,
     Span,
+    /// What a resource refers to: lists of texts.
+    EntityRef,
     KeyValue,
     /// A value within a pair, which is part of it.
     Value,
@@ -51,6 +53,7 @@ impl Message {
             (Self::ScopeSpans, 1) | (Self::Span, 11) => Self::Attributed(3),
             (Self::Span, 13) => Self::Attributed(4),
             (Self::Span, 9) | (Self::Pairs, 1) => Self::KeyValue,
+            (Self::Attributed(1), 3) => Self::EntityRef,
             (Self::Attributed(attributes), number) if attributes == number => Self::KeyValue,
             (Self::KeyValue, 2) => Self::Value,
             (Self::Value | Self::Element, 5) => Self::Array,
@@ -125,6 +128,10 @@ mod tests {
         let resource = [&[0x0a, 0xd3, 0x0f][..], &scope].concat();
         assert!(of_protobuf(&resource).unwrap() > 1_000 * size_of::<Span>());
         let json = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, ["{}"; 1_000].join(","));
+        // 1,000 empty texts in a reference of a resource.
+        let reference = [&[0x1a, 0xd0, 0x0f][..], &[0x1a, 0].repeat(1_000)].concat();
+        let resource = [&[0x0a, 0xd6, 0x0f, 0x0a, 0xd3, 0x0f][..], &reference].concat();
+        assert!(of_protobuf(&resource).unwrap() > 1_000 * size_of::<String>());
         assert!(of_json(json.as_bytes()) > 1_000 * size_of::<Span>());
         let quoted = format!(r#"{{"resourceSpans":[],"x":"{}\"{{"}}"#, "{".repeat(1_000));
         assert!(of_json(quoted.as_bytes()) < 2_500, "what is quoted is text");

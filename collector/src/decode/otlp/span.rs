@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::attributes::Attributes;
-use super::documents::Document;
+use super::documents::{Document, Listing};
 use super::embeddings::Embedded;
 use super::{genai, openinference};
 
@@ -22,12 +22,10 @@ pub(super) enum About {
 #[derive(Default)]
 pub(super) struct Retrieved {
     pub(super) query: Option<String>,
-    /// None if the span does not say which documents were returned; an empty list if it says that none were.
-    pub(super) documents: Option<Vec<Document>>,
+    pub(super) documents: Listing,
     /// The attribute that holds them.
     pub(super) name: &'static str,
-    /// Whether documents are missing from the list.
-    pub(super) gap: bool,
+    /// What `output.value` lists.
     pub(super) in_output: Option<Vec<Document>>,
     /// What a reranker chose from.
     pub(super) candidates: Vec<Document>,
@@ -47,6 +45,7 @@ pub(super) struct Answered {
     pub(super) model: Option<String>,
     pub(super) prompt_version: Option<String>,
     pub(super) refusal: bool,
+    pub(super) tokens: Option<u64>,
     pub(super) cost_usd: Option<f64>,
     /// By the name of the evaluation.
     pub(super) scores: BTreeMap<String, f64>,

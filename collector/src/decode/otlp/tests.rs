@@ -48,7 +48,7 @@ fn request(resource: &Value, spans: &[Value]) -> ExportTraceServiceRequest {
     parsed
 }
 
-fn decoded(request: &ExportTraceServiceRequest, sources: &str, embeddings: &mut Embeddings) -> Spans {
+fn decoded(request: &ExportTraceServiceRequest, sources: &str, embeddings: &Embeddings) -> Spans {
     let keys: FingerprintKeys = FingerprintKey::new([7; 32]).into();
     let policy = Policy::verbatim();
     let context = Context { now: None, keys: &keys, policy: &policy, limits: Limits::default() };
@@ -57,13 +57,13 @@ fn decoded(request: &ExportTraceServiceRequest, sources: &str, embeddings: &mut 
 }
 
 fn spans_of(resource: &Value, spans: &[Value]) -> Spans {
-    decoded(&request(resource, spans), "", &mut Embeddings::default())
+    decoded(&request(resource, spans), "", &Embeddings::default())
 }
 
 #[track_caller]
 fn retrieval_of(resource: &Value, span_attributes: &Value, sources: &str) -> RetrievalEvent {
     let request = request(resource, &[span(1, span_attributes)]);
-    let mut spans = decoded(&request, sources, &mut Embeddings::default());
+    let mut spans = decoded(&request, sources, &Embeddings::default());
     match (spans.events.pop(), spans.rejections.as_slice()) {
         (Some(Event::Retrieval(event)), []) => event,
         other => panic!("{other:?}"),
@@ -180,6 +180,10 @@ fn each_attribute_of_a_retrieval_shows_in_the_event() {
     check(&json!({ "embedding.model_name": "e5" }), "/retriever/embedder", &json!("e5"));
     check(&json!({ "embedding.model_name": "unknown" }), "/retriever/embedder", &Value::Null);
     check(&json!({ "gen_ai.data_source.id": "ds" }), "/corpus", &json!("ds"));
+    let quoted = json!({ "input.value": "\"x\"", "input.mime_type": "application/json" });
+    check(&quoted, "/query/text", &json!("x"));
+    check(&json!({ "input.value": "\"x\"" }), "/query/text", &json!("\"x\""));
+    check(&json!({ "retrieval.top_k": i64::MAX }), "/requested/top_k", &Value::Null);
     check(
         &json!({ "input.value": "{\"query\":\"x\"}", "input.mime_type": "application/json" }),
         "/query/text",
@@ -224,6 +228,41 @@ fn the_id_of_a_document_comes_from_where_it_is_and_the_event_says_from_where() {
 }
 
 #[test]
+fn ids_of_every_simple_type_are_texts_and_those_that_are_none_are_passed_over() {
+    let id = |id: Value| ids(&retriever(&json!({ "retrieval.documents.0.document.id": id }))).join(",");
+    assert_eq!(id(json!(7)), "7");
+    assert_eq!(id(json!(1.5)), "1.5");
+    assert_eq!(id(json!(true)), "true");
+    let with_metadata = |metadata: &str| {
+        let document = json!({ "openinference.span.kind": "RETRIEVER", "input.value": "q",
+            "retrieval.documents.0.document.content": "x", "retrieval.documents.0.document.metadata": metadata });
+        retrieval_of(&service(), &document, "").results[0].doc_id.to_string()
+    };
+    let python = "{'source': 's.md', 'page': 3, 'draft': None}";
+    assert_eq!(with_metadata(python), "s.md", "some instrumentors write what Python prints");
+    let of_content = tidemark_schema::ContentHash::of_text("x").as_str().to_owned();
+    assert_eq!(
+        with_metadata(&format!("{{\"source\": \"{}\"}}", "s".repeat(2_000))),
+        of_content,
+        "no id has 2,000 bytes"
+    );
+    assert_eq!(with_metadata("{'a"), of_content);
+}
+
+#[test]
+fn what_a_sender_hides_says_nothing() {
+    let hidden = json!({ "openinference.span.kind": "RETRIEVER", "input.value": "__REDACTED__",
+        "retrieval.documents.0.document.id": "a", "retrieval.documents.0.document.content": "__REDACTED__" });
+    check_rejection(&service(), span(1, &hidden), "query");
+    let fingerprinted = with(&hidden, &json!({ "rag.query.fingerprint": "f1" }));
+    let event = retrieval_of(&service(), &fingerprinted, "");
+    assert_eq!(event.results[0].content_hash, None);
+    let spans =
+        spans_of(&service(), &[span(1, &json!({ "openinference.span.kind": "LLM", "output.value": "__REDACTED__" }))]);
+    assert_eq!((spans.events.len(), spans.without_content), (0, 1));
+}
+
+#[test]
 fn chunks_with_the_id_of_their_source_are_told_apart_in_their_order() {
     let chunks = json!({ "retrieval.documents.0.document.id": "s", "retrieval.documents.1.document.id": "t",
         "retrieval.documents.2.document.id": "s" });
@@ -238,6 +277,20 @@ fn documents_may_be_one_text_of_json() {
         "retrieval.documents": "[{\"document.id\":\"a\",\"document.score\":0.5},{\"id\":7}]" });
     let event = retrieval_of(&service(), &blob, "");
     assert_eq!((ids(&event), scores(&event)), (vec!["a", "7"], vec![Some(0.5), None]));
+    let of_texts = json!({ "openinference.span.kind": "RETRIEVER", "input.value": "q",
+        "retrieval.documents": ["{\"id\":\"a\"}", "{\"id\":\"b\"}"] });
+    assert_eq!(ids(&retrieval_of(&service(), &of_texts, "")), ["a", "b"]);
+}
+
+#[test]
+fn documents_that_cannot_be_read_are_told_and_not_taken_for_none() {
+    for documents in ["[{\"id\":\"a\",\"score\":NaN}]", "[{\"id\":\"a\"", "[null]", "7"] {
+        let span_attributes = json!({ "gen_ai.operation.name": "retrieval", "gen_ai.retrieval.documents": documents });
+        check_rejection(&service(), span(1, &span_attributes), "gen_ai.retrieval.documents");
+    }
+    let empty = json!({ "gen_ai.operation.name": "retrieval", "gen_ai.retrieval.query.text": "q",
+        "gen_ai.retrieval.documents": [] });
+    assert_eq!(ids(&retrieval_of(&service(), &empty, "")), Vec::<&str>::new());
 }
 
 #[test]
@@ -265,10 +318,10 @@ fn the_embedding_of_a_query_is_part_of_its_retrieval_also_when_it_came_before() 
     let single = json!({ "openinference.span.kind": "EMBEDDING", "embedding.model_name": "e5",
         "embedding.text": "how do I reset my badge", "embedding.vector": [0.5, 1.0] });
     for form in [batch, single] {
-        let mut embeddings = Embeddings::default();
-        let first = decoded(&request(&service(), &[span(8, &form)]), "", &mut embeddings);
+        let embeddings = Embeddings::default();
+        let first = decoded(&request(&service(), &[span(8, &form)]), "", &embeddings);
         assert_eq!((first.embeddings, first.events.len()), (1, 0));
-        let mut second = decoded(&request(&service(), &[span(1, &basic())]), "", &mut embeddings);
+        let mut second = decoded(&request(&service(), &[span(1, &basic())]), "", &embeddings);
         let Some(Event::Retrieval(event)) = second.events.pop() else { panic!("{second:?}") };
         assert_eq!(event.query.embedding, Some(vec![0.5, 1.0]));
         assert_eq!(event.retriever.embedder.unwrap().as_str(), "e5");
@@ -284,6 +337,13 @@ fn the_embedding_of_a_query_is_part_of_its_retrieval_also_when_it_came_before() 
 fn a_model_call_is_an_output_of_the_same_operation() {
     let spoken = json!({ "openinference.span.kind": "LLM", "llm.model_name": "m",
         "llm.output_messages.0.message.role": "assistant", "llm.output_messages.0.message.content": "four" });
+    let parts = json!({ "openinference.span.kind": "LLM", "output.value": "{}",
+        "llm.output_messages.0.message.contents.1.message_content.text": "r",
+        "llm.output_messages.0.message.contents.0.message_content.text": "fou" });
+    assert_eq!(output(&parts).output.text.as_deref(), Some("fou\nr"));
+    let tool = json!({ "openinference.span.kind": "LLM", "output.value": "{\"id\":\"1\"}",
+        "llm.output_messages.0.message.tool_calls.0.tool_call.id": "t" });
+    assert_eq!(spans_of(&service(), &[span(1, &tool)]).without_content, 1, "a call of a tool is no answer");
     let answer = output(&spoken);
     let event = retriever(&json!({}));
     assert_eq!((&answer.operation_id, &answer.trace_id), (&event.operation_id, &event.trace_id));
@@ -293,6 +353,8 @@ fn a_model_call_is_an_output_of_the_same_operation() {
     check_output(&json!({ "llm.model_name": "m" }), "/model", &json!("m"));
     check_output(&json!({ "llm.request.model_name": "m1" }), "/model", &json!("m1"));
     check_output(&json!({ "llm.response.model_name": "m2", "llm.model_name": "m1" }), "/model", &json!("m2"));
+    check_output(&json!({ "prompt.version": "v", "prompt.id": "p" }), "/prompt_version", &json!("v"));
+    check_output(&json!({ "llm.token_count.completion": 12 }), "/output/tokens", &json!(12));
     check_output(&json!({ "prompt.id": "p" }), "/prompt_version", &json!("p"));
     check_output(&json!({ "llm.prompt_template.version": "3" }), "/prompt_version", &json!("3"));
     check_output(&json!({ "llm.finish_reason": "content_filter" }), "/refusal", &json!(true));
@@ -308,6 +370,9 @@ fn one_answer_in_two_spans_is_one_event() {
     let spoken = json!({ "openinference.span.kind": "LLM", "output.value": "four" });
     let spans = spans_of(&service(), &[span(2, &spoken), span(3, &spoken)]);
     assert_eq!(spans.events[0].event_id(), spans.events[1].event_id());
+    let again = with(&spoken, &json!({ "rag.attempt": 2 }));
+    let spans = spans_of(&service(), &[span(2, &spoken), span(3, &again)]);
+    assert_ne!(spans.events[0].event_id(), spans.events[1].event_id(), "another attempt is another answer");
 }
 
 #[test]
@@ -331,9 +396,10 @@ fn a_retrieval_of_the_genai_conventions_comes_in_all_their_versions() {
 #[test]
 fn a_search_of_memory_is_a_retrieval() {
     let span = json!({ "gen_ai.operation.name": "search_memory", "gen_ai.memory.query.text": "q",
-        "gen_ai.memory.store.id": "notes", "gen_ai.memory.records": [{ "id": "m1", "score": 1.5 }] });
+        "gen_ai.memory.store.id": "notes", "gen_ai.retrieval.top_k": 4, "gen_ai.memory.records": [{ "id": "m1", "score": 1.5 }] });
     let event = retrieval_of(&service(), &span, "");
     assert_eq!((event.corpus.as_str(), ids(&event), scores(&event)), ("notes", vec!["m1"], vec![Some(1.5)]));
+    assert_eq!((event.requested.top_k, event.retriever.kind.as_ref().map(Label::as_str)), (Some(4), Some("memory")));
 }
 
 #[test]
@@ -347,6 +413,12 @@ fn an_answer_of_the_genai_conventions_is_an_output() {
         assert_eq!(event.output.text.as_deref(), Some("four"));
         assert_eq!((event.model.unwrap().as_str(), event.prompt_version.unwrap().as_str()), ("m2", "p7"));
         assert_eq!(event.refusal, Some(true));
+    }
+    for operation in ["text_completion", "generate_content"] {
+        let plain = json!([{ "role": "assistant", "content": "five" }]);
+        let event = output(&json!({ "gen_ai.operation.name": operation, "gen_ai.output.messages": plain,
+            "gen_ai.usage.output_tokens": 3 }));
+        assert_eq!((event.output.text.as_deref(), event.output.tokens), (Some("five"), Some(3)));
     }
 }
 
@@ -377,7 +449,47 @@ fn dropped_attributes_and_gaps_mark_the_event_truncated() {
 }
 
 #[test]
+fn a_list_that_the_sender_cut_is_completed_from_the_output_or_ends_where_it_was_cut() {
+    let asked = json!({ "openinference.span.kind": "RETRIEVER", "input.value": "q" });
+    let output = json!({ "documents": [{ "id": "a", "page_content": "x" }, { "id": "b", "page_content": "y" }] });
+    let output = json!({ "output.value": output.to_string() });
+    let first = json!({ "retrieval.documents.0.document.content": "x" });
+    let last = json!({ "retrieval.documents.1.document.content": "y" });
+    let cut = |of: &Value| {
+        let mut span = span(1, of);
+        span["droppedAttributesCount"] = json!(3);
+        span
+    };
+    let event_of = |of: &Value| match spans_of(&service(), &[cut(of)]).events.pop() {
+        Some(Event::Retrieval(event)) => event,
+        other => panic!("{other:?}"),
+    };
+    for documents in [&first, &last] {
+        let event = event_of(&with(&with(&asked, documents), &output));
+        assert_eq!(ids(&event), ["a", "b"]);
+        assert!(marks(&event).contains(&ATTRIBUTES_DROPPED) && marks(&event).contains(&"doc_id.output_value"));
+    }
+    // The first documents are lost: their ranks are not known, and nothing found would be another event.
+    check_rejection(&service(), cut(&with(&asked, &last)), "retrieval.documents");
+    // Of the second document only the score is left.
+    let half = with(&first, &json!({ "retrieval.documents.1.document.score": 0.5 }));
+    assert_eq!(event_of(&with(&asked, &half)).results.len(), 1);
+}
+
+#[test]
+fn what_a_resource_says_is_in_each_event_only_as_far_as_a_request_has_room() {
+    let large = json!({ "service.name": "support", "session.id": "s".repeat(3_000_000) });
+    let spans: Vec<Value> = (1..=20).map(|number| span(number, &basic())).collect();
+    let spans = spans_of(&large, &spans);
+    assert_eq!((spans.events.len(), spans.rejections.len()), (11, 9));
+    assert!(spans.rejections[0].1.reason.contains("at most 33554432 bytes"), "{:?}", spans.rejections[0]);
+}
+
+#[test]
 fn what_is_not_read_is_ignored_and_counted() {
+    let more = json!({ "retrieval.documents.0.document.colour": 1, "retrieval.documents.x.document.id": 1,
+        "llm.output_messages.0.message.content": "x" });
+    assert_eq!(spans_of(&service(), &[span(1, &with(&basic(), &more))]).ignored_attributes, 2);
     let spans = spans_of(&service(), &[span(1, &with(&basic(), &json!({ "vendor.a": 1, "vendor.b": "x" })))]);
     assert_eq!((spans.events.len(), spans.ignored_attributes), (1, 2));
     let http = json!({ "http.request.method": "GET" });
@@ -421,6 +533,9 @@ fn a_span_that_cannot_be_an_event_is_refused_by_its_field() {
     let mut untraced = span(1, &basic());
     untraced["traceId"] = json!("");
     check_rejection(&service(), untraced, "trace_id");
+    let mut short = span(1, &basic());
+    short["traceId"] = json!("0af7");
+    check_rejection(&service(), short, "trace_id");
     let mut unspanned = span(1, &basic());
     unspanned["spanId"] = json!("0000000000000000");
     check_rejection(&service(), unspanned, "span_id");
