@@ -69,12 +69,14 @@ class Server:
 
     def __init__(self, tidemark: Tidemark, data: Path, *arguments: str, listen: str = "127.0.0.1:0") -> None:
         self.tidemark, self.data = tidemark, data
+        self.log = data.with_name(f"{data.name}.log")
         command = tidemark.command(
             "serve", "--listen", listen, "--otlp-grpc", "127.0.0.1:0", "--flush-seconds", "1", *arguments, data=data
         )
-        self.process = subprocess.Popen(
-            command, env=tidemark.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
-        )
+        with self.log.open("a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                command, env=tidemark.environment(), stdout=subprocess.PIPE, stderr=log, encoding="utf-8"
+            )
         self.url = self._told(r"(http://\S+)")
         self.grpc = self._told(r"gRPC on (\S+)")
 

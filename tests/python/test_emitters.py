@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -203,10 +205,142 @@ def test_what_is_too_large_or_unknown_over_grpc_is_refused_in_words(serve):
     empty = request(*[Span() for _ in range(300_000)])
     assert refusal(export, empty)[0] == "INVALID_ARGUMENT"
     assert "the limit is 67108864" in refusal(export, empty)[1]
-    assert refusal(export, request(Span(name="x" * 17_000_000)))[0] == "OUT_OF_RANGE"
+    # Not tonic's OUT_OF_RANGE, which exporters try again for ever.
+    assert refusal(export, request(Span(name="x" * 17_000_000)))[0] == "INVALID_ARGUMENT"
     bomb = request(Span(name="x" * 17_000_000))
     assert refusal(export, bomb, compression=grpc.Compression.Gzip)[0] == "RESOURCE_EXHAUSTED"
     method = "/opentelemetry.proto.collector.trace.v1.TraceService/"
     assert refusal(channel.unary_unary(method + "Export"), b"\xff")[0] == "INVALID_ARGUMENT"
     assert refusal(channel.unary_unary(method + "Import"), b"")[0] == "UNIMPLEMENTED"
     assert server.events() == []
+
+
+def span_attributes(span, query: str) -> None:
+    span.set_attribute("openinference.span.kind", "RETRIEVER")
+    span.set_attribute("input.value", query)
+    span.set_attribute("retrieval.documents.0.document.id", "a")
+
+
+def test_many_exporters_over_grpc_are_all_served(serve):
+    server = serve("--text", "full")
+    each = [provider(server, "grpc") for _ in range(12)]
+
+    def export(number: int) -> None:
+        for turn in range(20):
+            with each[number].get_tracer("test").start_as_current_span("retrieve") as span:
+                span_attributes(span, f"{number}/{turn}")
+            assert each[number].force_flush()
+
+    threads = [threading.Thread(target=export, args=(number,)) for number in range(len(each))]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    [spans.shutdown() for spans in each]
+    queries = sorted(event["query"]["text"] for event in server.events())
+    assert queries == sorted(f"{number}/{turn}" for number in range(12) for turn in range(20))
+
+
+def test_calls_that_send_nothing_keep_nobody_else_waiting_for_long(serve):
+    import grpc
+
+    server = serve()
+    channel = grpc.insecure_channel(server.grpc)
+    stream = channel.stream_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+    release = threading.Event()
+
+    def nothing():
+        release.wait()
+        yield b""
+
+    idle = [stream.future(nothing()) for _ in range(4)]
+    time.sleep(0.5)
+    try:
+        event = {"occurred_at": "2026-11-18T09:30:00Z", "corpus": "c", "query": {"fingerprint": "q"}, "results": []}
+        request = urllib.request.Request(f"{server.url}/v1/retrievals", data=json.dumps(event).encode())
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert answer.status == 202, "bodies over HTTP have room of their own"
+    finally:
+        release.set()
+        [call.exception() for call in idle]
+
+
+def test_whoever_is_over_quota_over_grpc_learns_when_to_come_again(serve, tmp_path):
+    import grpc
+    from google.rpc.error_details_pb2 import RetryInfo
+    from google.rpc.status_pb2 import Status
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+    from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+    from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("bounds: {events_per_second: 1}\n", encoding="utf-8")
+    server = serve("--policy", str(policy))
+    export = TraceServiceStub(grpc.insecure_channel(server.grpc)).Export
+
+    def text(key: str, value: str) -> KeyValue:
+        return KeyValue(key=key, value=AnyValue(string_value=value))
+
+    def request(number: int) -> ExportTraceServiceRequest:
+        attributes = [
+            text("openinference.span.kind", "RETRIEVER"),
+            text("input.value", "q"),
+            text("retrieval.documents.0.document.id", "a"),
+        ]
+        now = time.time_ns()
+        span = Span(
+            trace_id=bytes([1] * 16), span_id=number.to_bytes(8, "big"), name="retrieve",
+            start_time_unix_nano=now, end_time_unix_nano=now + 1_000, attributes=attributes,
+        )
+        resource = Resource(attributes=[text("service.name", "support")])
+        return ExportTraceServiceRequest(
+            resource_spans=[ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=[span])])]
+        )
+
+    for number in range(1, 100):
+        try:
+            assert export(request(number)).partial_success.rejected_spans == 0
+        except grpc.RpcError as refused:
+            assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            [details] = [value for key, value in refused.trailing_metadata() if key == "grpc-status-details-bin"]
+            [detail] = Status.FromString(details).details
+            wait = RetryInfo()
+            assert detail.Unpack(wait) and wait.retry_delay.seconds >= 1
+            break
+    else:
+        pytest.fail("a quota of one event a second took 99")
+    assert server.metric('tidemark_grpc_calls_total{code="ResourceExhausted"}') == 1
+    assert len(server.events()) == number - 1
+
+
+@pytest.mark.parametrize("text", ["none", "redacted"])
+def test_no_text_of_a_span_reaches_the_disk_or_the_log_unless_the_policy_keeps_it(text, serve):
+    server = serve("--text", text)
+    # What no policy but `full` keeps, and what `redacted` keeps.
+    secret, word = "canary-17@example.org", "zebrafish"
+    said = f"{word} is {secret}"
+    spans = provider(server, "http")
+    tracer = spans.get_tracer("test")
+    with tracer.start_as_current_span("retrieve") as span:
+        span_attributes(span, said)
+        span.set_attribute("retrieval.documents.0.document.content", said)
+        span.set_attribute("retrieval.documents.0.document.metadata", json.dumps({"author": said}))
+        span.set_attribute("output.value", said)
+        span.set_attribute("metadata", json.dumps({"mail": secret}))
+        span.set_attribute("session.id", secret)
+        with tracer.start_as_current_span("llm") as inner:
+            inner.set_attribute("openinference.span.kind", "LLM")
+            inner.set_attribute("input.value", said)
+            inner.set_attribute("llm.output_messages.0.message.content", said)
+    # One that is refused, so that there is a reason to tell.
+    with tracer.start_as_current_span("retrieve") as span:
+        span_attributes(span, said)
+        span.set_attribute("retrieval.documents.0.document.score", said)
+    spans.shutdown()
+    assert server.metric('tidemark_otlp_spans_total{result="rejected"}') == 1
+    [event] = server.events()
+    assert ("text" in event["query"]) == (text == "redacted")
+    written = {path.name: path.read_bytes() for path in server.data.parent.rglob("*") if path.is_file()}
+    assert server.log.name in written
+    canaries = [secret] if text == "redacted" else [secret, word]
+    assert [name for name, content in written.items() for canary in canaries if canary.encode() in content] == []
