@@ -236,7 +236,8 @@ def test_a_batch_that_is_too_large_is_halved_and_only_an_event_that_is_too_large
 
 
 def test_the_thread_survives_whatever_is_answered(stub):
-    bodies = [b"", b"null", b"[]", b"7", b"{", b"\xff", b'{"events": null}', b'{"events": [null]}', b'{"events": [{"status": []}]}']
+    bodies = [b"", b"null", b"[]", b"7", b"{", b"\xff"]
+    bodies += [b'{"events": null}', b'{"events": [null]}', b'{"events": [{"status": []}]}']
     stub.answers = [lambda lines, body=body: answer(202, body) for body in bodies] + [lambda lines: answer(99_999, {})]
     with Tidemark(stub.url, corpus="c", **QUICK) as client:
         record(client, [1])
@@ -244,7 +245,10 @@ def test_the_thread_survives_whatever_is_answered(stub):
         assert (client.counters().acknowledged, client.counters().retries) == (1, len(stub.requests) - 1)
 
 
-@pytest.mark.parametrize("url", ["http://no host:1", "http://[::1", "http://127.0.0.1:x", "nonsense", "http://" + "a" * 70 + ".b"])
+NO_ADDRESSES = ["http://no host:1", "http://[::1", "http://127.0.0.1:x", "nonsense", f"http://{'a' * 70}.b"]
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
 def test_an_address_that_is_none_is_told_and_counted(url):
     with Tidemark(url, corpus="c", **{**QUICK, "retries": 2}) as client:
         record(client, [1])
@@ -321,7 +325,8 @@ def test_values_of_numpy_times_and_ids_are_written_and_what_is_no_number_is_left
     numpy = pytest.importorskip("numpy")
     key, moment = uuid.uuid4(), datetime(2026, 11, 18, 9, 30, tzinfo=timezone.utc)
     with Tidemark(stub.url, corpus="c", **QUICK) as client:
-        results = [(numpy.int64(7), numpy.float32(0.5)), (key, numpy.float64("nan")), numpy.str_("s"), {"doc_id": "d", "score": math.inf}]
+        results = [(numpy.int64(7), numpy.float32(0.5)), (key, numpy.float64("nan")), numpy.str_("s")]
+        results.append({"doc_id": "d", "score": math.inf})
         embedding = numpy.array([0.5, 1.0], dtype=numpy.float32)
         client.record_retrieval({"text": "q", "embedding": embedding}, results, attributes={"at": moment, "n": numpy.int8(3)})
         client.record_retrieval({"text": "q", "embedding": [1.0, math.nan]}, results[:1], latency_ms=math.nan)

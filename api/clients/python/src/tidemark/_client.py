@@ -153,7 +153,7 @@ class Tidemark:
             return None
         return within
 
-    def retriever_named(self, name: Optional[str]) -> Optional[dict[str, Any]]:
+    def _retriever_named(self, name: Optional[str]) -> Optional[dict[str, Any]]:
         """The retriever as it was declared, under this name if it has none of its own."""
         return {**({} if name is None else {"name": name}), **(self._retriever or {})} or None
 

@@ -191,7 +191,7 @@ class Sender:
                 sent = self._send_spilled()
                 going = not (self._over() or (ended and not sent))
             except Exception as error:  # noqa: BLE001 - the thread outlives whatever goes wrong with one batch
-                self._tell(f"a batch was dropped: {error!r}")
+                self._tell(f"what was being sent was dropped: {error!r}; please report it")
                 self._drop_batch()
                 self._backoff.failed(0.0)
         with self._lock:

@@ -54,7 +54,7 @@ class Counters:
     dropped_queue_full: int = 0
     #: Events that were dropped because the server did not take them in all tries.
     dropped_gave_up: int = 0
-    #: Events that were dropped because the spill directory was full or could not be written.
+    #: Events that were dropped because the spill directory was full, or could not be written or read.
     dropped_spill_full: int = 0
     #: Events that were dropped because the client was closed and its time was over.
     dropped_at_end: int = 0

@@ -72,6 +72,18 @@ class Run:
         run.directory.mkdir()
         return run
 
+    @classmethod
+    def orphans(cls, directory: Path) -> list["Run"]:
+        """The folders of clients that are gone, in the order in which those began."""
+        runs = []
+        for path in sorted(directory.glob("*.run")):
+            try:
+                runs.append(cls.hold(path))
+            except OSError:
+                # What cannot be locked, such as the folder of another user, is as good as held.
+                continue
+        return [run for run in runs if run is not None]
+
     def batches(self) -> list["Batch"]:
         batches = []
         # Without a folder: its owner ended while the lock was asked for.
@@ -103,7 +115,7 @@ class Batch:
     number: int
     path: str
     events: int
-    bytes: int
+    size: int
 
     @classmethod
     def write(cls, directory: Path, number: int, path: str, lines: list[bytes]) -> "Batch":
@@ -136,12 +148,11 @@ class Spill:
     def __init__(self, directory: Path, bytes_max: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.bytes_max = bytes_max
-        held = (Run.hold(path) for path in sorted(directory.glob("*.run")))
-        self._adopted = [run for run in held if run is not None]
+        self._adopted = Run.orphans(directory)
         self._own = Run.create(directory)
         self._batches = deque(batch for run in self._adopted for batch in run.batches())
         self._next = 0
-        self.bytes = sum(batch.bytes for batch in self._batches)
+        self.bytes = sum(batch.size for batch in self._batches)
 
     @property
     def events(self) -> int:
@@ -157,7 +168,7 @@ class Spill:
             return False
         batch = Batch.write(self._own.directory, self._next, path, lines)
         self._next += 1
-        self.bytes += batch.bytes
+        self.bytes += batch.size
         self._batches.append(batch)
         return True
 
@@ -172,10 +183,10 @@ class Spill:
             # If it cannot be written, all of the batch is sent again: the server knows what it has.
             rest = Batch.write(done.file.parent, done.number, done.path, left)
             self._batches[0] = rest
-            self.bytes += rest.bytes
+            self.bytes += rest.size
         else:
             self._batches.popleft()
-        self.bytes -= done.bytes
+        self.bytes -= done.size
         done.file.unlink()
         for run in [run for run in self._adopted if all(batch.file.parent != run.directory for batch in self._batches)]:
             self._adopted.remove(run)
@@ -184,7 +195,7 @@ class Spill:
     def pass_over(self) -> int:
         """The oldest batch cannot be read: it stays where it is, but is no longer looked at. How many events it holds."""
         batch = self._batches.popleft()
-        self.bytes -= batch.bytes
+        self.bytes -= batch.size
         return batch.events
 
     def end(self) -> None:

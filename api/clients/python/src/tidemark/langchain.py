@@ -46,7 +46,9 @@ class TidemarkCallback(BaseCallbackHandler):
         self._client, self._id_keys = client, tuple(id_keys)
         self._runs: OrderedDict[UUID, Run] = OrderedDict()
 
-    def _begin(self, run_id: UUID, parent_run_id: Optional[UUID], asked: Optional[str] = None, name: Optional[str] = None) -> None:
+    def _begin(
+        self, run_id: UUID, parent_run_id: Optional[UUID], asked: Optional[str] = None, name: Optional[str] = None
+    ) -> None:
         above = None if parent_run_id is None else self._runs.get(parent_run_id)
         within = self._client.current_operation()
         if above is not None:
@@ -82,7 +84,7 @@ class TidemarkCallback(BaseCallbackHandler):
                 run.asked,
                 self._results(documents),
                 operation_id=run.operation_id,
-                retriever=self._client.retriever_named(run.name),
+                retriever=self._client._retriever_named(run.name),
                 latency_ms=run.latency_ms(),
             )
 
