@@ -20,7 +20,7 @@ pub struct Counters {
     pub dropped_queue_full: u64,
     /// Events that were dropped because the server did not take them in all tries.
     pub dropped_gave_up: u64,
-    /// Events that were dropped because the spill directory was full or could not be written.
+    /// Events that were dropped because the spill directory was full, or could not be written or read.
     pub dropped_spill_full: u64,
     /// Events that were dropped because the recorder was closed and its time was over.
     pub dropped_at_end: u64,

@@ -40,7 +40,7 @@ mod transport;
 pub use counters::Counters;
 pub use event::{Answer, Document, Output, Query, Requested, Retrieval, Retriever};
 #[cfg(feature = "qdrant")]
-pub use qdrant::{Asked, Bounds, RecordedQdrant, Scope, TOP_K_BOUND};
+pub use qdrant::{Asked, Bounds, OutOfBounds, QueryError, RecordedQdrant, Scope, TOP_K_BOUND};
 pub use recorder::{Recorder, StartError};
 pub use settings::{Settings, Spill};
 pub use tidemark_schema::{ScoreKind, Timestamp};

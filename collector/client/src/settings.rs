@@ -34,7 +34,7 @@ pub struct Settings {
 /// takes over the folders of those that are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spill {
-    /// Which directory.
+    /// Which directory; on a local disk, because the locks of others may not hold.
     pub directory: PathBuf,
     /// Bytes that the folder of this recorder and those that it took over may take at most. Beyond it events are dropped.
     pub bytes: u64,

@@ -215,7 +215,8 @@ impl Run {
         paths.sort();
         let mut orphans = Vec::new();
         for path in paths {
-            orphans.extend(Self::hold(path)?);
+            // What cannot be locked, such as the folder of another user, is as good as held.
+            orphans.extend(Self::hold(path).ok().flatten());
         }
         Ok(orphans)
     }
