@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use qdrant_client::Qdrant;
-use qdrant_client::qdrant::{PointId, QueryBatchPointsBuilder, QueryPointsBuilder};
+use qdrant_client::qdrant::{QueryBatchPointsBuilder, QueryPointsBuilder, VectorInput};
 use tidemark_client::{Asked, Bounds, RecordedQdrant, Recorder, Retrieval, Scope, Settings};
 
 #[tokio::main(flavor = "current_thread")]
@@ -26,9 +26,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for point in &answer.result {
         println!("{:?} {}", point.id, point.score);
     }
-    let both = QueryBatchPointsBuilder::new("handbook", vec![query.clone().limit(2).into(), query.offset(1).into()]);
+    let both = QueryBatchPointsBuilder::new("handbook", vec![query.clone().limit(2).build(), query.offset(1).build()]);
     recorded.query_batch(both, vec![Asked::text("who has a badge"), Asked::text("who has none")]).await?;
-    let like_another = QueryPointsBuilder::new("handbook").query(PointId::from(1));
+    let like_another = QueryPointsBuilder::new("handbook").query(VectorInput::from(1_u64));
     let elsewhere = QueryPointsBuilder::new("nowhere").query(vec![0.1, 0.9]);
     for request in [like_another, elsewhere] {
         if let Err(error) = recorded.query(request, Asked::default()).await {

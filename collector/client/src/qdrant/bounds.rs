@@ -223,7 +223,7 @@ mod tests {
     fn no_filter_and_no_prefetch_leads_out_of_the_scope_or_beyond_the_limit() {
         let asked = Filter::should([Condition::matches("tenant", "b".to_owned())]);
         let inner = PrefetchQueryBuilder::default().query(vec![0.5]).limit(100u64).build();
-        let outer = PrefetchQueryBuilder::default().query(vec![0.5]).add_prefetch(inner).build();
+        let outer = PrefetchQueryBuilder::default().query(vec![0.5]).prefetch(vec![inner]).build();
         let request = QueryPointsBuilder::new("handbook").filter(asked.clone()).add_prefetch(outer).limit(1).build();
         let (request, mark) = tenant().points(request).unwrap();
         let nested = Condition { condition_one_of: Some(ConditionOneOf::Filter(asked)) };

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 from ._answer import Failed, Outcome, read
 
+# Of an answer; that to 5,000 events takes a megabyte.
+ANSWER_BYTES = 16 * 1024 * 1024
+
 Post = tuple[str, list[bytes], float]
 
 
@@ -77,13 +80,16 @@ class Transport:
             headers = {"content-type": "application/x-ndjson"}
             self._connection.request("POST", url.path.rstrip("/") + path, b"\n".join(lines), headers)
             response = self._connection.getresponse()
-            body = response.read()
+            body = response.read(ANSWER_BYTES)
         except ConnectionError:
             self._disconnect()
             if not kept:
                 raise
             # A connection that was kept may have been closed meanwhile; that says nothing about the server.
             return self._send(path, lines, timeout_s)
+        if not response.isclosed():
+            # More than any answer has: the rest of it would be taken for the next.
+            self._disconnect()
         return read(response.status, response.headers.get("retry-after"), body, len(lines))
 
     def _disconnect(self) -> None:
