@@ -194,6 +194,20 @@ def test_clients_that_share_a_spill_directory_neither_overwrite_nor_send_each_ot
     assert sorted(event["attributes"]["n"] for event in stub.events) == list(range(80))
 
 
+def test_what_any_client_left_behind_is_taken_over_and_what_it_did_not_finish_is_not(stub, tmp_path):
+    run = tmp_path / "0006-ab.run"
+    run.mkdir()
+    (run / "0000000000000001-1.outputs").write_bytes(b'{"event_id": "third"}\n')
+    (run / "0000000000000000-2.retrievals").write_bytes(b'{"event_id": "first"}\n{"event_id": "second"}\n')
+    (run / "0000000000000002-9.outputs.unfinished").write_bytes(b'{"event_id": "fou')
+    with Tidemark(stub.url, corpus="c", spill=tmp_path, **QUICK) as client:
+        assert client.counters().recorded == 3
+        assert eventually(lambda: client.counters().acknowledged == 3)
+    assert [event["event_id"] for event in stub.events] == ["first", "second", "third"]
+    assert [request.path for request in stub.requests] == ["/v1/retrievals", "/v1/outputs"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("with_spill", [False, True])
 def test_a_server_that_never_answers_delays_the_end_by_no_more_than_it_may_take(with_spill, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -191,3 +191,21 @@ fn new_events_do_not_wait_for_all_that_was_put_aside() {
     assert!(recorder.counters().spilled > 25, "{:?}", recorder.counters());
     assert!(eventually(|| recorder.counters().acknowledged == 51));
 }
+
+#[test]
+fn a_request_has_a_size_that_is_taken_whatever_the_settings_say() {
+    let stub = Stub::start(|_, lines| accept(lines));
+    let large = Settings { batch_events: 100_000, queue_events: 20_000, ..quick(&stub.url) };
+    let recorder = Recorder::start(large).unwrap();
+    record(&recorder, 0..12_000);
+    assert!(recorder.flush(LONG));
+    assert!(stub.requests().iter().all(|(events, _)| *events <= 5_000));
+    let before = stub.requests().len();
+    for _ in 0..10 {
+        let text = Some("q".repeat(1024 * 1024));
+        recorder.record(Retrieval { query: Query { text, ..Query::default() }, ..Retrieval::default() });
+    }
+    assert!(recorder.flush(LONG));
+    assert!(stub.requests()[before..].iter().all(|(events, _)| *events <= 3), "no body exceeds 4 MiB");
+    assert_eq!(recorder.close().acknowledged, 12_010);
+}
