@@ -118,7 +118,7 @@ fn without_a_server_memory_is_bounded_and_what_is_dropped_is_counted() {
 }
 
 #[test]
-fn outputs_are_sent_too_and_what_is_no_number_is_counted() {
+fn outputs_are_sent_too_and_what_is_no_number_is_left_out_and_counted() {
     let store = TemporaryStore::new();
     let server = Server::start(store.path());
     let recorder = Recorder::start(quick(server.url(""))).unwrap();
@@ -128,7 +128,8 @@ fn outputs_are_sent_too_and_what_is_no_number_is_counted() {
     assert!(recorder.flush(Duration::from_secs(10)));
     let counters = recorder.close();
     server.stop();
-    assert_eq!((counters.acknowledged, counters.rejected, counters.not_finite), (1, 1, 1));
+    assert_eq!((counters.acknowledged, counters.rejected, counters.not_finite), (2, 1, 1));
     let exported = run(&["--data", &store.data(), "export", "--kind", "outputs"], b"");
     assert_eq!(exported.stdout.lines().count(), 1);
+    assert_eq!(stored(&store), [1], "without its score");
 }

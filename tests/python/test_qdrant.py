@@ -42,10 +42,13 @@ class Points(qdrant.PointsServicer):
         self.points, self.asked = points, []
 
     def Query(self, request, context):
+        if request.collection_name != "handbook":
+            context.abort(grpc.StatusCode.NOT_FOUND, f"there is no collection {request.collection_name}")
         self.asked.append(request)
         found = self.points.query(
             edge.QueryRequest(
                 limit=request.limit,
+                offset=request.offset,
                 query=edge.Query.Nearest(list(request.query.nearest.dense.data)),
                 filter=edge.Filter(must=conditions(request.filter)),
             )
@@ -54,6 +57,10 @@ class Points(qdrant.PointsServicer):
             qdrant.ScoredPoint(id=qdrant.PointId(num=point.id), score=point.score, version=point.version) for point in found
         ]
         return qdrant.QueryResponse(result=points)
+
+    def QueryBatch(self, request, context):
+        answers = [self.Query(query, context) for query in request.query_points]
+        return qdrant.QueryBatchResponse(result=[qdrant.BatchResult(result=answer.result) for answer in answers])
 
 
 @pytest.fixture
@@ -77,14 +84,22 @@ def example() -> Path:
     return Path([message["executable"] for message in messages if message.get("executable")][-1])
 
 
+def documents(event: dict) -> list:
+    return [(document["doc_id"], document["score"]) for document in event["results"]]
+
+
 def test_a_query_is_bounded_before_it_leaves_and_recorded_as_it_was_answered(engine, serve, tidemark):
     server = serve("--text", "full")
     ended = subprocess.run(
         [example(), engine.url, server.url], env=tidemark.environment(), capture_output=True, encoding="utf-8", timeout=60
     )
     assert ended.returncode == 0, ended.stderr
-    [asked] = engine.asked
-    assert asked.limit == 3, "fifty were asked for"
+    limits = [(asked.limit, asked.offset) for asked in engine.asked]
+    assert limits == [(3, 0), (2, 0), (2, 1)], "fifty were asked for, and what an offset leaves out counts too"
+    *_, refused, failed, counted = ended.stdout.splitlines()
+    assert "may not name points by their id" in refused
+    assert "there is no collection nowhere" in failed
+    assert counted == "1 failed, 1 refused"
     expected = engine.points.query(
         edge.QueryRequest(
             limit=3,
@@ -92,8 +107,10 @@ def test_a_query_is_bounded_before_it_leaves_and_recorded_as_it_was_answered(eng
             filter=edge.Filter(must=[edge.FieldCondition("tenant", match=edge.MatchAny(["a"]))]),
         )
     )
-    [event] = server.events()
-    found = [(document["doc_id"], document["score"]) for document in event["results"]]
+    events = {event["query"]["text"]: event for event in server.events()}
+    assert len(events) == 3
+    event = events["how do I reset my badge"]
+    found = documents(event)
     assert found == [(str(point.id), pytest.approx(point.score, rel=1e-6)) for point in expected]
     assert {TENANTS[int(doc_id)] for doc_id, _ in found} == {"a"}
     assert event["attributes"]["point_versions"] == [point.version for point in expected]
@@ -101,3 +118,6 @@ def test_a_query_is_bounded_before_it_leaves_and_recorded_as_it_was_answered(eng
     assert event["requested"]["top_k"] == 3 and event["requested"]["scope"] == ["a"]
     assert event["retriever"]["index"] == "handbook"
     assert event["query"]["embedding"] == [pytest.approx(0.1), pytest.approx(0.9)]
+    first, second = events["who has a badge"], events["who has none"]
+    assert (documents(first), documents(second)) == (found[:2], found[1:])
+    assert ("marks" not in first or first["marks"] == []) and second["marks"] == ["bound.top_k"]

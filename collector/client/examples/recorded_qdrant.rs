@@ -1,11 +1,12 @@
-//! One query of a collection, recorded: `recorded_qdrant QDRANT_URL TIDEMARK_URL`.
+//! Queries of a collection, recorded: one, two at once, and two that have no answer:
+//! `recorded_qdrant QDRANT_URL TIDEMARK_URL`.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use std::sync::Arc;
 
 use qdrant_client::Qdrant;
-use qdrant_client::qdrant::QueryPointsBuilder;
+use qdrant_client::qdrant::{QueryBatchPointsBuilder, QueryPointsBuilder, VectorInput};
 use tidemark_client::{Asked, Bounds, RecordedQdrant, Recorder, Retrieval, Scope, Settings};
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,10 +22,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bounds = Bounds { limit: Some(3), scope: Some(scope) };
     let recorded = RecordedQdrant::new(client, recorder.clone(), template, bounds);
     let query = QueryPointsBuilder::new("handbook").query(vec![0.1, 0.9]).limit(50);
-    let answer = recorded.query(query, Asked::text("how do I reset my badge")).await?;
+    let answer = recorded.query(query.clone(), Asked::text("how do I reset my badge")).await?;
     for point in &answer.result {
         println!("{:?} {}", point.id, point.score);
     }
+    let both = QueryBatchPointsBuilder::new("handbook", vec![query.clone().limit(2).build(), query.offset(1).build()]);
+    recorded.query_batch(both, vec![Asked::text("who has a badge"), Asked::text("who has none")]).await?;
+    let like_another = QueryPointsBuilder::new("handbook").query(VectorInput::from(1_u64));
+    let elsewhere = QueryPointsBuilder::new("nowhere").query(vec![0.1, 0.9]);
+    for request in [like_another, elsewhere] {
+        if let Err(error) = recorded.query(request, Asked::default()).await {
+            println!("{error}");
+        }
+    }
+    println!("{} failed, {} refused", recorded.failed(), recorded.refused());
     recorder.flush(std::time::Duration::from_secs(10));
     Ok(())
 }

@@ -1,10 +1,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-/// What became of what was recorded. When everything is sent, `recorded` is the sum of `acknowledged`, `rejected` and all
-/// that was dropped; before, the rest is `waiting` or `spilled`.
+/// What became of what was recorded. Whenever nothing moves, `recorded` is the sum of `acknowledged`, `rejected`, all that
+/// was dropped, `spilled` and `waiting`; after the end nothing is `waiting`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Events that were given to the recorder.
+    /// Events that were given to the recorder, and those of earlier processes that it took over from the spill directory.
     pub recorded: u64,
     /// Events of which the server said that they are on its disk.
     pub acknowledged: u64,
@@ -12,19 +13,20 @@ pub struct Counters {
     pub acknowledged_again: u64,
     /// Events that the server refused for what they are.
     pub rejected: u64,
-    /// Events that hold NaN or an infinite number, which cannot be sent.
+    /// Events that held NaN or an infinite number, which JSON has not: it was left out and the rest sent. They are counted
+    /// with the others as well.
     pub not_finite: u64,
-    /// Events that were dropped because too many waited.
+    /// Events that were dropped because too many waited, or because they were recorded after the end.
     pub dropped_queue_full: u64,
     /// Events that were dropped because the server did not take them in all tries.
     pub dropped_gave_up: u64,
-    /// Events that were dropped because the spill directory was full or could not be written.
+    /// Events that were dropped because the spill directory was full, or could not be written or read.
     pub dropped_spill_full: u64,
     /// Events that were dropped because the recorder was closed and its time was over.
     pub dropped_at_end: u64,
     /// Events that wait in memory.
     pub waiting: u64,
-    /// Events in the spill directory, with those of earlier processes.
+    /// Events in the spill directory that are this recorder's to send.
     pub spilled: u64,
     /// Requests that were tried again.
     pub retries: u64,
@@ -51,14 +53,21 @@ pub(crate) struct Counting {
     pub(crate) waiting: AtomicU64,
     pub(crate) spilled: AtomicU64,
     pub(crate) retries: AtomicU64,
+    last_error: Mutex<Option<String>>,
 }
 
 pub(crate) fn add(counter: &AtomicU64, count: usize) {
     counter.fetch_add(count as u64, Ordering::Relaxed);
 }
 
+/// Never below zero: a counter that is wrong by a few is better than one that is wrong by 2^64.
 pub(crate) fn subtract(counter: &AtomicU64, count: usize) {
-    counter.fetch_sub(count as u64, Ordering::Relaxed);
+    let mut value = counter.load(Ordering::Relaxed);
+    while let Err(changed) =
+        counter.compare_exchange_weak(value, value.saturating_sub(count as u64), Ordering::Relaxed, Ordering::Relaxed)
+    {
+        value = changed;
+    }
 }
 
 impl Counting {
@@ -78,5 +87,14 @@ impl Counting {
             spilled: of(&self.spilled),
             retries: of(&self.retries),
         }
+    }
+
+    /// Why something went wrong, for whoever asks.
+    pub(crate) fn tell(&self, error: impl Into<String>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

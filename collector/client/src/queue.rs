@@ -1,10 +1,27 @@
-//! What waits to be sent. A caller takes the lock for the push of one pointer-sized move; the sender takes everything at once.
+//! What waits to be sent. A caller takes the lock for the push of one pointer-sized move; the sender swaps everything out.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::event::Event;
+
+/// Room that is made before it is needed.
+const ROOM: usize = 1 << 14;
+
+/// Events with the bytes that each takes. In boxes, so that a push moves a pointer and not the event while others wait.
+pub(crate) type Waiting = VecDeque<(Box<Event>, usize)>;
+
+/// What the queue gives the sender.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// All that waited.
+    Events(Waiting),
+    /// Nothing came.
+    Nothing,
+    /// Nothing will come.
+    End,
+}
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -20,8 +37,8 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    // A box, so that a push moves a pointer and not the event while others wait.
-    events: VecDeque<(Box<Event>, usize)>,
+    events: Waiting,
+    /// Of all that is here or in hand.
     bytes: usize,
     /// Events that were taken out and are not settled yet.
     in_hand: usize,
@@ -32,9 +49,15 @@ struct State {
     deadline: Option<Instant>,
 }
 
+impl State {
+    fn is_settled(&self) -> bool {
+        self.events.is_empty() && self.in_hand == 0
+    }
+}
+
 impl Queue {
     pub(crate) fn new(events_max: usize, bytes_max: usize, batch: usize) -> Self {
-        let state = State { events: VecDeque::with_capacity(events_max.min(1 << 14)), ..State::default() };
+        let state = State { events: VecDeque::with_capacity(events_max.min(ROOM)), ..State::default() };
         let (wake, idle) = (Condvar::new(), Condvar::new());
         Self { state: Mutex::new(state), wake, idle, events_max, bytes_max, batch: batch.max(1) }
     }
@@ -42,7 +65,8 @@ impl Queue {
     /// Whether there was room.
     pub(crate) fn push(&self, event: Box<Event>, bytes: usize) -> bool {
         let mut state = self.lock();
-        if state.closed || state.events.len() >= self.events_max || state.bytes + bytes > self.bytes_max {
+        let events = state.events.len() + state.in_hand;
+        if state.closed || events >= self.events_max || state.bytes.saturating_add(bytes) > self.bytes_max {
             return false;
         }
         state.events.push_back((event, bytes));
@@ -56,61 +80,51 @@ impl Queue {
         true
     }
 
-    /// The next batch: when one is full, after `linger` when there are fewer, at once when somebody waits for it. `None` at
-    /// the end, when nothing is left.
-    pub(crate) fn take(&self, linger: Duration) -> Option<Vec<Event>> {
+    /// All that waits: when it fills a batch, after `linger` when it does not, at once when somebody waits for it. After
+    /// `idle`, if there is nothing.
+    pub(crate) fn take(&self, linger: Duration, idle: Duration) -> Taken {
+        let room = self.room();
+        let begun = Instant::now();
         let mut state = self.lock();
         let mut since: Option<Instant> = None;
         loop {
             if !state.events.is_empty() {
                 let waited = since.get_or_insert_with(Instant::now).elapsed();
                 if state.events.len() >= self.batch || waited >= linger || state.flushing > 0 || state.closed {
-                    return Some(self.drain(&mut state, self.batch));
+                    return Taken::Events(swap(&mut state, room));
                 }
                 state = self.wait(state, linger.saturating_sub(waited));
             } else if state.closed {
-                return None;
+                return Taken::End;
             } else {
-                since = None;
-                state = self.wait(state, linger);
+                let left = idle.saturating_sub(begun.elapsed());
+                if left.is_zero() {
+                    return Taken::Nothing;
+                }
+                state = self.wait(state, left);
             }
         }
     }
 
-    /// Everything beyond half of the room, so that new events find some; nothing if there is less.
-    pub(crate) fn take_excess(&self) -> Vec<Event> {
-        let mut state = self.lock();
-        let crowded = state.events.len() > self.events_max / 2 || state.bytes > self.bytes_max / 2;
-        let count = if crowded { state.events.len() } else { 0 };
-        self.drain(&mut state, count)
+    /// All that waits, now.
+    pub(crate) fn take_all(&self) -> Waiting {
+        let room = self.room();
+        swap(&mut self.lock(), room)
     }
 
-    /// Everything that is left.
-    pub(crate) fn take_all(&self) -> Vec<Event> {
-        let mut state = self.lock();
-        let count = state.events.len();
-        self.drain(&mut state, count)
-    }
-
-    #[expect(clippy::unused_self, reason = "it belongs to what holds the lock")]
-    fn drain(&self, state: &mut State, most: usize) -> Vec<Event> {
-        let count = most.min(state.events.len());
-        let mut bytes = 0;
-        let taken = state.events.drain(..count).map(|(event, size)| {
-            bytes += size;
-            *event
-        });
-        let taken: Vec<Event> = taken.collect();
-        state.bytes -= bytes;
-        state.in_hand += taken.len();
-        taken
+    /// Whether new events will soon find no room.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let state = self.lock();
+        !state.events.is_empty()
+            && (state.events.len() + state.in_hand > self.events_max / 2 || state.bytes > self.bytes_max / 2)
     }
 
     /// Events that were taken out are sent, put aside or dropped.
-    pub(crate) fn settled(&self, count: usize) {
+    pub(crate) fn settled(&self, events: usize, bytes: usize) {
         let mut state = self.lock();
-        state.in_hand -= count;
-        if state.events.is_empty() && state.in_hand == 0 {
+        state.in_hand = state.in_hand.saturating_sub(events);
+        state.bytes = state.bytes.saturating_sub(bytes);
+        if state.is_settled() {
             self.idle.notify_all();
         }
     }
@@ -120,9 +134,8 @@ impl Queue {
         let until = Instant::now() + pause;
         let mut state = self.lock();
         loop {
+            let until = state.deadline.map_or(until, |deadline| until.min(deadline));
             let left = until.saturating_duration_since(Instant::now());
-            let left =
-                state.deadline.map_or(left, |deadline| left.min(deadline.saturating_duration_since(Instant::now())));
             if left.is_zero() {
                 return;
             }
@@ -136,17 +149,15 @@ impl Queue {
         let mut state = self.lock();
         state.flushing += 1;
         self.wake.notify_one();
-        let mut settled = state.events.is_empty() && state.in_hand == 0;
-        while !settled {
+        while !state.is_settled() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             state = self.idle.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            settled = state.events.is_empty() && state.in_hand == 0;
         }
         state.flushing -= 1;
-        settled
+        state.is_settled()
     }
 
     /// Takes nothing more from now on.
@@ -158,9 +169,19 @@ impl Queue {
         self.wake.notify_all();
     }
 
+    /// The time that is left for the end; none if it has not come.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.lock().deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// Whether the time for the end is over.
     pub(crate) fn is_over(&self) -> bool {
-        self.lock().deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Made without the lock, so that nobody waits for it.
+    fn room(&self) -> Waiting {
+        VecDeque::with_capacity(self.events_max.min(ROOM))
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, timeout: Duration) -> MutexGuard<'a, State> {
@@ -170,5 +191,47 @@ impl Queue {
     /// Nothing that holds the lock can panic halfway.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn swap(state: &mut State, room: Waiting) -> Waiting {
+    state.in_hand += state.events.len();
+    std::mem::replace(&mut state.events, room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Retrieval;
+
+    fn event() -> Box<Event> {
+        Box::new(Event::Retrieval(Retrieval::default()))
+    }
+
+    #[test]
+    fn what_is_in_hand_takes_room_until_it_is_settled() {
+        let queue = Queue::new(3, 100, 10);
+        assert!(queue.push(event(), 60));
+        assert!(!queue.push(event(), 60), "there are forty bytes left");
+        let Taken::Events(taken) = queue.take(Duration::ZERO, Duration::ZERO) else { panic!() };
+        assert_eq!(taken.len(), 1);
+        assert!(!queue.push(event(), 60), "what was taken out is still in memory");
+        assert!(queue.push(event(), 20) && queue.push(event(), 10));
+        assert!(!queue.push(event(), 1), "three events are three events");
+        queue.settled(1, 60);
+        assert!(queue.push(event(), 60));
+        assert!(!queue.flush(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_closed_queue_gives_out_what_it_has_and_takes_nothing() {
+        let queue = Queue::new(10, 100, 10);
+        assert!(queue.push(event(), 1));
+        queue.close(Instant::now());
+        assert!(!queue.push(event(), 1));
+        let hour = Duration::from_hours(1);
+        assert!(matches!(queue.take(hour, hour), Taken::Events(events) if events.len() == 1));
+        assert!(matches!(queue.take(hour, hour), Taken::End));
+        assert!(queue.is_over());
     }
 }

@@ -5,19 +5,18 @@ use std::time::{Duration, Instant};
 
 use tidemark_schema::{Clock, SystemClock};
 
-use crate::counters::{Counters, Counting, add};
+use crate::backoff::Backoff;
+use crate::counters::{Counters, Counting, add, subtract};
 use crate::event::{Event, Output, Retrieval};
-use crate::queue::Queue;
-use crate::sender::{Sender, run_id};
+use crate::queue::{Queue, Waiting};
+use crate::sender::{REQUEST_EVENTS, Sender, run_id};
 use crate::settings::Settings;
 use crate::spill::Spilled;
-
-/// How long the thread may take beyond the time for the end, for a request that runs.
-const BEYOND: Duration = Duration::from_millis(500);
+use crate::transport::Transport;
 
 /// Records what a service retrieves. Cheap to share behind an [`Arc`]; recording neither blocks nor fails.
 ///
-/// When it is dropped, what is left is sent for as long as [`Settings::shutdown`] says.
+/// When it is dropped, what is left is sent for as long as [`Settings::shutdown`] says; then it is put aside or dropped.
 #[derive(Debug)]
 pub struct Recorder {
     queue: Arc<Queue>,
@@ -32,7 +31,7 @@ pub enum StartError {
     /// The spill directory cannot be used.
     #[error("the spill directory cannot be used: {0}; name a directory that can be written")]
     Spill(#[source] io::Error),
-    /// No thread could be started.
+    /// A thread could not be started.
     #[error("the thread that sends could not be started: {0}")]
     Thread(#[source] io::Error),
 }
@@ -41,27 +40,27 @@ impl Recorder {
     /// Starts the thread that sends. The server need not be there yet.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
         let counting = Arc::new(Counting::default());
-        let spilled = match &settings.spill {
-            None => None,
-            Some(spill) => {
-                let (spilled, events) = Spilled::open(spill).map_err(StartError::Spill)?;
-                add(&counting.spilled, events);
-                // They count as recorded, so that the sum is right when they are sent.
-                add(&counting.recorded, events);
-                Some(spilled)
-            }
-        };
-        let queue = Arc::new(Queue::new(settings.queue_events, settings.queue_bytes, settings.batch_events));
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(settings.timeout));
+        let run = run_id();
+        let spilled = settings.spill.as_ref().map(|spill| Spilled::open(spill, &run));
+        let spilled = spilled.transpose().map_err(StartError::Spill)?;
+        if let Some(spilled) = &spilled {
+            add(&counting.spilled, spilled.events());
+            // They count as recorded, so that the sum is right when they are sent.
+            add(&counting.recorded, spilled.events());
+        }
+        let batch = settings.batch_events.clamp(1, REQUEST_EVENTS);
+        let queue = Arc::new(Queue::new(settings.queue_events, settings.queue_bytes, batch));
         let shutdown = settings.shutdown;
         let sender = Sender {
             queue: Arc::clone(&queue),
             counting: Arc::clone(&counting),
-            agent: agent.build().into(),
+            transport: Transport::start(&settings).map_err(StartError::Thread)?,
             settings,
             spilled,
-            run: run_id(),
+            run,
             next: 0,
+            backlog: Waiting::new(),
+            backoff: Backoff::default(),
         };
         let thread = std::thread::Builder::new().name("tidemark-send".to_owned()).spawn(move || sender.run());
         Ok(Self { queue, counting, shutdown, thread: Some(thread.map_err(StartError::Thread)?) })
@@ -84,7 +83,7 @@ impl Recorder {
         // Before the push, because the sender may be faster.
         add(&self.counting.waiting, 1);
         if !self.queue.push(Box::new(event), bytes) {
-            crate::counters::subtract(&self.counting.waiting, 1);
+            subtract(&self.counting.waiting, 1);
             add(&self.counting.dropped_queue_full, 1);
         }
     }
@@ -99,6 +98,11 @@ impl Recorder {
         self.counting.read()
     }
 
+    /// The last thing that went wrong, and what to do about it; it may have passed since.
+    pub fn last_error(&self) -> Option<String> {
+        self.counting.last_error()
+    }
+
     /// Ends: sends what is left for as long as [`Settings::shutdown`] says, and tells what became of everything.
     pub fn close(mut self) -> Counters {
         self.end();
@@ -107,14 +111,10 @@ impl Recorder {
 
     fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        let deadline = Instant::now() + self.shutdown;
-        self.queue.close(deadline);
-        while !thread.is_finished() && Instant::now() < deadline + BEYOND {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        // A request that hangs is left behind; what it carries is still counted as waiting.
-        if thread.is_finished() && thread.join().is_err() {
-            // A panic of the sender was printed by the panic hook; there is nobody else to tell.
+        self.queue.close(Instant::now() + self.shutdown);
+        // When the time is over the thread waits for no request, only for the disk.
+        if thread.join().is_err() {
+            self.counting.tell("the thread that sends ended early; what it held is counted as waiting");
         }
     }
 }

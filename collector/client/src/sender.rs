@@ -1,302 +1,303 @@
-//! The thread that sends. It alone waits, retries and writes files.
+//! The thread that decides what is sent, when again, and what is put aside. It alone writes files.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::Value;
 use tidemark_schema::{Clock, SystemClock};
 
+use crate::answer::{Answered, Outcome};
+use crate::backoff::{Backoff, random};
 use crate::counters::{Counting, add, subtract};
-use crate::event::{Event, Kind};
-use crate::queue::Queue;
+use crate::event::Kind;
+use crate::queue::{Queue, Taken, Waiting};
 use crate::settings::Settings;
 use crate::spill::Spilled;
+use crate::transport::Transport;
 
+/// Events of one request at most; the server takes 20,000.
+pub(crate) const REQUEST_EVENTS: usize = 5_000;
 /// Bytes of one request; the server takes 32 MiB.
-const REQUEST_BYTES: usize = 8 * 1024 * 1024;
-/// Tries after which events are put aside, if there is a place for them.
-const TRIES_BEFORE_SPILL: u32 = 3;
+const REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Requests that fail one after the other before events are put aside, if there is a place for them.
+const FAILURES_BEFORE_SPILL: u32 = 3;
+/// How often the thread looks up while a request runs.
+const LOOK_UP: Duration = Duration::from_millis(50);
 
 pub(crate) struct Sender {
     pub(crate) queue: Arc<Queue>,
     pub(crate) counting: Arc<Counting>,
     pub(crate) settings: Settings,
-    pub(crate) agent: ureq::Agent,
+    pub(crate) transport: Transport,
     pub(crate) spilled: Option<Spilled>,
     /// What makes event ids unlike those of every other recorder.
     pub(crate) run: String,
     pub(crate) next: u64,
+    /// What was taken out of the queue and is still to be sent.
+    pub(crate) backlog: Waiting,
+    pub(crate) backoff: Backoff,
 }
 
-/// What a request brought.
-enum Outcome {
-    Settled {
-        acknowledged: usize,
-        again: usize,
-        rejected: usize,
-        /// Places of events that the server takes later, and when.
-        later: Vec<usize>,
-        pause: Option<Duration>,
-    },
-    /// Nothing was taken; the same can be sent again.
-    Later(Option<Duration>),
-    /// The server will never take it.
-    Refused,
+/// Events as they are sent, and what they take in the queue until they are settled.
+struct Batch {
+    requests: Vec<(Kind, Vec<Vec<u8>>)>,
+    events: usize,
+    bytes: usize,
 }
 
-#[derive(Serialize)]
-struct Identified<'a> {
-    event_id: &'a str,
-    #[serde(flatten)]
-    event: &'a Event,
-}
+/// What is counted when events are dropped.
+type Dropped = fn(&Counting) -> &AtomicU64;
 
 impl Sender {
+    /// One batch of new events and one that was put aside, in turns: neither waits for all of the other.
     pub(crate) fn run(mut self) {
-        self.send_spilled();
-        while let Some(events) = self.queue.take(self.settings.linger) {
-            let count = events.len();
-            let delivered = self.deliver_all(&events);
-            self.queue.settled(count);
-            if delivered {
-                self.send_spilled();
+        loop {
+            let mut ended = false;
+            if self.backlog.is_empty() {
+                let idle = if self.spill_is_due() { Duration::ZERO } else { self.settings.linger };
+                match self.queue.take(self.settings.linger, idle) {
+                    Taken::Events(events) => self.backlog = events,
+                    Taken::Nothing => {}
+                    Taken::End => ended = true,
+                }
             }
-            if self.queue.is_over() {
-                self.end();
-                return;
+            self.send_batch();
+            let sent = self.send_spilled();
+            if self.queue.is_over() || (ended && !sent) {
+                break;
             }
         }
-        self.end();
-    }
-
-    /// What is left when the time is over is put aside, or dropped.
-    fn end(&mut self) {
-        let left = self.queue.take_all();
-        let count = left.len();
-        for (kind, lines) in self.written(&left) {
-            self.put_aside(kind, &lines, |counting| &counting.dropped_at_end);
+        self.backlog.extend(self.queue.take_all());
+        self.put_backlog_aside(|counting| &counting.dropped_at_end);
+        if let Some(spilled) = self.spilled {
+            spilled.end();
         }
-        self.queue.settled(count);
     }
 
-    /// Whether all of it was answered.
-    fn deliver_all(&mut self, events: &[Event]) -> bool {
-        let mut delivered = true;
-        for (kind, lines) in self.written(events) {
-            delivered &= self.deliver(kind, lines);
+    fn send_batch(&mut self) {
+        let batch = self.next_batch();
+        for (kind, lines) in batch.requests {
+            self.deliver(kind, lines);
         }
-        delivered
+        self.queue.settled(batch.events, batch.bytes);
     }
 
-    /// Events as they are sent, by kind, in requests of a size that is taken.
-    fn written(&mut self, events: &[Event]) -> Vec<(Kind, Vec<Vec<u8>>)> {
-        let mut requests: Vec<(Kind, Vec<Vec<u8>>, usize)> = Vec::new();
-        for event in events {
-            let (kind, event_id) = (Kind::of(event), format!("{}-{}", self.run, self.next));
+    /// The next events of the backlog as lines, by kind, in requests of a size that is taken. Each event is freed as soon
+    /// as it is written.
+    fn next_batch(&mut self) -> Batch {
+        let count = self.settings.batch_events.clamp(1, REQUEST_EVENTS).min(self.backlog.len());
+        let mut batch = Batch { requests: Vec::new(), events: count, bytes: 0 };
+        let mut sizes: Vec<usize> = Vec::new();
+        for (mut event, bytes) in self.backlog.drain(..count) {
+            batch.bytes += bytes;
+            event.identify(|| format!("{}-{}", self.run, self.next));
             self.next += 1;
-            let line = match event.not_finite() {
-                None => serde_json::to_vec(&Identified { event_id: &event_id, event }).ok(),
-                Some(_) => None,
-            };
-            let Some(line) = line else {
+            if event.leave_out_not_finite() {
                 add(&self.counting.not_finite, 1);
-                subtract(&self.counting.waiting, 1);
-                continue;
+            }
+            let line = match serde_json::to_vec(&event) {
+                Ok(line) => line,
+                Err(error) => {
+                    self.counting.tell(format!("an event cannot be written as JSON: {error}"));
+                    subtract(&self.counting.waiting, 1);
+                    add(&self.counting.rejected, 1);
+                    continue;
+                }
             };
-            match requests.iter_mut().find(|(of, _, bytes)| *of == kind && *bytes + line.len() <= REQUEST_BYTES) {
-                Some((_, lines, bytes)) => {
-                    *bytes += line.len();
+            let kind = Kind::of(&event);
+            let open = batch.requests.iter_mut().zip(&mut sizes).rfind(|((of, _), _)| *of == kind);
+            match open {
+                Some(((_, lines), size)) if *size + line.len() < REQUEST_BYTES => {
+                    *size += line.len() + 1;
                     lines.push(line);
                 }
-                None => requests.push((kind, vec![line.clone()], line.len())),
+                _ => {
+                    sizes.push(line.len() + 1);
+                    batch.requests.push((kind, vec![line]));
+                }
             }
         }
-        requests.into_iter().map(|(kind, lines, _)| (kind, lines)).collect()
+        batch
     }
 
-    /// Sends until it is answered or given up; whether it was answered.
-    fn deliver(&mut self, kind: Kind, mut lines: Vec<Vec<u8>>) -> bool {
+    /// Sends until it is answered, put aside or given up.
+    fn deliver(&mut self, kind: Kind, mut lines: Vec<Vec<u8>>) {
         let mut tries = 0;
         while !lines.is_empty() {
-            let asked = self.post(kind, &lines);
-            let pause = match asked {
-                Outcome::Refused => {
-                    add(&self.counting.rejected, lines.len());
-                    subtract(&self.counting.waiting, lines.len());
-                    return true;
-                }
-                Outcome::Settled { acknowledged, again, rejected, later, pause } => {
-                    add(&self.counting.acknowledged, acknowledged);
-                    add(&self.counting.acknowledged_again, again);
-                    add(&self.counting.rejected, rejected);
-                    subtract(&self.counting.waiting, lines.len() - later.len());
-                    lines = later.into_iter().filter_map(|place| lines.get(place).cloned()).collect();
-                    if lines.is_empty() {
-                        return true;
-                    }
-                    pause
-                }
-                Outcome::Later(pause) => pause,
-            };
-            tries += 1;
-            let given_up = tries > self.settings.retries || self.queue.is_over();
-            if given_up || (self.spilled.is_some() && tries >= TRIES_BEFORE_SPILL) {
-                self.put_aside(kind, &lines, |counting| &counting.dropped_gave_up);
-                return false;
+            if self.queue.is_over() {
+                return self.put_aside(kind, &lines, |counting| &counting.dropped_at_end);
             }
-            add(&self.counting.retries, 1);
-            let pause = pause.unwrap_or_default().max(backoff(&self.settings, tries, random()));
-            self.queue.pause(pause.min(self.settings.longest_pause));
+            if tries > self.settings.retries || (self.spilled.is_some() && self.is_down()) {
+                return self.put_aside(kind, &lines, |counting| &counting.dropped_gave_up);
+            }
+            let left = self.backoff.left();
+            if !left.is_zero() {
+                self.queue.pause(left);
+                self.relieve();
+                continue;
+            }
+            if tries > 0 {
+                add(&self.counting.retries, 1);
+            }
+            let later = self.exchange(kind, &lines);
+            let settled = lines.len() - later.len();
+            subtract(&self.counting.waiting, settled);
+            tries = if settled == 0 { tries + 1 } else { 0 };
+            lines = kept(lines, &later);
+        }
+    }
+
+    /// Whether it is no use to wait for the server with what could be put aside.
+    fn is_down(&self) -> bool {
+        let left = self.backoff.left();
+        left > self.settings.longest_pause || (!left.is_zero() && self.backoff.failures() >= FAILURES_BEFORE_SPILL)
+    }
+
+    fn spill_is_due(&self) -> bool {
+        self.spilled.as_ref().is_some_and(|spilled| !spilled.is_empty()) && self.backoff.left().is_zero()
+    }
+
+    /// Sends the oldest batch that was put aside, if the server may be asked now; whether all of it was answered.
+    fn send_spilled(&mut self) -> bool {
+        if !self.spill_is_due() || self.queue.is_over() {
+            return false;
+        }
+        let Some(spilled) = &mut self.spilled else { return false };
+        let batch = match spilled.oldest() {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return false,
+            Err(error) => {
+                let events = spilled.pass_over();
+                self.counting.tell(format!("a file of the spill directory cannot be read: {error}"));
+                subtract(&self.counting.spilled, events);
+                add(&self.counting.dropped_spill_full, events);
+                return true;
+            }
+        };
+        let later = self.exchange(batch.kind, &batch.lines);
+        let settled = batch.lines.len() - later.len();
+        if settled == 0 && !batch.lines.is_empty() {
+            return false;
+        }
+        subtract(&self.counting.spilled, settled);
+        let left = kept(batch.lines, &later);
+        if let Some(Err(error)) = self.spilled.as_mut().map(|spilled| spilled.settle(&left)) {
+            self.counting.tell(format!("the spill directory cannot be written: {error}"));
+        }
+        left.is_empty()
+    }
+
+    /// Sends lines, in parts if they are too large together; the places of those that have to be sent again.
+    fn exchange(&mut self, kind: Kind, lines: &[Vec<u8>]) -> Vec<usize> {
+        match self.post(kind, lines) {
+            Outcome::Answered(answered) => self.count(answered, lines.len()),
+            Outcome::TooLarge if lines.len() > 1 => {
+                let (first, second) = lines.split_at(lines.len() / 2);
+                let mut later = self.exchange(kind, first);
+                if self.backoff.left().is_zero() {
+                    later.extend(self.exchange(kind, second).into_iter().map(|place| first.len() + place));
+                } else {
+                    later.extend(first.len()..lines.len());
+                }
+                later
+            }
+            Outcome::TooLarge => {
+                self.reject(lines.len(), "413: an event is larger than what the server takes".to_owned())
+            }
+            Outcome::Rejected(reason) => self.reject(lines.len(), reason),
+            Outcome::Failed { reason, pause } => {
+                self.counting.tell(reason);
+                self.backoff.failed(&self.settings, pause);
+                (0..lines.len()).collect()
+            }
+        }
+    }
+
+    fn count(&mut self, answered: Answered, sent: usize) -> Vec<usize> {
+        let Answered { acknowledged, again, rejected, later, pause, reason } = answered;
+        add(&self.counting.acknowledged, acknowledged);
+        add(&self.counting.acknowledged_again, again);
+        add(&self.counting.rejected, rejected);
+        if let Some(reason) = reason {
+            self.counting.tell(reason);
+        }
+        if later.is_empty() {
+            self.backoff.succeeded();
+        } else if later.len() < sent {
+            self.backoff.progressed(&self.settings, pause);
+        } else {
+            self.backoff.failed(&self.settings, pause);
+        }
+        later
+    }
+
+    fn reject(&mut self, events: usize, reason: String) -> Vec<usize> {
+        add(&self.counting.rejected, events);
+        self.counting.tell(reason);
+        self.backoff.succeeded();
+        Vec::new()
+    }
+
+    /// One request. It is left behind when the time for the end is over.
+    fn post(&mut self, kind: Kind, lines: &[Vec<u8>]) -> Outcome {
+        let left = self.queue.left().unwrap_or(self.settings.timeout);
+        if !left.is_zero() {
+            self.transport.post(kind, lines, left.min(self.settings.timeout));
+        }
+        while !self.queue.is_over() {
+            if let Some(outcome) = self.transport.outcome(LOOK_UP.min(self.queue.left().unwrap_or(LOOK_UP))) {
+                return outcome;
+            }
             self.relieve();
         }
-        true
+        Outcome::failed("the recorder was closed before the server answered; give it more time with `shutdown`")
     }
 
     /// Makes room for new events while the server does not answer.
     fn relieve(&mut self) {
-        if self.spilled.is_none() {
-            return;
-        }
-        let excess = self.queue.take_excess();
-        let count = excess.len();
-        for (kind, lines) in self.written(&excess) {
-            self.put_aside(kind, &lines, |counting| &counting.dropped_gave_up);
-        }
-        self.queue.settled(count);
-    }
-
-    fn put_aside(
-        &mut self,
-        kind: Kind,
-        lines: &[Vec<u8>],
-        without: impl Fn(&Counting) -> &std::sync::atomic::AtomicU64,
-    ) {
-        subtract(&self.counting.waiting, lines.len());
-        match &mut self.spilled {
-            None => add(without(&self.counting), lines.len()),
-            Some(spilled) => match spilled.put(kind, lines) {
-                Ok(true) => add(&self.counting.spilled, lines.len()),
-                Ok(false) | Err(_) => add(&self.counting.dropped_spill_full, lines.len()),
-            },
+        if self.spilled.is_some() && self.queue.is_crowded() {
+            self.backlog.extend(self.queue.take_all());
+            self.put_backlog_aside(|counting| &counting.dropped_gave_up);
         }
     }
 
-    /// Sends what was put aside, as long as it is answered.
-    fn send_spilled(&mut self) {
-        while !self.queue.is_over() {
-            let Some(spilled) = &self.spilled else { return };
-            let Ok(Some(batch)) = spilled.oldest() else { return };
-            let Outcome::Settled { acknowledged, again, rejected, later, .. } = self.post(batch.kind, &batch.lines)
-            else {
-                return;
-            };
-            // What the server takes later stays where it is, with what it has already: it knows those again.
-            if !later.is_empty() {
-                return;
+    fn put_backlog_aside(&mut self, without: Dropped) {
+        while !self.backlog.is_empty() {
+            let batch = self.next_batch();
+            for (kind, lines) in &batch.requests {
+                self.put_aside(*kind, lines, without);
             }
-            add(&self.counting.acknowledged, acknowledged);
-            add(&self.counting.acknowledged_again, again);
-            add(&self.counting.rejected, rejected);
-            subtract(&self.counting.spilled, batch.lines.len());
-            if self.spilled.as_mut().is_none_or(|spilled| spilled.remove(&batch).is_err()) {
-                return;
-            }
+            self.queue.settled(batch.events, batch.bytes);
         }
     }
 
-    fn post(&self, kind: Kind, lines: &[Vec<u8>]) -> Outcome {
-        let body = lines.join(&b'\n');
-        let url = format!("{}{}", self.settings.url.trim_end_matches('/'), kind.path());
-        let sent = self.agent.post(&url).header("content-type", "application/x-ndjson").send(&body[..]);
-        let Ok(mut response) = sent else { return Outcome::Later(None) };
-        let status = response.status().as_u16();
-        let pause = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let pause = pause.map(Duration::from_secs);
-        let answer =
-            response.body_mut().read_to_vec().ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        match status {
-            202 => answer.map_or(Outcome::Later(None), |answer| settled(&answer, lines.len())),
-            // Some are told to come later, and the others are refused; the answer tells of each.
-            429 => answer.map_or(Outcome::Later(pause), |answer| settled(&answer, lines.len())),
-            400 | 422 => match answer {
-                Some(answer) if answer.get("events").is_some() => settled(&answer, lines.len()),
-                _ => Outcome::Refused,
-            },
-            400..=499 if status != 408 => Outcome::Refused,
-            _ => Outcome::Later(pause),
-        }
-    }
-}
-
-/// What the answer to a batch says of each of its events.
-fn settled(answer: &Value, sent: usize) -> Outcome {
-    let Some(events) = answer.get("events").and_then(Value::as_array).filter(|events| events.len() == sent) else {
-        return Outcome::Later(None);
-    };
-    let (mut acknowledged, mut again, mut rejected, mut later, mut longest) = (0, 0, 0, Vec::new(), None);
-    for (place, event) in events.iter().enumerate() {
-        let wait = event.get("retry_after_s").and_then(Value::as_u64);
-        match event.get("status").and_then(Value::as_str) {
-            Some("accepted") => acknowledged += 1,
-            Some("duplicate") => {
-                acknowledged += 1;
-                again += 1;
+    /// Writes events into the spill directory; `without` one they are dropped.
+    fn put_aside(&mut self, kind: Kind, lines: &[Vec<u8>], without: Dropped) {
+        let counter = match self.spilled.as_mut().map(|spilled| spilled.put(kind, lines)) {
+            None => without(&self.counting),
+            Some(Ok(true)) => &self.counting.spilled,
+            Some(Ok(false)) => {
+                self.counting.tell("the spill directory is full; give it more bytes");
+                &self.counting.dropped_spill_full
             }
-            _ if wait.is_some() => {
-                longest = longest.max(wait);
-                later.push(place);
+            Some(Err(error)) => {
+                self.counting.tell(format!("the spill directory cannot be written: {error}"));
+                &self.counting.dropped_spill_full
             }
-            _ => rejected += 1,
-        }
-    }
-    Outcome::Settled { acknowledged, again, rejected, later, pause: longest.map(Duration::from_secs) }
-}
-
-/// The pause before a try: twice as long each time, and half of it by chance ("equal jitter", Brooker, AWS Architecture
-/// Blog, 2015).
-pub(crate) fn backoff(settings: &Settings, tries: u32, chance: u64) -> Duration {
-    let whole = settings.first_pause.saturating_mul(1 << (tries - 1).min(16)).min(settings.longest_pause);
-    let half = whole / 2;
-    #[expect(clippy::cast_precision_loss, reason = "a chance needs no 64 bits")]
-    let part = chance as f64 / u64::MAX as f64;
-    half + half.mul_f64(part)
-}
-
-fn random() -> u64 {
-    getrandom::u64().unwrap_or_default()
-}
-
-/// The ids of a run have nothing in common with those of another.
-pub(crate) fn run_id() -> String {
-    format!("{:016x}{:016x}{:x}", random(), random(), SystemClock.now().micros())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_their_limit_and_leave_half_to_chance() {
-        let settings = Settings::new("http://localhost");
-        let check = |tries, chance, milliseconds| {
-            assert_eq!(backoff(&settings, tries, chance).as_millis(), milliseconds, "{tries} tries");
         };
-        check(1, 0, 50);
-        check(1, u64::MAX, 100);
-        check(3, 0, 200);
-        check(30, u64::MAX, 10_000);
+        add(counter, lines.len());
+        subtract(&self.counting.waiting, lines.len());
     }
+}
 
-    #[test]
-    fn each_event_of_an_answer_is_counted_once() {
-        let answer = serde_json::json!({ "events": [
-            { "status": "accepted" }, { "status": "duplicate" }, { "status": "rejected" },
-            { "status": "rejected", "retry_after_s": 3 },
-        ] });
-        let Outcome::Settled { acknowledged, again, rejected, later, pause } = settled(&answer, 4) else { panic!() };
-        assert_eq!((acknowledged, again, rejected, later), (2, 1, 1, vec![3]));
-        assert_eq!(pause, Some(Duration::from_secs(3)));
-        assert!(matches!(settled(&answer, 5), Outcome::Later(None)), "an answer to something else answers nothing");
-    }
+/// The lines at these places, which ascend.
+fn kept(lines: Vec<Vec<u8>>, places: &[usize]) -> Vec<Vec<u8>> {
+    let mut places = places.iter().peekable();
+    let lines = lines.into_iter().enumerate();
+    lines.filter_map(|(place, line)| places.next_if_eq(&&place).map(|_| line)).collect()
+}
+
+/// The ids of a run have nothing in common with those of another, and sort by when it began.
+pub(crate) fn run_id() -> String {
+    format!("{:014x}-{:016x}{:016x}", SystemClock.now().micros(), random(), random())
 }

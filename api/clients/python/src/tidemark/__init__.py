@@ -1,7 +1,7 @@
 """Record what retrieval returns, and ask what changed."""
 
 from ._client import Operation, Tidemark
-from ._sender import Counters
 from ._server import TidemarkError
+from ._settings import Counters
 
 __all__ = ["Counters", "Operation", "Tidemark", "TidemarkError"]

@@ -7,12 +7,15 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from contextvars import ContextVar, Token
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import quote
 
-from ._sender import Counters, Sender, Settings
+from ._sender import Sender
 from ._server import ask
+from ._settings import Counters, Settings
+from ._values import time_of
 
 if TYPE_CHECKING:
     import polars
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 #: A document: its id, its id and score, or all of its fields (``doc_id``, ``score``, ``content_hash``, ``tokens``, …).
 Document = Union[str, int, "tuple[Union[str, int], Optional[float]]", Mapping[str, Any]]
+
+#: The operation that this thread or task is within.
+CURRENT: "ContextVar[Optional[Operation]]" = ContextVar("tidemark_operation", default=None)
 
 ARROW = "application/vnd.apache.arrow.stream"
 
@@ -68,24 +74,31 @@ class Tidemark:
         **fields: Any,
     ) -> None:
         """Records what a retriever returned, best first. Neither blocks nor raises."""
+        within = self.current_operation(operation_id)
         self._sender.put("/v1/retrievals", lambda: {
-            "occurred_at": time_of(occurred_at),
-            "operation_id": operation_id,
-            "trace_id": trace_id,
-            "attempt": attempt,
-            "principal": principal,
             "service": self._service,
             "environment": self._environment,
-            "segment": segment,
-            "corpus": corpus or self._corpus or self._service,
-            "corpus_version": corpus_version or self._corpus_version,
-            "retriever": retriever or self._retriever,
-            "query": {"text": query} if isinstance(query, str) else query,
-            "requested": None if top_k is None else {"top_k": top_k},
-            "results": [document_of(document) for document in results],
-            "latency_ms": latency_ms,
-            "attributes": attributes,
-            **fields,
+            "corpus": self._corpus or self._service,
+            "corpus_version": self._corpus_version,
+            "retriever": self._retriever,
+            **({} if within is None else within.shared),
+            **known({
+                "occurred_at": time_of(occurred_at),
+                "operation_id": operation_id,
+                "trace_id": trace_id,
+                "attempt": attempt,
+                "principal": principal,
+                "segment": segment,
+                "corpus": corpus,
+                "corpus_version": corpus_version,
+                "retriever": retriever,
+                "query": {"text": query} if isinstance(query, str) else query,
+                "requested": None if top_k is None else {"top_k": top_k},
+                "results": [document_of(document) for document in results],
+                "latency_ms": latency_ms,
+                "attributes": attributes,
+                **fields,
+            }),
         })
 
     def record_output(
@@ -106,25 +119,43 @@ class Tidemark:
         **fields: Any,
     ) -> None:
         """Records what a model answered with the retrieved context. It needs an operation or a trace."""
+        within = self.current_operation(operation_id)
         self._sender.put("/v1/outputs", lambda: {
-            "occurred_at": time_of(occurred_at),
-            "operation_id": operation_id,
-            "trace_id": trace_id,
             "service": self._service,
-            "model": model,
-            "prompt_version": prompt_version,
-            "output": {"text": text} if output is None else output,
-            "citations": citations,
-            "scores": scores,
-            "refusal": refusal,
-            "feedback": feedback,
-            "latency_ms": latency_ms,
-            **fields,
+            **({} if within is None else within.shared_with_outputs),
+            **known({
+                "occurred_at": time_of(occurred_at),
+                "operation_id": operation_id,
+                "trace_id": trace_id,
+                "model": model,
+                "prompt_version": prompt_version,
+                "output": {"text": text} if output is None else output,
+                "citations": citations,
+                "scores": scores,
+                "refusal": refusal,
+                "feedback": feedback,
+                "latency_ms": latency_ms,
+                **fields,
+            }),
         })
 
     def operation(self, operation_id: Optional[str] = None, **fields: Any) -> "Operation":
-        """One operation of the application: what is recorded within belongs together."""
+        """One operation of the application: what this client records within it belongs together, also by its handlers.
+
+        ``fields`` are what its events have that do not say otherwise.
+        """
         return Operation(self, operation_id or str(uuid.uuid4()), fields)
+
+    def current_operation(self, operation_id: Optional[str] = None) -> "Optional[Operation]":
+        """The operation that this thread or task is within, unless another one is named."""
+        within = CURRENT.get()
+        if within is None or within.client is not self or operation_id not in (None, within.id):
+            return None
+        return within
+
+    def _retriever_named(self, name: Optional[str]) -> Optional[dict[str, Any]]:
+        """The retriever as it was declared, under this name if it has none of its own."""
+        return {**({} if name is None else {"name": name}), **(self._retriever or {})} or None
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Waits until everything is answered, put aside or dropped; whether it is."""
@@ -133,6 +164,11 @@ class Tidemark:
     def counters(self) -> Counters:
         """What became of what was recorded so far."""
         return self._sender.counters()
+
+    @property
+    def last_error(self) -> Optional[str]:
+        """The last thing that went wrong, and what to do about it; it may have passed since."""
+        return self._sender.last_error
 
     def close(self) -> Counters:
         """Sends what is left and ends; tells what became of everything."""
@@ -178,39 +214,53 @@ class Tidemark:
 
 
 class Operation:
-    """One operation; a context manager so that its extent is seen. Errors pass through it unchanged."""
+    """One operation: within it, what its client records in this thread or task is part of it.
+
+    Operations may be nested; the innermost one counts. Errors pass through unchanged.
+    """
 
     def __init__(self, client: Tidemark, operation_id: str, fields: Mapping[str, Any]) -> None:
-        self.id = operation_id
-        self._client, self._fields = client, fields
+        self.id, self.client = operation_id, client
+        self._fields = dict(fields)
+        self._entered: "list[Token[Optional[Operation]]]" = []
+        requested = {"requested": {"top_k": fields["top_k"]}} if "top_k" in fields else {}
+        named = {name: value for name, value in fields.items() if name != "top_k"}
+        #: What its retrievals have, unless they say otherwise.
+        self.shared = known({**named, **requested, "operation_id": operation_id})
+        shared = ("operation_id", "trace_id", "principal")
+        #: And its outputs.
+        self.shared_with_outputs = {name: value for name, value in self.shared.items() if name in shared}
 
     def record_retrieval(self, query: Union[str, Mapping[str, Any]], results: Iterable[Document], **fields: Any) -> None:
         """As :meth:`Tidemark.record_retrieval`."""
-        self._client.record_retrieval(query, results, **{**self._fields, "operation_id": self.id, **fields})
+        self.client.record_retrieval(query, results, **{**self._fields, "operation_id": self.id, **fields})
 
     def record_output(self, text: Optional[str] = None, **fields: Any) -> None:
         """As :meth:`Tidemark.record_output`."""
-        shared = {name: value for name, value in self._fields.items() if name in ("trace_id", "principal")}
-        self._client.record_output(text, **{**shared, "operation_id": self.id, **fields})
+        self.client.record_output(text, **{**self.shared_with_outputs, **fields})
 
     def __enter__(self) -> "Operation":
+        self._entered.append(CURRENT.set(self))
         return self
 
     def __exit__(self, *_: object) -> None:
-        return None
+        try:
+            CURRENT.reset(self._entered.pop())
+        except ValueError:
+            # It was left in another context than it was entered in, which has nothing to go back to.
+            pass
 
 
-def time_of(given: Optional[datetime]) -> str:
-    """RFC 3339 in UTC; a time without a zone is local, as Python has it."""
-    moment = datetime.now(timezone.utc) if given is None else given.astimezone(timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def known(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event without what is not known of it."""
+    return {name: value for name, value in event.items() if value is not None}
 
 
 def document_of(document: Document) -> dict[str, Any]:
     """A document with the names of its fields."""
     if isinstance(document, Mapping):
         return dict(document)
-    if isinstance(document, (str, int)):
+    if not isinstance(document, (tuple, list)):
         return {"doc_id": document}
     doc_id, score = document
     return {"doc_id": doc_id, "score": None if score is None else float(score)}
