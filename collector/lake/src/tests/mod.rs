@@ -1,6 +1,7 @@
 mod faults;
 mod faulty;
 mod maintenance;
+mod partitions;
 
 use futures::TryStreamExt;
 use tidemark_schema::columns::{outputs, retrievals};
