@@ -2,6 +2,7 @@ mod faults;
 mod faulty;
 mod maintenance;
 mod partitions;
+mod sql;
 
 use futures::TryStreamExt;
 use tidemark_schema::columns::{outputs, retrievals};
