@@ -31,7 +31,9 @@ pub(crate) fn replay<T: Storage>(
         match record::read(&payload) {
             Ok(row) => replayed.rows.push(Waiting { sequence, bytes: payload.len() as u64, row }),
             Err(rejection) => {
-                tracing::error!(sequence, ?rejection, "a record of the log cannot be read and is kept aside");
+                // Its reason may quote what is stored, and the log of the process is for other eyes.
+                let field = rejection.field.as_deref();
+                tracing::error!(sequence, field, "a record of the log cannot be read and is kept aside");
                 let kept = aside.keep(sequence, &payload).map_err(|source| Error::Recover(source.into()))?;
                 shared.unreadable.fetch_add(u64::from(kept), Ordering::Relaxed);
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use futures::StreamExt;
@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
 use super::gate::Gate;
-use super::problem::{INVALID, MALFORMED, Problem, TOO_LARGE, UNSUPPORTED_ENCODING};
+use super::problem::{INVALID, MALFORMED, Problem, TIMEOUT, TOO_LARGE, UNSUPPORTED_ENCODING};
 
 /// A question in JSON is short.
 const QUESTION_BYTES: usize = 64 * 1024;
@@ -24,21 +24,30 @@ pub(crate) struct Received {
     pub(crate) room: OwnedSemaphorePermit,
 }
 
+/// The first room that a body takes; each further time it takes as much again as it has.
+const FIRST_ROOM: usize = 64 * 1024;
+/// How long a sender may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// Reads a body of at most `limit` bytes as it was sent, compressed or not.
+///
+/// Room is taken as the bytes arrive: what is announced, or could come, is no reason to turn others away.
 pub(crate) async fn receive(app: &App, request: Request, limit: usize) -> Result<Received, Problem> {
     let encoding = content_encoding(request.headers())?;
     let announced = content_length(request.headers());
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(too_large(limit));
     }
-    let room = match app.gate.reserve(announced.unwrap_or(limit)) {
-        Ok(room) => room,
-        Err(busy) => {
-            pass_over(request.into_body(), limit).await;
-            return Err(busy);
+    let mut parts = request.into_body().into_data_stream();
+    let (bytes, room) = match collect(&app.gate, &mut parts, announced, limit, SILENCE).await {
+        Ok(collected) => collected,
+        Err(problem) => {
+            if problem.is_busy() {
+                pass_over_parts(parts, limit).await;
+            }
+            return Err(problem);
         }
     };
-    let bytes = collect(request.into_body(), announced.unwrap_or_default(), limit).await?;
     let room = Gate::shrink(room, bytes.len());
     // No event and no manifest begins like a compressed file: `curl --data-binary @events.ndjson.gz` is understood.
     let compression = encoding.unwrap_or_else(|| Compression::of(&bytes));
@@ -51,7 +60,10 @@ const PASS_OVER: Duration = Duration::from_secs(5);
 /// Takes a body that is refused without keeping it: a sender whose connection is closed while it still sends may never read
 /// why.
 pub(crate) async fn pass_over(body: Body, limit: usize) {
-    let mut parts = body.into_data_stream();
+    pass_over_parts(body.into_data_stream(), limit).await;
+}
+
+async fn pass_over_parts(mut parts: BodyDataStream, limit: usize) {
     let arrives = async {
         let mut seen = 0;
         while let Some(Ok(part)) = parts.next().await {
@@ -76,17 +88,37 @@ pub(crate) async fn json<T: DeserializeOwned>(app: &App, request: Request) -> Re
     })
 }
 
-async fn collect(body: Body, announced: usize, limit: usize) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::with_capacity(announced);
-    let mut parts = body.into_data_stream();
-    while let Some(part) = parts.next().await {
+/// The bytes of a body, and room for as many as are allocated for them.
+async fn collect(
+    gate: &Gate,
+    parts: &mut BodyDataStream,
+    announced: Option<usize>,
+    limit: usize,
+    silence: Duration,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+    // What cannot be taken now is refused before it has arrived.
+    let mut room = Gate::shrink(gate.reserve(announced.unwrap_or_default())?, 0);
+    let mut bytes = Vec::new();
+    let most = announced.unwrap_or(limit);
+    while let Some(part) = tokio::time::timeout(silence, parts.next()).await.map_err(|_| silent(silence))? {
         let part = part.map_err(|error| Problem::new(&MALFORMED, "the body ended early").caused_by(&error))?;
-        if bytes.len() + part.len() > limit {
+        let length = bytes.len() + part.len();
+        if length > limit {
             return Err(too_large(limit));
+        }
+        if length > bytes.capacity() {
+            let capacity = (2 * bytes.capacity()).max(FIRST_ROOM).min(most).max(length);
+            room.merge(gate.reserve(capacity - bytes.capacity())?);
+            bytes.reserve_exact(capacity - bytes.len());
         }
         bytes.extend_from_slice(&part);
     }
-    Ok(bytes)
+    Ok((bytes, room))
+}
+
+fn silent(silence: Duration) -> Problem {
+    let detail = format!("no byte of the body came for {} seconds", silence.as_secs_f32());
+    Problem::new(&TIMEOUT, detail).hint("send the body without pauses, or in smaller requests")
 }
 
 fn too_large(limit: usize) -> Problem {
@@ -126,5 +158,52 @@ impl From<CompressionError> for Problem {
                 .hint("check that the body is complete and compressed as Content-Encoding says"),
             CompressionError::TooLarge { .. } => Self::new(&TOO_LARGE, error.to_string()).hint("send smaller batches"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Limits;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn stream(parts: &[usize]) -> BodyDataStream {
+        let parts: Vec<_> = parts.iter().map(|bytes| Ok::<_, std::io::Error>(vec![b' '; *bytes])).collect();
+        Body::from_stream(futures::stream::iter(parts)).into_data_stream()
+    }
+
+    async fn check(announced: Option<usize>, parts: &[usize], expected: Result<usize, u16>) {
+        let gate = Gate::new(&Limits { in_flight_bytes: 3 * MIB, ..Limits::default() }, None);
+        let collected = collect(&gate, &mut stream(parts), announced, 4 * MIB, SILENCE).await;
+        let found = collected.map(|(bytes, room)| {
+            assert!(room.num_permits() * 1024 >= bytes.capacity(), "{} are not counted", bytes.capacity());
+            bytes.len()
+        });
+        assert_eq!(found.map_err(|problem| problem.status().as_u16()), expected, "{announced:?} {parts:?}");
+        assert!(gate.reserve(3 * MIB).is_ok(), "room is kept after the body is gone");
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_room_for_what_has_arrived_of_it() {
+        check(None, &[], Ok(0)).await;
+        check(None, &[10, 10], Ok(20)).await;
+        check(Some(20), &[10, 10], Ok(20)).await;
+        check(Some(10), &[10, 10], Ok(20)).await;
+        check(None, &[100_000; 15], Ok(1_500_000)).await;
+        check(Some(3 * MIB), &[MIB; 3], Ok(3 * MIB)).await;
+        check(Some(3 * MIB + 1), &[MIB; 3], Err(503)).await;
+        check(None, &[MIB; 4], Err(503)).await;
+        check(None, &[5 * MIB], Err(413)).await;
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_falls_silent_is_told_so_and_gives_its_room_back() {
+        let gate = Gate::new(&Limits { in_flight_bytes: MIB, ..Limits::default() }, None);
+        let first = futures::stream::iter([Ok::<_, std::io::Error>(vec![b' '; MIB / 2])]);
+        let mut parts = Body::from_stream(first.chain(futures::stream::pending())).into_data_stream();
+        let problem = collect(&gate, &mut parts, None, MIB, Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(problem.detail(), "no byte of the body came for 0.02 seconds");
+        assert!(gate.reserve(MIB).is_ok());
     }
 }

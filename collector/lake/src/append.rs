@@ -1,16 +1,20 @@
 use std::collections::{BTreeSet, HashSet};
 
-use deltalake::DeltaTableError;
 use deltalake::arrow::array::RecordBatch;
-use deltalake::kernel::Transaction;
-use deltalake::kernel::transaction::CommitProperties;
+use deltalake::arrow::error::ArrowError;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::{Action, Add, Transaction};
 use deltalake::parquet::basic::{Compression, ZstdLevel};
 use deltalake::parquet::file::properties::WriterProperties;
 use deltalake::parquet::schema::types::ColumnPath;
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::writer::{DeltaWriter, RecordBatchWriter};
+use deltalake::{DeltaTable, DeltaTableError};
 use tidemark_schema::columns::{outputs, retrievals};
 use tidemark_schema::{CorpusName, EventId, Ingest, OutputEvent, RetrievalEvent, Stored};
 
 use crate::error::Error;
+use crate::files::Partition;
 use crate::scan::{Filter, Scan};
 use crate::table::{Lake, Table};
 
@@ -24,6 +28,9 @@ pub struct Position {
     pub next: u64,
 }
 
+/// A condition on partitions becomes a level of the plan for each of them, and the plan has to fit on the stack.
+const PARTITIONS_OF_A_LOOKUP: usize = 32;
+
 /// What one call of [`Lake::append`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Appended {
@@ -36,7 +43,7 @@ pub struct Appended {
 impl Lake {
     /// Commits retrieval events, with the position of the log they came from.
     ///
-    /// Rows are sorted by corpus, fingerprint and time, so that one query's history lies together. Events that are not
+    /// Rows are sorted by partition, fingerprint and time, so that one query's history lies together. Events that are not
     /// [`Ingest::Live`] may be resends of something older than any window of recent ids; those are looked up in the
     /// partitions they would land in, and left out if they are there.
     pub async fn append_retrievals(
@@ -45,23 +52,29 @@ impl Lake {
         position: Option<Position>,
     ) -> Result<Appended, Error> {
         let before = events.len();
-        let mut corpora: Vec<CorpusName> = old(&events).map(|e| e.event.corpus.clone()).collect();
-        corpora.sort();
-        corpora.dedup();
-        let asked = old(&events).map(|row| (row.event.occurred_at.days(), row.event.event_id)).collect();
-        let mut known = self.stored_among(Table::Retrievals, asked, corpora).await?;
+        let partition = |row: &Stored<RetrievalEvent>| Partition {
+            day: row.event.occurred_at.days(),
+            corpus: Some(row.event.corpus.clone()),
+        };
+        let asked = old(&events).map(|row| (partition(row), row.event.event_id)).collect();
+        let mut known = self.stored_among(Table::Retrievals, asked).await?;
         events.retain(|row| row.ingest == Ingest::Live || known.insert(row.event.event_id));
         events.sort_by(|a, b| {
             let key = |row: &Stored<RetrievalEvent>| (row.event.occurred_at, row.event.event_id);
+            let day = |row: &Stored<RetrievalEvent>| row.event.occurred_at.days();
             a.event
                 .corpus
                 .cmp(&b.event.corpus)
+                .then_with(|| day(a).cmp(&day(b)))
                 .then_with(|| a.event.query.fingerprint.cmp(&b.event.query.fingerprint))
                 .then_with(|| key(a).cmp(&key(b)))
         });
         let rows = events.len();
-        let batch = retrievals::encode(&events).map_err(|source| Error::Layout { table: "retrievals", source })?;
-        self.commit(Table::Retrievals, batch, position).await?;
+        let together = |a: &Stored<RetrievalEvent>, b: &Stored<RetrievalEvent>| {
+            a.event.corpus == b.event.corpus && a.event.occurred_at.days() == b.event.occurred_at.days()
+        };
+        let partitions = events.chunk_by(together).map(retrievals::encode);
+        self.commit(Table::Retrievals, rows, partitions, position).await?;
         Ok(Appended { rows, duplicates: before - rows })
     }
 
@@ -73,16 +86,23 @@ impl Lake {
         position: Option<Position>,
     ) -> Result<Appended, Error> {
         let before = events.len();
-        let asked = old(&events).map(|row| (row.event.occurred_at.days(), row.event.event_id)).collect();
-        let mut known = self.stored_among(Table::Outputs, asked, Vec::new()).await?;
+        let partition = |row: &Stored<OutputEvent>| Partition { day: row.event.occurred_at.days(), corpus: None };
+        let asked = old(&events).map(|row| (partition(row), row.event.event_id)).collect();
+        let mut known = self.stored_among(Table::Outputs, asked).await?;
         events.retain(|row| row.ingest == Ingest::Live || known.insert(row.event.event_id));
         events.sort_by(|a, b| {
             let key = |row: &Stored<OutputEvent>| (row.event.occurred_at, row.event.event_id);
-            a.event.operation_id.cmp(&b.event.operation_id).then_with(|| key(a).cmp(&key(b)))
+            let day = |row: &Stored<OutputEvent>| row.event.occurred_at.days();
+            day(a)
+                .cmp(&day(b))
+                .then_with(|| a.event.operation_id.cmp(&b.event.operation_id))
+                .then_with(|| key(a).cmp(&key(b)))
         });
         let rows = events.len();
-        let batch = outputs::encode(&events).map_err(|source| Error::Layout { table: "outputs", source })?;
-        self.commit(Table::Outputs, batch, position).await?;
+        let together =
+            |a: &Stored<OutputEvent>, b: &Stored<OutputEvent>| a.event.occurred_at.days() == b.event.occurred_at.days();
+        let partitions = events.chunk_by(together).map(outputs::encode);
+        self.commit(Table::Outputs, rows, partitions, position).await?;
         Ok(Appended { rows, duplicates: before - rows })
     }
 
@@ -95,43 +115,75 @@ impl Lake {
         Ok(version.and_then(|next| u64::try_from(next).ok()))
     }
 
-    /// Which of some events, each with its day, are stored: a copy has the same time, hence lies in the same partition, so
-    /// only those partitions are read.
+    /// Which of some events are stored: a copy has the same time, hence lies in the same partition, so only those partitions
+    /// are read.
     async fn stored_among(
         &self,
         table: Table,
-        asked: Vec<(i32, EventId)>,
-        corpora: Vec<CorpusName>,
+        mut asked: Vec<(Partition, EventId)>,
     ) -> Result<HashSet<EventId>, Error> {
-        if asked.is_empty() {
-            return Ok(HashSet::new());
+        asked.sort();
+        let mut partitions: Vec<&Partition> = asked.iter().map(|(partition, _)| partition).collect();
+        partitions.dedup();
+        let wanted = asked.iter().map(|(_, id)| *id).collect();
+        let mut found = HashSet::new();
+        for some in partitions.chunks(PARTITIONS_OF_A_LOOKUP) {
+            let days: BTreeSet<i32> = some.iter().map(|partition| partition.day).collect();
+            let corpora: BTreeSet<&CorpusName> =
+                some.iter().filter_map(|partition| partition.corpus.as_ref()).collect();
+            let mut filters = vec![Filter::OnDays(days.into_iter().collect())];
+            if !corpora.is_empty() {
+                filters.push(Filter::Corpora(corpora.into_iter().cloned().collect()));
+            }
+            let scan = Scan { table, filters, columns: vec!["event_id"], version: None };
+            found.extend(self.found_ids(&scan, &wanted).await?);
         }
-        let days: BTreeSet<i32> = asked.iter().map(|(day, _)| *day).collect();
-        let wanted = asked.into_iter().map(|(_, id)| id).collect();
-        let mut filters = vec![Filter::OnDays(days.into_iter().collect())];
-        if !corpora.is_empty() {
-            filters.push(Filter::Corpora(corpora));
-        }
-        self.found_ids(&Scan { table, filters, columns: vec!["event_id"], version: None }, &wanted).await
+        Ok(found)
     }
 
-    async fn commit(&self, table: Table, batch: RecordBatch, position: Option<Position>) -> Result<(), Error> {
-        let rows = batch.num_rows();
+    /// Commits rows that come partition by partition. The log's position is told by the same commit, so whatever number
+    /// of partitions there are, all of them are in the table or none.
+    async fn commit(
+        &self,
+        table: Table,
+        rows: usize,
+        partitions: impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send,
+        position: Option<Position>,
+    ) -> Result<(), Error> {
         if rows == 0 {
             // Positions may lag behind: a replay of records that hold nothing for this table adds nothing to it.
             return Ok(());
         }
         let failed = |source: DeltaTableError| Error::Append { table: table.name(), rows, source: Box::new(source) };
         let delta = self.load(table).await?;
+        let mut added = Vec::new();
+        for partition in partitions {
+            let written = match partition {
+                Ok(batch) => write_partition(table, &delta, batch).await.map_err(failed),
+                Err(source) => Err(Error::Layout { table: table.name(), source }),
+            };
+            match written {
+                Ok(adds) => added.extend(adds),
+                Err(error) => {
+                    // On a full disk the next try needs the room.
+                    let written: Vec<String> = added.into_iter().map(|add: Add| add.path).collect();
+                    self.discard(table, &delta, &written).await;
+                    return Err(error);
+                }
+            }
+        }
         let mut commit = CommitProperties::default();
         if let Some(Position { writer, next }) = position {
             commit =
                 commit.with_application_transaction(Transaction::new(writer, i64::try_from(next).unwrap_or(i64::MAX)));
         }
-        delta
-            .write([batch])
-            .with_writer_properties(writer_properties(table).map_err(|error| failed(error.into()))?)
-            .with_commit_properties(commit)
+        let partition_by = table.partition_columns().iter().map(ToString::to_string).collect();
+        let operation =
+            DeltaOperation::Write { mode: SaveMode::Append, partition_by: Some(partition_by), predicate: None };
+        // Whether a commit that failed is in the log cannot always be told, so its files are left to the sweep.
+        CommitBuilder::from(commit)
+            .with_actions(added.into_iter().map(Action::Add).collect())
+            .build(Some(delta.snapshot().map_err(failed)?), delta.log_store(), operation)
             .await
             .map_err(failed)?;
         self.record_new_commits(table).await;
@@ -139,21 +191,47 @@ impl Lake {
     }
 }
 
+/// Writes the rows of one partition and closes its file before the next is opened: a writer holds a buffer for each column
+/// and a Bloom filter for some, and senders choose how many partitions their events fall into.
+async fn write_partition(table: Table, delta: &DeltaTable, rows: RecordBatch) -> Result<Vec<Add>, DeltaTableError> {
+    let properties = writer_properties(table, rows.num_rows() as u64)?;
+    let mut writer = RecordBatchWriter::for_table(delta)?.with_writer_properties(properties);
+    let (there, wanted) = (writer.arrow_schema().fields().len(), rows.num_columns());
+    if there < wanted {
+        // The writer would leave out what the table has no column for.
+        let msg = format!(
+            "the table has {there} columns and the rows have {wanted}; start `tidemark serve` once to add them"
+        );
+        return Err(DeltaTableError::SchemaMismatch { msg });
+    }
+    writer.write(rows).await?;
+    writer.flush().await
+}
+
 fn old<E>(events: &[Stored<E>]) -> impl Iterator<Item = &Stored<E>> {
     events.iter().filter(|row| row.ingest != Ingest::Live)
 }
 
-/// Zstandard and dictionaries for everything; Bloom filters on what a single event is looked up by.
-pub(crate) fn writer_properties(table: Table) -> Result<WriterProperties, deltalake::parquet::errors::ParquetError> {
+/// Zstandard and dictionaries for everything; Bloom filters on what a single event is looked up by, as large as `rows` rows
+/// (or those of one row group) need: they take their memory before the first row.
+pub(crate) fn writer_properties(
+    table: Table,
+    rows: u64,
+) -> Result<WriterProperties, deltalake::parquet::errors::ParquetError> {
+    // A row of retrievals holds a whole ranking.
+    let group = match table {
+        Table::Retrievals => 16 * 1024,
+        Table::Outputs => 128 * 1024,
+    };
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_dictionary_enabled(true)
-        .set_bloom_filter_enabled(false);
+        .set_bloom_filter_enabled(false)
+        .set_max_row_group_row_count(Some(group));
     for column in ["trace_id", "operation_id"] {
-        properties = properties.set_column_bloom_filter_enabled(ColumnPath::from(column), true);
-    }
-    if table == Table::Retrievals {
-        properties = properties.set_max_row_group_row_count(Some(16 * 1024));
+        properties = properties
+            .set_column_bloom_filter_enabled(ColumnPath::from(column), true)
+            .set_column_bloom_filter_max_ndv(ColumnPath::from(column), rows.clamp(1, group as u64));
     }
     Ok(properties.build())
 }

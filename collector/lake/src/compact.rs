@@ -101,14 +101,14 @@ impl Lake {
     ) -> Result<Option<Compacted>, Error> {
         let failed = |source| Error::Maintain { table: table.name(), source: Box::new(source) };
         let Some(partition) = files.first().map(|file| &file.partition) else { return Ok(None) };
+        let read: u64 = files.iter().map(|file| file.rows).sum();
         let mut writer = RecordBatchWriter::for_table(delta)
             .map_err(failed)?
-            .with_writer_properties(writer_properties(table).map_err(|error| failed(error.into()))?)
+            .with_writer_properties(writer_properties(table, read).map_err(|error| failed(error.into()))?)
             .with_target_file_size(TARGET_BYTES);
         let merged = self.merge(table, delta, partition, without, &mut writer).await;
         let added = writer.flush().await.map_err(failed)?;
         let written: Vec<String> = added.iter().map(|add| add.path.clone()).collect();
-        let read: u64 = files.iter().map(|file| file.rows).sum();
         let (rows, duplicates) = match merged {
             Ok((rows, duplicates)) if rows + duplicates == read || (without.is_some() && rows + duplicates < read) => {
                 (rows, duplicates)
@@ -189,7 +189,7 @@ impl Lake {
     }
 
     /// Removes files that were written and not committed.
-    async fn discard(&self, table: Table, delta: &DeltaTable, paths: &[String]) {
+    pub(crate) async fn discard(&self, table: Table, delta: &DeltaTable, paths: &[String]) {
         for path in paths {
             let removed = match Path::parse(path) {
                 Ok(path) => delta.object_store().delete(&path).await.map_err(|error| error.to_string()),

@@ -34,7 +34,7 @@ pub use object_store;
 pub use parquet::{ParquetError, WriteParquetError, write_parquet};
 pub use retain::{CorpusRetention, Drop, Reason, Retention, due_for_removal};
 pub use scan::{Filter, RowStream, Scan};
-pub use sql::{SqlAnswer, SqlError, SqlLimits};
+pub use sql::{SqlAnswer, SqlError, SqlForm, SqlLimits};
 pub use sweep::Swept;
 pub use table::{Lake, Table};
 pub use usage::{PartitionUsage, Usage};

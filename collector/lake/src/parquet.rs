@@ -26,7 +26,9 @@ pub async fn write_parquet(
     mut rows: RowStream,
     output: impl Write + Send,
 ) -> Result<u64, WriteParquetError> {
-    let mut writer = ArrowWriter::try_new(output, table.schema()?, Some(writer_properties(table)?))?;
+    // How many there will be is not known.
+    let properties = writer_properties(table, u64::MAX)?;
+    let mut writer = ArrowWriter::try_new(output, table.schema()?, Some(properties))?;
     let mut count = 0;
     while let Some(batch) = rows.try_next().await? {
         count += batch.num_rows() as u64;

@@ -1,23 +1,25 @@
-//! Questions in SQL: they read the two tables and nothing else, and rows, bytes, memory and time are bounded.
+//! Questions in SQL: they read the two tables and nothing else, and rows, bytes, memory, disk and time are bounded.
 //!
 //! The text comes from outside, so nothing of it is trusted: only queries are planned, the catalog holds the two tables at
 //! their newest version and no files, and a plan may be as deep as its text is long, so it is made on a thread with a stack
 //! for that ([`STACK_BYTES`]). An event that was sent again while its first copy was still on the way may be counted twice
 //! until its partition is merged: `count(DISTINCT event_id)` counts events.
 
+mod answer;
+mod growth;
+
 use std::time::Duration;
 
-use deltalake::arrow::array::RecordBatch;
-use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::arrow::error::ArrowError;
 use deltalake::datafusion::error::DataFusionError;
 use deltalake::datafusion::execution::context::SQLOptions;
-use deltalake::datafusion::logical_expr::LogicalPlan;
+use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use deltalake::datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 use crate::error::Error;
 use crate::table::{Lake, Table};
+use answer::AnswerWriter;
 
 /// What a question may take. Its memory is that of all reads of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,25 +29,43 @@ pub struct SqlLimits {
     pub text_bytes: usize,
     /// Rows of the answer; further ones are left out.
     pub rows: usize,
-    /// Bytes of the answer in memory; further rows are left out.
+    /// Bytes of the answer as it is sent; further rows are left out.
     pub bytes: usize,
+    /// Bytes that it may put aside on disk while it sorts and aggregates.
+    pub spill_bytes: u64,
     /// How long it may take.
     pub time: Duration,
 }
 
 impl Default for SqlLimits {
     fn default() -> Self {
-        Self { text_bytes: 4 * 1024, rows: 100_000, bytes: 32 * 1024 * 1024, time: Duration::from_secs(30) }
+        const MIB: usize = 1024 * 1024;
+        Self {
+            text_bytes: 4 * 1024,
+            rows: 100_000,
+            bytes: 32 * MIB,
+            spill_bytes: 1024 * MIB as u64,
+            time: Duration::from_secs(30),
+        }
     }
+}
+
+/// In which form an answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlForm {
+    /// One JSON array of objects, with every column in each.
+    Json,
+    /// An Arrow IPC stream.
+    ArrowStream,
 }
 
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct SqlAnswer {
-    /// Its columns.
-    pub schema: SchemaRef,
-    /// Its rows.
-    pub batches: Vec<RecordBatch>,
+    /// The names of its columns.
+    pub columns: Vec<String>,
+    /// Its rows, in the form that was asked for.
+    pub content: Vec<u8>,
     /// Whether rows were left out because there are more than the limits allow.
     pub truncated: bool,
 }
@@ -76,12 +96,12 @@ const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 impl Lake {
     /// Answers a question at the newest version of the tables, which it knows as `retrievals` and `outputs`.
-    pub async fn sql(&self, text: &str, limits: SqlLimits) -> Result<SqlAnswer, SqlError> {
+    pub async fn sql(&self, text: &str, form: SqlForm, limits: SqlLimits) -> Result<SqlAnswer, SqlError> {
         if text.len() > limits.text_bytes {
             let reason = format!("{} bytes of text, the limit is {}", text.len(), limits.text_bytes);
             return Err(SqlError::Limit(reason));
         }
-        let session = SessionContext::new_with_config_rt(self.session.copied_config(), self.session.runtime_env());
+        let session = self.sql_session(limits)?;
         for table in Table::ALL {
             let delta = self.load(table).await?;
             let provider = table.provider(&delta, &session).await?;
@@ -90,10 +110,22 @@ impl Lake {
         let text = text.to_owned();
         on_deep_stack(move || async move {
             let late = format!("more than {} s", limits.time.as_secs_f64());
-            let answer = tokio::time::timeout(limits.time, answer(&session, &text, limits)).await;
+            let answer = tokio::time::timeout(limits.time, answer(&session, &text, form, limits)).await;
             answer.map_err(|_| SqlError::Limit(late))?
         })
         .await
+    }
+
+    /// The memory is that of all reads; the disk is counted for each question.
+    fn sql_session(&self, limits: SqlLimits) -> Result<SessionContext, SqlError> {
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.session.runtime_env());
+        let runtime = runtime.with_max_temp_directory_size(limits.spill_bytes).build_arc().map_err(explain)?;
+        let mut config = self.session.copied_config();
+        // They repeat a step without a bound.
+        config.options_mut().execution.enable_recursive_ctes = false;
+        let session = SessionContext::new_with_config_rt(config, runtime);
+        growth::restrict(&session);
+        Ok(session)
     }
 }
 
@@ -115,40 +147,35 @@ where
     answer.await.map_err(|_| SqlError::Thread)?
 }
 
-async fn answer(session: &SessionContext, text: &str, limits: SqlLimits) -> Result<SqlAnswer, SqlError> {
-    let plan = session.state().create_logical_plan(text).await.map_err(explain)?;
-    // Plans of queries tell of files and of the machine.
-    if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
-        return Err(SqlError::Query("EXPLAIN is not supported".to_owned()));
-    }
+async fn answer(session: &SessionContext, text: &str, form: SqlForm, limits: SqlLimits) -> Result<SqlAnswer, SqlError> {
+    let state = session.state();
+    let statement = state.sql_to_statement(text, &state.config_options().sql_parser.dialect).map_err(explain)?;
+    growth::check_statement(&statement)?;
+    let plan = state.statement_to_plan(statement).await.map_err(explain)?;
+    growth::check_plan(&plan)?;
     let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only.verify_plan(&plan).map_err(explain)?;
     let frame = session.execute_logical_plan(plan).await.map_err(explain)?;
-    let mut rows = frame.execute_stream().await.map_err(explain)?;
-    let mut answer = SqlAnswer { schema: rows.schema(), batches: Vec::new(), truncated: false };
-    let (mut count, mut bytes) = (0, 0);
-    while let Some(batch) = rows.next().await {
+    let mut batches = frame.execute_stream().await.map_err(explain)?;
+    let schema = batches.schema();
+    let mut writer = AnswerWriter::new(form, &schema, limits.bytes).map_err(SqlError::Write)?;
+    let (mut left, mut truncated) = (limits.rows, false);
+    while !truncated && let Some(batch) = batches.next().await {
         let batch = batch.map_err(explain)?;
-        let kept = batch.num_rows().min(limits.rows - count);
-        bytes += batch.get_array_memory_size();
-        if kept < batch.num_rows() || bytes > limits.bytes {
-            answer.truncated = true;
-            if bytes <= limits.bytes {
-                answer.batches.push(batch.slice(0, kept));
-            }
-            break;
-        }
-        count += kept;
-        answer.batches.push(batch);
+        let rows = batch.slice(0, batch.num_rows().min(left));
+        left -= rows.num_rows();
+        truncated = !writer.write(&rows)? || rows.num_rows() < batch.num_rows();
     }
-    Ok(answer)
+    let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
+    Ok(SqlAnswer { columns, content: writer.finish()?, truncated })
 }
 
 /// Whose fault an error is: the question's, its size's, or the store's.
 fn explain(error: DataFusionError) -> SqlError {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => {
-            SqlError::Limit("more memory than a query may take; ask for fewer columns, rows or groups".to_owned())
+            let reason = "more memory or disk than a query may take; ask for fewer columns, rows or groups";
+            SqlError::Limit(reason.to_owned())
         }
         DataFusionError::ObjectStore(_)
         | DataFusionError::IoError(_)
@@ -156,24 +183,9 @@ fn explain(error: DataFusionError) -> SqlError {
         | DataFusionError::External(_) => {
             SqlError::Store(Error::Read { table: "retrievals or outputs", source: Box::new(error) })
         }
-        root => SqlError::Query(root.strip_backtrace()),
-    }
-}
-
-impl SqlAnswer {
-    /// As an Arrow IPC stream.
-    pub fn to_arrow_stream(&self) -> Result<Vec<u8>, SqlError> {
-        let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &self.schema).map_err(SqlError::Write)?;
-        self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(SqlError::Write)?;
-        writer.into_inner().map_err(SqlError::Write)
-    }
-
-    /// The rows as one JSON array of objects, with every column in each.
-    pub fn to_json(&self) -> Result<Vec<u8>, SqlError> {
-        let builder = arrow_json::WriterBuilder::new().with_explicit_nulls(true);
-        let mut writer = builder.build::<_, arrow_json::writer::JsonArray>(Vec::new());
-        self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(SqlError::Write)?;
-        writer.finish().map_err(SqlError::Write)?;
-        Ok(writer.into_inner())
+        root => {
+            let reason = root.strip_backtrace();
+            SqlError::Query(growth::refusal(&reason).unwrap_or(reason))
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Questions in SQL.
 
-use axum::body::Bytes;
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::IntoResponse;
+use futures::stream;
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use tidemark_lake::{SqlAnswer, SqlError};
+use tidemark_lake::{SqlAnswer, SqlError, SqlForm};
 use utoipa::ToSchema;
 
 use crate::http::app::App;
@@ -36,14 +38,17 @@ const TRUNCATED: HeaderName = HeaderName::from_static("tidemark-truncated");
 )]
 pub(crate) async fn ask(State(app): State<App>, request: Request) -> Result<impl IntoResponse, Problem> {
     let as_arrow = request.headers().get_all(header::ACCEPT).iter().any(|accept| names(accept, ARROW_STREAM));
+    let form = if as_arrow { SqlForm::ArrowStream } else { SqlForm::Json };
     let SqlRequest { query } = body::json(&app, request).await?;
     let (store, limits) = (app.store.clone(), app.options.limits.sql);
-    let answer = app.gate.query(async move { store.lake.sql(&query, limits).await }).await??;
-    let (content_type, content) =
-        if as_arrow { (ARROW_STREAM, answer.to_arrow_stream()?) } else { ("application/json", as_json(&answer)?) };
+    let answer = app.gate.query(async move { store.lake.sql(&query, form, limits).await }).await??;
     let truncated = HeaderValue::from_static(if answer.truncated { "true" } else { "false" });
+    let (content_type, content) = match form {
+        SqlForm::ArrowStream => (ARROW_STREAM, Body::from(answer.content)),
+        SqlForm::Json => ("application/json", as_json(answer)?),
+    };
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type)), (TRUNCATED, truncated)];
-    Ok((headers, Bytes::from(content)))
+    Ok((headers, content))
 }
 
 fn names(accept: &HeaderValue, wanted: &str) -> bool {
@@ -51,13 +56,15 @@ fn names(accept: &HeaderValue, wanted: &str) -> bool {
     accept.split(',').any(|one| one.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted)))
 }
 
-fn as_json(answer: &SqlAnswer) -> Result<Vec<u8>, Problem> {
-    let failed = |error: serde_json::Error| Problem::new(&INTERNAL, "the answer is no JSON").caused_by(&error);
-    let rows = String::from_utf8(answer.to_json()?)
-        .map_err(|error| Problem::new(&INTERNAL, "the answer is no text").caused_by(&error))?;
-    let columns = answer.schema.fields().iter().map(|field| field.name().clone()).collect();
-    let rows = RawValue::from_string(rows).map_err(failed)?;
-    serde_json::to_vec(&SqlRows { columns, rows, truncated: answer.truncated }).map_err(failed)
+/// [`SqlRows`] around rows that are JSON already and many bytes, which are sent as they are.
+fn as_json(answer: SqlAnswer) -> Result<Body, Problem> {
+    let SqlAnswer { columns, content, truncated } = answer;
+    let columns = serde_json::to_string(&columns)
+        .map_err(|error| Problem::new(&INTERNAL, "the names of the columns are no JSON").caused_by(&error))?;
+    let before = Bytes::from(format!(r#"{{"columns":{columns},"rows":"#));
+    let after = Bytes::from(format!(r#","truncated":{truncated}}}"#));
+    let parts = [before, Bytes::from(content), after].map(Ok::<_, Infallible>);
+    Ok(Body::from_stream(stream::iter(parts)))
 }
 
 /// A question.
@@ -70,13 +77,14 @@ pub(crate) struct SqlRequest {
 }
 
 /// Its answer.
-#[derive(Debug, serde::Serialize, ToSchema)]
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes what is written in parts")]
 pub(crate) struct SqlRows {
     /// The names of the columns, in their order.
     columns: Vec<String>,
     /// One object for each row.
     #[schema(value_type = Vec<Object>)]
-    rows: Box<RawValue>,
+    rows: Vec<()>,
     /// Whether rows were left out because there are more than fit.
     truncated: bool,
 }

@@ -1,4 +1,5 @@
 use insta::assert_snapshot;
+use tidemark_collector::policy::Policy;
 
 use super::*;
 
@@ -96,6 +97,17 @@ async fn of_too_many_results_the_best_are_kept_and_the_others_counted() {
     assert_eq!(trace["retrievals"][0]["results_total"], 10_000);
     let metrics = server.get("/metrics").await.text;
     assert!(metrics.contains("tidemark_results_truncated_total 9000\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn results_that_a_policy_cuts_are_counted_and_those_of_a_resend_are_not() {
+    let policy = Policy::parse("bounds: {results: 1}").unwrap();
+    let server = server_with(Options { policy: Arc::new(policy), ..Options::default() }).await;
+    for _ in 0..2 {
+        server.post("/v1/retrievals", format!("{}\n{}", retrieval(1), retrieval(2))).await;
+    }
+    let metrics = server.get("/metrics").await.text;
+    assert!(metrics.contains("tidemark_results_truncated_total 2\n"), "{metrics}");
 }
 
 #[tokio::test]

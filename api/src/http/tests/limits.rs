@@ -86,6 +86,27 @@ async fn a_body_takes_room_for_what_is_in_it() {
     assert_snapshot!(server.send(request, small).await.refusal(), @"503 busy: the requests that are being served hold too many bytes for this one");
 }
 
+/// A body of which nothing ever comes.
+fn idle() -> Body {
+    Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>())
+}
+
+#[tokio::test]
+async fn uploads_that_stand_still_keep_nobody_out() {
+    let server = server().await;
+    let whole = 32 * 1024 * 1024;
+    let idle = (0..4).map(|number| {
+        let request = Request::post("/v1/retrievals");
+        let request = if number < 2 { request } else { request.header(header::CONTENT_LENGTH, whole) };
+        server.send(request, idle())
+    });
+    let mut idle = futures::future::join_all(idle);
+    // Long enough for all of them to be asked once.
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut idle).await.is_err(), "they wait for their bodies");
+    assert_eq!(server.post("/v1/retrievals", retrieval(1)).await.status, 202);
+    assert_eq!(server.post("/v1/sql", r#"{"query":"SELECT 1"}"#).await.status, 200);
+}
+
 #[tokio::test]
 async fn a_collector_that_is_full_is_busy() {
     let server = server().await;

@@ -63,7 +63,7 @@ async fn whoever_asks_in_sql_reads_tables_and_nothing_else() {
     422 invalid: the query cannot be answered: This feature is not implemented: The context currently only supports a single SQL statement
     422 invalid: the query cannot be answered: Error during planning: DML not supported: Delete
     422 invalid: the query cannot be answered: Error during planning: DDL not supported: DropTable
-    422 invalid: the query cannot be answered: Error during planning: DML not supported: COPY
+    422 invalid: the query cannot be answered: COPY is not supported
     422 invalid: the query cannot be answered: Error during planning: DDL not supported: CreateExternalTable
     422 invalid: the query cannot be answered: Error during planning: Statement not supported: SetVariable
     422 invalid: the query cannot be answered: Error during planning: table 'datafusion.public./etc/passwd' not found
@@ -85,8 +85,9 @@ async fn what_a_query_takes_is_bounded() {
     assert_snapshot!(server.sql(&format!("SELECT '{}'", "x".repeat(4 * 1024))).await.refusal(), @"422 invalid: the query needs 4105 bytes of text, the limit is 4096");
     let endless = "SELECT count(*) FROM generate_series(1, 1000000000000) a";
     assert_snapshot!(server.sql(endless).await.refusal(), @"422 invalid: the query needs more than 1.5 s");
-    let greedy = "SELECT string_agg(repeat('x', 100000), ',') FROM generate_series(1, 100000)";
+    let greedy = "SELECT string_agg(CAST(value AS VARCHAR), ',') FROM generate_series(1, 1000000000)";
     assert_eq!(server.sql(greedy).await.status, 422);
+    assert_snapshot!(server.sql("SELECT repeat('x', 2000000000)").await.refusal(), @"422 invalid: the query cannot be answered: repeat is not offered in queries: it makes long values out of short ones, beyond the memory of a query");
     // As deep as the text is long.
     for deep in [
         format!("SELECT 1{}", "+1".repeat(2_040)),
@@ -97,4 +98,17 @@ async fn what_a_query_takes_is_bounded() {
         assert!([200, 422].contains(&answer.status), "{}", answer.text);
     }
     assert_eq!(server.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_in_json_is_no_longer_than_its_limit_and_is_whole_json() {
+    let mut options = Options::default();
+    options.limits.sql.bytes = 10_000;
+    let server = server_with(options).await;
+    let answer = server.sql("SELECT value AS a_long_name_that_each_row_repeats FROM generate_series(1, 9000)").await;
+    assert_eq!((answer.status, answer.header("tidemark-truncated")), (200, "true"));
+    assert!(answer.text.len() < 10_200, "{}", answer.text.len());
+    let json = answer.json();
+    assert_eq!(json["truncated"], true);
+    assert!((150..300).contains(&json["rows"].as_array().unwrap().len()));
 }

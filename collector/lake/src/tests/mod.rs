@@ -1,6 +1,8 @@
 mod faults;
 mod faulty;
 mod maintenance;
+mod partitions;
+mod sql;
 
 use futures::TryStreamExt;
 use tidemark_schema::columns::{outputs, retrievals};

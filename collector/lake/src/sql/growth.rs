@@ -1,0 +1,226 @@
+//! Functions allocate outside of the memory pool, so what a query makes out of short values is bounded before it runs.
+//!
+//! Functions that multiply are not offered. What adds, such as `||`, may be repeated by subqueries that use a column twice,
+//! each of which doubles it: so it is counted of how many values a result is made once every column beneath is written out.
+
+use std::ops::ControlFlow;
+
+use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use deltalake::datafusion::common::{Column, DFSchemaRef};
+use deltalake::datafusion::error::DataFusionError;
+use deltalake::datafusion::logical_expr::expr::{Cast, Exists, InSubquery, SetComparison, TryCast};
+use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+use deltalake::datafusion::prelude::SessionContext;
+use deltalake::datafusion::sql::parser::Statement;
+use deltalake::datafusion::sql::sqlparser::ast::visit_relations;
+
+use super::SqlError;
+
+/// Functions whose result can be many times longer than their arguments, with their other names.
+const MULTIPLYING: [&str; 25] = [
+    // As long as a number says.
+    "repeat",
+    "lpad",
+    "rpad",
+    "array_repeat",
+    "list_repeat",
+    "array_resize",
+    "list_resize",
+    "range",
+    "generate_series",
+    // One text or element in each place of another.
+    "replace",
+    "regexp_replace",
+    "array_to_string",
+    "list_to_string",
+    "array_join",
+    "list_join",
+    "array_replace",
+    "list_replace",
+    "array_replace_n",
+    "list_replace_n",
+    "array_replace_all",
+    "list_replace_all",
+    "array_transform",
+    "list_transform",
+    // Types of a fixed length, which is a number too.
+    "arrow_cast",
+    "arrow_try_cast",
+];
+
+/// Tables and subqueries that a query may name.
+const NAMED: usize = 24;
+/// Steps of a plan, each counted as often as the query uses it.
+const STEPS: usize = 256;
+/// Values of which an expression may be made: the optimizer writes columns out, too.
+const VALUES: usize = 1_024;
+/// Values of which a text or a list may be made.
+const PARTS: usize = 128;
+/// So many bytes of a literal count as a value.
+const LITERAL_BYTES: usize = 64;
+
+/// Takes the functions that multiply away; in `FROM`, where they give rows, `range` and `generate_series` stay.
+pub(super) fn restrict(session: &SessionContext) {
+    for name in MULTIPLYING {
+        session.deregister_udf(name);
+        session.deregister_higher_order_function(name);
+    }
+}
+
+/// What to say of a function that is not offered; none if `reason` is about something else.
+pub(super) fn refusal(reason: &str) -> Option<String> {
+    let name = reason.split_once("Invalid function '")?.1.split_once('\'')?.0;
+    MULTIPLYING.contains(&name).then(|| {
+        format!(
+            "{name} is not offered in queries: it makes long values out of short ones, beyond the memory of a query"
+        )
+    })
+}
+
+/// Refuses what cannot even be planned: a step of the plan is walked through as often as it is named, hence doubles with each
+/// step that names the one before twice.
+pub(super) fn check_statement(statement: &Statement) -> Result<(), SqlError> {
+    let query = match statement {
+        Statement::Statement(query) => query,
+        // Plans of queries tell of files and of the machine.
+        Statement::Explain(_) => return Err(SqlError::Query("EXPLAIN is not supported".to_owned())),
+        Statement::CopyTo(_) => return Err(SqlError::Query("COPY is not supported".to_owned())),
+        Statement::CreateExternalTable(_) | Statement::Reset(_) => return Ok(()),
+    };
+    let mut named = 0;
+    let counted = visit_relations(query, |_| {
+        named += 1;
+        if named > NAMED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    match counted {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(SqlError::Limit(format!("more than {NAMED} tables and subqueries by name"))),
+    }
+}
+
+/// Refuses a plan that is too large, or that puts too many values together.
+pub(super) fn check_plan(plan: &LogicalPlan) -> Result<(), SqlError> {
+    if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
+        return Err(SqlError::Query("EXPLAIN is not supported".to_owned()));
+    }
+    Measure { steps: 0, scopes: Vec::new() }.columns(plan).map(drop)
+}
+
+/// The columns that expressions can name, and of how many values each is made.
+struct Scope {
+    schema: DFSchemaRef,
+    values: Vec<usize>,
+}
+
+struct Measure {
+    steps: usize,
+    /// Those of a subquery after those of the query around it.
+    scopes: Vec<Scope>,
+}
+
+impl Measure {
+    /// Of how many values each column of a plan is made.
+    fn columns(&mut self, plan: &LogicalPlan) -> Result<Vec<usize>, SqlError> {
+        self.steps += 1;
+        if self.steps > STEPS {
+            return Err(SqlError::Limit(format!("more than {STEPS} steps once its subqueries are written out")));
+        }
+        let inputs = plan.inputs();
+        let mut below = Vec::with_capacity(inputs.len());
+        for input in &inputs {
+            below.push(self.columns(input)?);
+        }
+        let outer = self.scopes.len();
+        let scopes = inputs.iter().zip(&below);
+        self.scopes
+            .extend(scopes.map(|(input, values)| Scope { schema: input.schema().clone(), values: values.clone() }));
+        let own: Result<Vec<_>, _> = plan.expressions().iter().map(|expression| self.expression(expression)).collect();
+        self.scopes.truncate(outer);
+        Ok(output(plan, below, own?))
+    }
+
+    /// Of how many values the result of an expression is made.
+    fn expression(&mut self, expression: &Expr) -> Result<usize, SqlError> {
+        let mut values = match expression {
+            Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => self.column(column),
+            Expr::Literal(value, _) => value.size() / LITERAL_BYTES,
+            Expr::ScalarSubquery(query)
+            | Expr::Exists(Exists { subquery: query, .. })
+            | Expr::InSubquery(InSubquery { subquery: query, .. })
+            | Expr::SetComparison(SetComparison { subquery: query, .. }) => {
+                self.columns(&query.subquery)?.into_iter().max().unwrap_or_default()
+            }
+            Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. })
+                if field.data_type().to_string().contains("FixedSize") =>
+            {
+                return Err(SqlError::Query("types of a fixed length are not offered in queries".to_owned()));
+            }
+            _ => 0,
+        };
+        let mut failure = None;
+        let visited = expression.apply_children(|child| {
+            match self.expression(child) {
+                Ok(more) => values = values.saturating_add(more),
+                Err(error) => failure = Some(error),
+            }
+            Ok::<_, DataFusionError>(if failure.is_some() {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        visited.map_err(super::explain)?;
+        match expression {
+            // Twice the bytes.
+            Expr::ScalarFunction(function) if function.name() == "encode" => values = values.saturating_mul(2),
+            // As many rows as there are; then it should not be multiplied.
+            Expr::AggregateFunction(function) if matches!(function.func.name(), "array_agg" | "string_agg") => {
+                values = values.max(PARTS / 2);
+            }
+            _ => {}
+        }
+        let joins = matches!(
+            expression,
+            Expr::ScalarFunction(_)
+                | Expr::HigherOrderFunction(_)
+                | Expr::BinaryExpr(BinaryExpr { op: Operator::StringConcat, .. })
+        );
+        if joins && values > PARTS {
+            return Err(SqlError::Limit(format!(
+                "a function or || over more than {PARTS} values, counted through its subqueries; each {LITERAL_BYTES} \
+                 bytes of a literal are one"
+            )));
+        }
+        if values > VALUES {
+            return Err(SqlError::Limit(format!(
+                "an expression of more than {VALUES} values, counted through its subqueries"
+            )));
+        }
+        Ok(values.max(1))
+    }
+
+    /// What is not found may be anything.
+    fn column(&self, column: &Column) -> usize {
+        let found = self.scopes.iter().rev().find_map(|scope| {
+            scope.schema.maybe_index_of_column(column).and_then(|index| scope.values.get(index).copied())
+        });
+        found.unwrap_or(VALUES)
+    }
+}
+
+/// Of how many values each column of a step is made, given those of its inputs and of its expressions.
+fn output(plan: &LogicalPlan, below: Vec<Vec<usize>>, own: Vec<usize>) -> Vec<usize> {
+    let width = plan.schema().fields().len();
+    let most = below.iter().flatten().chain(&own).copied().max().unwrap_or(1);
+    let columns = match plan {
+        LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) => own,
+        LogicalPlan::Window(_) => below.into_iter().flatten().chain(own).collect(),
+        // Each column is one of any of the inputs.
+        LogicalPlan::Union(_) | LogicalPlan::Unnest(_) => Vec::new(),
+        _ => below.concat(),
+    };
+    if columns.len() == width { columns } else { vec![most; width] }
+}
