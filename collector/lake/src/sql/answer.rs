@@ -75,7 +75,7 @@ fn write_lines(writer: &mut Writer<Bounded, LineDelimited>, rows: &RecordBatch) 
     }
     let lines = &output.bytes[begin..];
     let whole = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-    let count = lines[..whole].iter().filter(|byte| **byte == b'\n').count();
+    let count = lines[..whole].split_inclusive(|byte| *byte == b'\n').count();
     output.bytes.truncate(begin + whole);
     Ok(count)
 }
