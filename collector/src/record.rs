@@ -49,7 +49,7 @@ pub fn read(bytes: &[u8]) -> Result<Stored<Event>, Rejection> {
         other => return Err(Rejection::field("kind", format!("is {other:?}, which this version does not know"))),
     };
     // Texts, times and sizes were judged when the event came in, and its fingerprint was made then.
-    let limits = Limits { event_bytes: usize::MAX, results: usize::MAX, ahead_s: 0 };
+    let limits = Limits { event_bytes: usize::MAX, results: usize::MAX, values: u64::MAX, ahead_s: 0 };
     let keys = FingerprintKey::new([0; 32]).into();
     let policy = Policy::verbatim();
     let context = Context { now: None, keys: &keys, policy: &policy, limits };

@@ -8,7 +8,7 @@ use tidemark_schema::{EventId, Stored, Timestamp};
 use tidemark_wal::Storage;
 
 use crate::collector::{Receipt, Verdict};
-use crate::decode::Event;
+use crate::decode::{Event, VALUE_BYTES};
 use crate::dedup::admit;
 use crate::error::Error;
 use crate::flusher::answer;
@@ -25,6 +25,8 @@ struct Group {
     rows: Vec<Stored<Event>>,
     records: Vec<Vec<u8>>,
     bytes: u64,
+    /// What the events take in memory besides.
+    beside: u64,
     ids: HashSet<EventId>,
     waiting: Vec<(Reply<Receipt>, Receipt)>,
 }
@@ -34,6 +36,7 @@ struct Admitted {
     rows: Vec<Stored<Event>>,
     records: Vec<Vec<u8>>,
     bytes: u64,
+    beside: u64,
 }
 
 impl<T: Storage> Log<T> {
@@ -64,6 +67,7 @@ impl<T: Storage> Log<T> {
                     group.rows.extend(new.rows);
                     group.records.extend(new.records);
                     group.bytes += new.bytes;
+                    group.beside += new.beside;
                     group.waiting.push((reply, verdicts));
                 }
                 Err(refused) => {
@@ -93,7 +97,7 @@ impl<T: Storage> Log<T> {
         let budget = settings.log.budget_bytes;
         for (what, size, limit) in [
             ("the events", events as u64, settings.pending_events as u64),
-            ("the bytes of the events", new.bytes, settings.pending_bytes),
+            ("the bytes of the events", new.bytes + new.beside, settings.pending_bytes),
             ("the bytes of the log", new.bytes.saturating_add(24 * (events as u64 + 2)), budget),
             ("the bytes of one event", longest as u64, u64::from(settings.log.record_bytes_max)),
         ] {
@@ -102,7 +106,7 @@ impl<T: Storage> Log<T> {
             }
         }
         let pending = self.pending.len() + group.rows.len();
-        let bytes = self.pending.bytes() + group.bytes;
+        let bytes = self.pending.bytes() + group.bytes + group.beside;
         let fits_log = self.wal.as_ref().is_some_and(|wal| {
             wal.fits((group.records.len() + new.records.len()) as u64, group.bytes.saturating_add(new.bytes))
         });
@@ -114,7 +118,7 @@ impl<T: Storage> Log<T> {
         if pending + events > settings.pending_events {
             let limit = settings.pending_events;
             refuse(Refusal::PendingEvents, format!("{pending} events wait for the table, the limit is {limit}"))
-        } else if bytes.saturating_add(new.bytes) > settings.pending_bytes {
+        } else if bytes.saturating_add(new.bytes + new.beside) > settings.pending_bytes {
             let limit = settings.pending_bytes;
             refuse(Refusal::PendingBytes, format!("{bytes} bytes of events wait for the table, the limit is {limit}"))
         } else if !fits_log {
@@ -162,7 +166,7 @@ impl<T: Storage> Log<T> {
     fn acknowledge(&mut self, first: u64, now: Timestamp, group: Group) {
         for (sequence, (row, record)) in (first..).zip(group.rows.into_iter().zip(&group.records)) {
             self.window.insert(now, row.event.event_id());
-            self.pending.push(Waiting { sequence, bytes: record.len() as u64, row });
+            self.pending.push(Waiting { sequence, bytes: record.len() as u64 + in_memory(&row), row });
         }
         self.note_size();
         if self.pending.len() >= self.settings.flush_events || self.pending.bytes() >= self.settings.flush_bytes {
@@ -180,5 +184,11 @@ impl<T: Storage> Log<T> {
 fn encode(rows: Vec<Stored<Event>>) -> Result<Admitted, Error> {
     let records = rows.iter().map(record::encode).collect::<Result<Vec<_>, _>>().map_err(Error::Encode)?;
     let bytes = records.iter().map(|record| record.len() as u64).sum();
-    Ok(Admitted { rows, records, bytes })
+    let beside = rows.iter().map(in_memory).sum();
+    Ok(Admitted { rows, records, bytes, beside })
+}
+
+/// What an event takes in memory besides its record.
+pub(crate) fn in_memory(row: &Stored<Event>) -> u64 {
+    row.event.values().saturating_mul(VALUE_BYTES)
 }

@@ -5,10 +5,10 @@ use tidemark_collector::policy::Policy;
 use tidemark_schema::{FingerprintKey, FingerprintKeys, Timestamp};
 
 /// Small enough that the fuzzer reaches it.
-pub(crate) const LIMITS: Limits = Limits { event_bytes: 4096, results: 8, ahead_s: 3_600 };
+pub(crate) const LIMITS: Limits = Limits { event_bytes: 4096, results: 8, values: 64, ahead_s: 3_600 };
 
 /// No limit cuts what was decoded before.
-const UNLIMITED: Limits = Limits { event_bytes: usize::MAX, results: usize::MAX, ahead_s: 0 };
+const UNLIMITED: Limits = Limits { event_bytes: usize::MAX, results: usize::MAX, values: u64::MAX, ahead_s: 0 };
 
 /// 2030-01-01T00:00:00Z.
 const NOW_MICROS: i64 = 1_893_456_000_000_000;

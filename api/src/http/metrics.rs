@@ -118,10 +118,11 @@ impl Metrics {
     }
 
     /// Counts an event that came as a span and is on disk.
-    pub(crate) fn event(&self, kind: Kind, duplicate: bool, marks: &[String]) {
+    pub(crate) fn event(&self, kind: Kind, duplicate: bool, truncated_results: u32, marks: &[String]) {
         let result = if duplicate { "duplicate" } else { "accepted" };
         self.events.get_or_create(&EventLabels { kind: name(kind), result }).inc();
         if !duplicate {
+            self.truncated.inc_by(truncated_results.into());
             for mark in marks {
                 self.mark(mark);
             }

@@ -99,21 +99,21 @@ async fn store(app: &App, read: Read) -> Result<ExportTraceServiceResponse, Prob
         let detail = over_quota.first().map_or_else(String::new, |refusal| refusal.reason.clone());
         return Err(Problem::new(&OVER_QUOTA, detail).retry_after(seconds));
     }
-    let told: Vec<(Kind, Vec<String>)> = events.iter().map(told).collect();
+    let told: Vec<(Kind, u32, Vec<String>)> = events.iter().map(told).collect();
     let receipt = if events.is_empty() { Vec::new() } else { app.collector.submit(events).await? };
-    for ((kind, marks), verdict) in told.into_iter().zip(&receipt) {
-        app.metrics.event(kind, *verdict == Verdict::Duplicate, &marks);
+    for ((kind, truncated, marks), verdict) in told.into_iter().zip(&receipt) {
+        app.metrics.event(kind, *verdict == Verdict::Duplicate, truncated, &marks);
     }
     app.metrics.spans(&spans, receipt.len(), over_quota.len());
     Ok(ExportTraceServiceResponse { partial_success: partial_success(&spans, &over_quota) })
 }
 
-fn told(event: &Event) -> (Kind, Vec<String>) {
+fn told(event: &Event) -> (Kind, u32, Vec<String>) {
     let kind = match event {
         Event::Retrieval(_) => Kind::Retrieval,
         Event::Output(_) => Kind::Output,
     };
-    (kind, event.marks().iter().map(ToString::to_string).collect())
+    (kind, event.truncated_results(), event.marks().iter().map(ToString::to_string).collect())
 }
 
 /// None when nothing was refused: exporters log whatever is said here.

@@ -140,10 +140,13 @@ impl Lake {
         };
         match self.replace(table, delta, Change { removed: files, added, now, operation, note }).await {
             Ok(()) => Ok(Some(compacted)),
-            Err(error) => {
+            Err(error) if error.is_conflict() => {
                 self.discard(table, delta, &written).await;
-                if error.is_conflict() { Ok(None) } else { Err(error) }
+                Ok(None)
             }
+            // Whether a commit that failed is in the log cannot always be told, and then these files are all there is of
+            // their rows: they are left to the sweep.
+            Err(error) => Err(error),
         }
     }
 

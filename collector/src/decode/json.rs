@@ -1,6 +1,6 @@
 //! One piece of JSON into one event, or into a rejection that names the field.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -64,6 +64,13 @@ fn retrieval(bytes: &[u8], context: &Context<'_>) -> Result<Event, Rejection> {
     let event_id = wire.event_id.unwrap_or_else(|| EventId::of_content(bytes));
     let (results, cut) = documents(wire.results, context.limits.results)?;
     let sent = Sent { text_bytes: wire.query.text.as_ref().map_or(0, String::len) };
+    let structured = wire.attributes.iter().chain(wire.retriever.as_ref().map(|retriever| &retriever.params));
+    let values: u64 = structured.flat_map(BTreeMap::values).map(super::values).sum();
+    if values > context.limits.values {
+        let reason =
+            format!("has {values} values with those of retriever.params, the limit is {}", context.limits.values);
+        return Err(Rejection::field("attributes", reason));
+    }
     let mut event = RetrievalEvent {
         event_id,
         occurred_at: wire.occurred_at,
@@ -405,6 +412,16 @@ mod tests {
         let event = retrieval(&event, TextPolicy::None);
         assert_eq!((event.results.len(), event.results_total), (3, Some(10)));
         assert_eq!(Event::Retrieval(event).truncated_results(), 7);
+    }
+
+    #[test]
+    fn values_that_would_fill_the_memory_are_refused() {
+        let zeros = vec!["0"; 100_000].join(",");
+        check(
+            ("\"results\"", &format!("\"attributes\":{{\"a\":[{zeros}]}},\"results\"")),
+            "attributes",
+            "has 100001 values with those of retriever.params, the limit is 100000",
+        );
     }
 
     #[test]

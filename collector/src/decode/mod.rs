@@ -69,6 +69,17 @@ impl Event {
         }
     }
 
+    /// The JSON values within what senders may structure as they like. In memory each takes [`VALUE_BYTES`], which for numbers
+    /// of one digit is sixteen times what they take in the log.
+    pub(crate) fn values(&self) -> u64 {
+        match self {
+            Self::Retrieval(event) => {
+                event.attributes.values().chain(event.retriever.params.values()).map(values).sum()
+            }
+            Self::Output(_) => 0,
+        }
+    }
+
     /// How many results were left out because there were more than are kept.
     pub fn truncated_results(&self) -> u32 {
         match self {
@@ -78,6 +89,17 @@ impl Event {
             }
             Self::Output(_) => 0,
         }
+    }
+}
+
+/// What one JSON value takes in memory, besides its text.
+pub(crate) const VALUE_BYTES: u64 = size_of::<serde_json::Value>() as u64;
+
+fn values(value: &serde_json::Value) -> u64 {
+    match value {
+        serde_json::Value::Array(array) => 1 + array.iter().map(values).sum::<u64>(),
+        serde_json::Value::Object(object) => 1 + object.values().map(values).sum::<u64>(),
+        _ => 1,
     }
 }
 
@@ -105,13 +127,15 @@ pub struct Limits {
     pub event_bytes: usize,
     /// Results of one retrieval that are kept.
     pub results: usize,
+    /// Values within the attributes and the retriever's parameters of one event.
+    pub values: u64,
     /// Seconds that an event may lie in the future of our clock.
     pub ahead_s: i64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { event_bytes: 4 * 1024 * 1024, results: 1_000, ahead_s: 3_600 }
+        Self { event_bytes: 4 * 1024 * 1024, results: 1_000, values: 100_000, ahead_s: 3_600 }
     }
 }
 
