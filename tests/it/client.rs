@@ -131,5 +131,5 @@ fn outputs_are_sent_too_and_what_is_no_number_is_left_out_and_counted() {
     assert_eq!((counters.acknowledged, counters.rejected, counters.not_finite), (2, 1, 1));
     let exported = run(&["--data", &store.data(), "export", "--kind", "outputs"], b"");
     assert_eq!(exported.stdout.lines().count(), 1);
-    assert_eq!(stored(&store), [1], "without its score");
+    assert_eq!(stored(&store), [1_u64], "without its score");
 }

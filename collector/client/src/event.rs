@@ -318,16 +318,15 @@ impl Retrieval {
             .into_iter()
             .chain([&self.environment, &self.corpus_version, &self.model, &self.prompt_version])
             .chain([&self.query.text, &self.query.fingerprint]);
-        let results = self
-            .results
-            .iter()
-            .map(|document| VALUE + document.doc_id.len() + text(&document.content_hash) + text(&document.scope));
+        let results = self.results.iter().map(|document| {
+            VALUE + document.doc_id.len() + text(document.content_hash.as_deref()) + text(document.scope.as_deref())
+        });
         self.corpus.len()
-            + known.map(text).sum::<usize>()
+            + known.flatten().map(String::len).sum::<usize>()
             + self.retriever.as_ref().map_or(0, Retriever::bytes)
-            + self.requested.as_ref().map_or(0, |asked| texts(&asked.scope) + text(&asked.filter))
+            + self.requested.as_ref().map_or(0, |asked| texts(&asked.scope) + text(asked.filter.as_deref()))
             + results.sum::<usize>()
-            + embedding(&self.query.embedding)
+            + embedding(self.query.embedding.as_deref())
             + self.segment.iter().map(|(key, value)| VALUE + key.len() + value.len()).sum::<usize>()
             + values(&self.attributes)
             + texts(&self.marks)
@@ -337,7 +336,7 @@ impl Retrieval {
 impl Retriever {
     fn bytes(&self) -> usize {
         let known = [&self.name, &self.kind, &self.version, &self.index, &self.embedder];
-        known.into_iter().map(text).sum::<usize>() + values(&self.params)
+        known.into_iter().flatten().map(String::len).sum::<usize>() + values(&self.params)
     }
 }
 
@@ -346,23 +345,23 @@ impl Output {
         let known = [&self.event_id, &self.operation_id, &self.trace_id, &self.principal, &self.service, &self.model]
             .into_iter()
             .chain([&self.prompt_version, &self.output.text, &self.output.hash]);
-        known.map(text).sum::<usize>()
-            + embedding(&self.output.embedding)
+        known.flatten().map(String::len).sum::<usize>()
+            + embedding(self.output.embedding.as_deref())
             + texts(&self.citations)
             + self.scores.keys().map(|name| VALUE + name.len()).sum::<usize>()
     }
 }
 
-fn text(text: &Option<String>) -> usize {
-    text.as_ref().map_or(0, String::len)
+fn text(text: Option<&str>) -> usize {
+    text.map_or(0, str::len)
 }
 
 fn texts(texts: &[String]) -> usize {
     texts.iter().map(|text| VALUE + text.len()).sum()
 }
 
-fn embedding(embedding: &Option<Vec<f32>>) -> usize {
-    embedding.as_ref().map_or(0, |vector| COMPONENT * vector.len())
+fn embedding(embedding: Option<&[f32]>) -> usize {
+    embedding.map_or(0, |vector| COMPONENT * vector.len())
 }
 
 fn values(values: &BTreeMap<String, Value>) -> usize {
