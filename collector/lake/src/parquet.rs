@@ -20,13 +20,17 @@ pub enum WriteParquetError {
     Write(#[from] ParquetError),
 }
 
+/// Rows of a group, which is held in memory until it is complete.
+const GROUP_ROWS: usize = 16 * 1024;
+
 /// Writes rows of a table as one Parquet file, with the same compression and filters as the table's own; says how many.
 pub async fn write_parquet(
     table: Table,
     mut rows: RowStream,
     output: impl Write + Send,
 ) -> Result<u64, WriteParquetError> {
-    let mut writer = ArrowWriter::try_new(output, table.schema()?, Some(writer_properties(table)?))?;
+    let properties = writer_properties(table)?.into_builder().set_max_row_group_row_count(Some(GROUP_ROWS)).build();
+    let mut writer = ArrowWriter::try_new(output, table.schema()?, Some(properties))?;
     let mut count = 0;
     while let Some(batch) = rows.try_next().await? {
         count += batch.num_rows() as u64;
