@@ -21,26 +21,45 @@ pub struct Answer {
 /// One place of an answer as a window keeps it: 8 bytes, because a window keeps up to a million answers.
 ///
 /// A score is kept with the 24 bits of a 32-bit float. That is what embedding models compute with, and its rounding (6e-8)
-/// is below what the comparison takes for the representation of one number (2e-6).
+/// is below what the comparison takes for the representation of one number (2e-6). Whether it ties with the score of the
+/// place before is kept beside it, because that is a question of all its bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
+    /// The number of a state, and [`TIED`].
     state: u32,
     score: u32,
 }
 
+/// The bit that says that a place ties with the one before. No window comes near so many states.
+const TIED: u32 = 1 << 31;
 /// How no score is written: no finite number has these bits.
 const NO_SCORE: u32 = u32::MAX;
 
 impl Place {
+    /// The places of an answer, given its states and their scores as they were sent.
+    pub(crate) fn list(answer: impl Iterator<Item = (u32, Option<f64>)>) -> Vec<Self> {
+        let mut before = None;
+        let place = |(state, score): (u32, Option<f64>)| {
+            let ties = score.is_some() && score == std::mem::replace(&mut before, score);
+            let place = Self::new(state, score);
+            if ties { Self { state: place.state | TIED, ..place } } else { place }
+        };
+        answer.map(place).collect()
+    }
+
     pub(crate) fn new(state: u32, score: Option<f64>) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "24 bits are kept on purpose")]
         let score = score.map(|score| score as f32).filter(|score| score.is_finite());
-        Self { state, score: score.map_or(NO_SCORE, f32::to_bits) }
+        Self { state: state & !TIED, score: score.map_or(NO_SCORE, f32::to_bits) }
     }
 
     /// The state of the document.
     pub fn state(self) -> u32 {
-        self.state
+        self.state & !TIED
+    }
+
+    fn is_tied(self) -> bool {
+        self.state & TIED != 0
     }
 
     /// Its score.
@@ -49,7 +68,7 @@ impl Place {
     }
 
     pub(crate) fn with_state(self, state: u32) -> Self {
-        Self { state, ..self }
+        Self { state: state | (self.state & TIED), ..self }
     }
 }
 
@@ -59,6 +78,34 @@ impl Answer {
         let states: Vec<u32> = places.iter().map(|place| place.state()).collect();
         let scores: Vec<Option<f64>> = places.iter().map(|place| place.score()).collect();
         let documents = states.iter().map(|state| vocabulary.state_of(*state).document).collect();
-        Ok(Self { ranking: Ranking::with_scores(documents, &scores)?, states, scores, context })
+        // One number for each group of places that tie.
+        let groups = places.iter().scan(0.0, |group, place| {
+            *group += if place.is_tied() { 0.0 } else { 1.0 };
+            Some(Some(*group))
+        });
+        let ranking = Ranking::with_scores(documents, &groups.collect::<Vec<_>>())?;
+        Ok(Self { ranking, states, scores, context })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(scores: &[Option<f64>], tied: &[bool]) {
+        let places = Place::list((0..).zip(scores.iter().copied()));
+        assert_eq!(places.iter().map(|place| place.is_tied()).collect::<Vec<_>>(), tied);
+        assert!((0..).zip(&places).all(|(state, place)| place.state() == state));
+        assert!(places.iter().all(|place| place.with_state(7).is_tied() == place.is_tied()));
+    }
+
+    #[test]
+    fn ties_are_those_of_the_scores_as_they_were_sent() {
+        // The same number with the 24 bits that are kept.
+        check(&[Some(16_777_217.0), Some(16_777_216.0)], &[false, false]);
+        check(&[Some(0.9), Some(0.5), Some(0.5), None, None, Some(0.5)], &[false, false, true, false, false, false]);
+        // No number with so few bits.
+        check(&[Some(1e300), Some(1e300), Some(1e299)], &[false, true, false]);
     }
 }

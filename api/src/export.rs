@@ -10,7 +10,7 @@ use tidemark_schema::columns::{ColumnError, outputs, retrievals};
 
 use crate::wire::Store;
 
-pub use trec::Unsuited;
+pub use trec::{Scores, Unsuited};
 
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
@@ -47,20 +47,38 @@ pub enum Format {
     Parquet,
     /// The columns of the table, as an Arrow IPC stream.
     Arrow,
-    /// The newest retrieval of each query by each retriever, as a run of TREC.
-    Trec,
+    /// The newest retrieval of each query by each retriever, as a run of TREC; with which scores, or with those that the
+    /// retriever gave where it did.
+    Trec(Option<Scores>),
 }
 
-/// Writes the events of a table that match the filters; says how many.
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// How many events.
+    pub events: u64,
+    /// How many of them have distances, which a run has negated: those who read one sort it from the highest score down.
+    pub negated: u64,
+    /// How many of them lack a score, so that a run has scores made from the ranks.
+    pub unscored: u64,
+}
+
+/// Writes the events of a table that match the filters.
 pub async fn export(
     store: &Store,
     table: Table,
     filters: Vec<Filter>,
     format: Format,
     output: impl Write + Send,
-) -> Result<u64, Error> {
-    let rows = store.lake.scan(Scan { table, filters, columns: Vec::new(), version: None }).await?;
-    match format {
+) -> Result<Exported, Error> {
+    let columns = match format {
+        Format::Trec(_) if table == Table::Outputs => return Err(Error::NoRankings),
+        Format::Trec(_) => trec::COLUMNS.to_vec(),
+        _ => Vec::new(),
+    };
+    let rows = store.lake.scan(Scan { table, filters, columns, version: None }).await?;
+    let events = match format {
+        Format::Trec(scores) => return trec::write(rows, scores, output).await,
         Format::Ndjson => ndjson(table, rows, output).await,
         Format::Parquet => tidemark_lake::write_parquet(table, rows, output).await.map_err(|error| match error {
             tidemark_lake::WriteParquetError::Read(error) => Error::Lake(error),
@@ -70,9 +88,8 @@ pub async fn export(
             tidemark_lake::WriteArrowError::Read(error) => Error::Lake(error),
             tidemark_lake::WriteArrowError::Write(error) => Error::Arrow(error),
         }),
-        Format::Trec if table == Table::Outputs => Err(Error::NoRankings),
-        Format::Trec => trec::write(rows, output).await,
-    }
+    };
+    Ok(Exported { events: events?, ..Exported::default() })
 }
 
 async fn ndjson(table: Table, mut rows: tidemark_lake::RowStream, mut output: impl Write) -> Result<u64, Error> {

@@ -103,7 +103,7 @@ impl Error {
             Self::Content { .. } => {
                 Some("events are NDJSON, a JSON array or one JSON object, plain or compressed with gzip or zstd")
             }
-            Self::Table { source: TableError::Type { .. }, .. } => {
+            Self::Table { source: TableError::Type { .. } | TableError::Columns(_), .. } => {
                 Some("name the columns after the fields of an event, or after the columns of an export")
             }
             Self::Table { .. } => {
@@ -189,6 +189,10 @@ pub struct Summary {
     pub duplicates: usize,
     /// Events by what was noticed about them or done to them, such as `bound.results` or `redacted.email`.
     pub marks: BTreeMap<String, usize>,
+    /// Events whose text the policy does not keep.
+    pub texts_dropped: usize,
+    /// Columns of tables that were passed over because they hold nothing of an event: the index that pandas adds.
+    pub ignored_columns: usize,
     /// Events that were refused.
     pub refused: usize,
     /// Results that were left out because an event had more than are kept.
@@ -208,8 +212,20 @@ pub struct Progress {
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are events, the larger variant")]
 enum Decoded {
-    Event(Event),
+    /// The columns of a table, before its rows.
+    Table {
+        ignored_columns: usize,
+    },
+    Event {
+        event: Event,
+        text_dropped: bool,
+    },
     Refused(String),
+}
+
+/// The text of a source, decompressed.
+pub fn text(source: &Source) -> Result<impl io::BufRead, Error> {
+    read::text(source)
 }
 
 /// Imports one source. `progress` is told from time to time how far it has come.
@@ -228,8 +244,12 @@ pub async fn import(
     };
     let mut summary = Summary::default();
     let mut events = 0;
+    // A table without rows is the export of an empty window; a file without bytes shows nothing.
+    let mut is_table = false;
     while let Some(chunk) = chunks.recv().await {
-        events += chunk.len() as u64;
+        let of_table = chunk.iter().filter(|read| matches!(read, Decoded::Table { .. })).count();
+        is_table |= of_table > 0;
+        events += (chunk.len() - of_table) as u64;
         store_chunk(store, chunk, options.now, &mut summary).await?;
         progress(Progress { bytes: read.load(Ordering::Relaxed), events });
     }
@@ -239,7 +259,7 @@ pub async fn import(
             return Err(Error::Open { path: source.name(), source: io::Error::other(error) });
         }
     }
-    if events == 0 {
+    if events == 0 && !is_table {
         return Err(Error::Empty(source.name()));
     }
     Ok(summary)
@@ -249,7 +269,9 @@ async fn store_chunk(store: &Store, chunk: Vec<Decoded>, now: Timestamp, summary
     let mut batch = Batch::default();
     for read in chunk {
         match read {
-            Decoded::Event(event) => {
+            Decoded::Table { ignored_columns } => summary.ignored_columns += ignored_columns,
+            Decoded::Event { event, text_dropped } => {
+                summary.texts_dropped += usize::from(text_dropped);
                 summary.truncated_results += u64::from(event.truncated_results());
                 for mark in event.marks() {
                     *summary.marks.entry(mark.to_string()).or_default() += 1;

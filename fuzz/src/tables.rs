@@ -1,27 +1,32 @@
 //! Events as rows of tables, and runs of TREC.
 
-use tidemark_collector::decode::{Kind, tabular, trec};
+use tidemark_collector::decode::tabular::{self, RowLimits};
+use tidemark_collector::decode::{Kind, Rejection, trec};
 
 use crate::events::check_event;
 
 /// Small enough that a bomb of a few bytes goes beyond it.
-const ROWS_BYTES: u64 = 64 * 1024;
+const LIMITS: RowLimits = RowLimits { row: 4 * 1024, table: 64 * 1024 };
 
 /// Arbitrary bytes as an Arrow IPC stream.
 pub fn arrow_stream(bytes: &[u8]) {
     if tabular::refuse_compressed(bytes).is_err() {
         return;
     }
-    let Ok(batches) = tabular::ipc_stream(bytes) else { return };
-    for batch in batches.take(20) {
-        let Ok(batch) = batch else { return };
-        let Ok(rows) = tabular::rows(&batch, ROWS_BYTES) else { return };
-        assert_eq!(rows.len(), batch.num_rows());
-        for row in rows {
-            match row {
-                Ok(bytes) => drop(check_event(&bytes, Kind::of(&bytes).unwrap_or(Kind::Retrieval))),
-                Err(rejection) => assert!(!rejection.reason.is_empty()),
+    let Ok(table) = tabular::ipc_stream(bytes) else { return };
+    let kind = table.kind().unwrap_or(Kind::Retrieval);
+    let Ok(rows) = table.rows(kind, LIMITS) else { return };
+    let mut written = 0;
+    for row in rows {
+        match row {
+            Ok(Ok(bytes)) => {
+                assert!(bytes.len() <= LIMITS.row);
+                written += bytes.len() as u64;
+                assert!(written <= LIMITS.table);
+                drop(check_event(&bytes, kind));
             }
+            Ok(Err(rejection)) => assert!(!rejection.reason.is_empty()),
+            Err(_) => return,
         }
     }
 }
@@ -30,8 +35,12 @@ pub fn arrow_stream(bytes: &[u8]) {
 pub fn trec_run(bytes: &[u8]) {
     let at = "2026-10-01T00:00:00Z".parse().unwrap();
     let run = trec::Run { corpus: "cran".parse().unwrap(), version: None, at };
-    let Ok(queries) = trec::queries(bytes, &run) else { return };
     let lines = bytes.split(|byte| *byte == b'\n').count() as u64;
+    let mut refuse = |line, rejection: Rejection| {
+        assert!((1..=lines).contains(&line));
+        assert!(!rejection.reason.is_empty());
+    };
+    let Ok(queries) = trec::queries(bytes, &run, 3, &mut refuse) else { return };
     for (line, query) in queries {
         assert!((1..=lines).contains(&line));
         match query {

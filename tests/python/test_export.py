@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
+import urllib.error
+import urllib.request
 
 import duckdb
 import polars as pl
@@ -135,3 +138,137 @@ def test_a_table_that_other_programs_wrote_is_imported_as_the_same_events(tidema
         assert again.code == 0
         found = pl.read_parquet(tmp_path / "again.parquet").drop([*OF_THE_STORE, "ingest"]).sort("event_id")
         assert_frame_equal(found, expected, check_column_order=False)
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_outputs_are_exported_and_imported_as_the_same_rows(form, tidemark, demo, tmp_path):
+    output = tmp_path / f"outputs.{form}"
+    tidemark("export", "--kind", "outputs", "--format", form, "--output", output, data=demo.data)
+    expected = table(demo.data, "outputs").drop("ingest")
+    for said in (f"0 retrievals, {expected.height:,} outputs", f"{expected.height:,} stored already"):
+        assert said in tidemark("import", output, data=tmp_path / "store").stdout
+    assert_frame_equal(table(tmp_path / "store", "outputs").drop("ingest"), expected)
+
+
+RETRIEVAL = {
+    "event_id": "01931f7c-4a2e-7b1c-9d55-2f1f0e6c1a10", "occurred_at": "2026-11-18T09:30:00.123456Z",
+    "operation_id": "op-8812", "attempt": 2, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
+    "principal": "svc:support-bot", "service": "support", "environment": "prod", "segment": {"locale": "de", "tier": "gold"},
+    "corpus": "handbook", "corpus_version": "2026-11-18",
+    "retriever": {
+        "name": "dense", "kind": "dense", "version": "7", "score_kind": "cosine", "index": "handbook_v7",
+        "embedder": "all-MiniLM-L6-v2", "params": {"hnsw_ef": 128, "exact": False, "of": [1, None]},
+    },
+    "query": {"text": "how do I reset my badge", "fingerprint": "f1", "embedding": [0.1, -2.5]},
+    "requested": {"top_k": 10, "max_context_tokens": 4000, "max_age_s": 2592000, "scope": ["public"], "filter": "lang = de"},
+    "results": [
+        {
+            "doc_id": "hr/badges.md#3", "score": 0.8312, "content_hash": "b3:9f86d081884c7d65", "tokens": 118,
+            "updated_at": "2026-11-02T00:00:00Z", "scope": "public",
+        },
+        {"doc_id": "hr/cards.md#1", "score": None},
+    ],
+    "results_total": 9, "model": "gpt-x", "prompt_version": "p14", "policy_version": "p:1", "latency_ms": 12.4,
+    "cost_usd": 0.000012, "attributes": {"prompt_version": "p14", "nested": {"a": [1.0, "x"]}}, "marks": ["bound.results"],
+}
+OUTPUT = {
+    "event_id": "01931f7c-4a2e-7b1c-9d55-2f1f0e6c1a11", "occurred_at": "2026-11-18T09:30:01Z", "operation_id": "op-8812",
+    "attempt": 2, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "principal": "svc:support-bot", "service": "support",
+    "model": "gpt-x-2026-10", "prompt_version": "p14", "policy_version": "p:1",
+    "output": {"text": "at the desk", "hash": "b3:1", "embedding": [0.1, 0.2], "tokens": 212},
+    "citations": ["hr/badges.md#3"], "refusal": False, "scores": {"faithfulness": 0.91}, "feedback": 1.0,
+    "latency_ms": 840.0, "cost_usd": 0.0031, "marks": ["redacted.email"],
+}
+
+
+@pytest.mark.parametrize("form", ["ndjson", "parquet", "arrow"])
+@pytest.mark.parametrize("kind, event", [("retrievals", RETRIEVAL), ("outputs", OUTPUT)])
+def test_export_and_import_lose_no_field(kind, event, form, tidemark, tmp_path):
+    first, second, file = tmp_path / "first", tmp_path / "second", tmp_path / "exported"
+    tidemark("import", "--text", "full", "-", data=first, stdin=json.dumps(event))
+    tidemark("export", "--kind", kind, "--format", form, "--output", file, data=first)
+    tidemark("import", "--text", "full", file, data=second)
+    exported = [json.loads(tidemark("export", "--kind", kind, data=data).stdout) for data in (first, second)]
+    assert exported[0] == exported[1]
+    # What was sent, and not only what was stored first.
+    stored = {key: value for key, value in exported[0].items() if key not in ("query", "results")}
+    assert stored == {key: value for key, value in event.items() if key not in ("query", "results")}
+    for part in event.get("query", {}):
+        assert exported[0]["query"][part] == event["query"][part]
+    for found, sent in zip(exported[0].get("results", []), event.get("results", [])):
+        assert {key: value for key, value in found.items() if value is not None} == {k: v for k, v in sent.items() if v is not None}
+
+
+def test_texts_that_are_not_kept_are_counted(tidemark, tmp_path):
+    lines = f"{json.dumps(RETRIEVAL)}\n{json.dumps(OUTPUT)}\n"
+    assert "2 texts were not kept (--text none)" in tidemark("import", "-", data=tmp_path / "none", stdin=lines).stdout
+    assert "not kept" not in tidemark("import", "--text", "full", "-", data=tmp_path / "full", stdin=lines).stdout
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_an_empty_window_is_exported_and_imported(form, tidemark, demo, tmp_path):
+    file = tmp_path / f"empty.{form}"
+    tidemark("export", "--from", "2001-01-01", "--to", "2001-01-02", "--format", form, "--output", file, data=demo.data)
+    assert "0 retrievals, 0 outputs imported" in tidemark("import", file, data=tmp_path / "store").stdout
+
+
+def rows(*scores, **more):
+    """Retrievals as another program would make a table of them."""
+    import pyarrow as pa
+
+    count = len(scores)
+    columns = {
+        "occurred_at": ["2026-11-18T09:30:00Z"] * count, "corpus": ["handbook"] * count,
+        "query": [{"fingerprint": f"q{row}"} for row in range(count)],
+        "results": [[{"doc_id": "a", "score": score, "tokens": 118.0}] for score in scores],
+        **{name: [value] * count for name, value in more.items()},
+    }
+    return pa.table(columns)
+
+
+def test_a_row_beyond_the_limit_of_an_event_is_refused_alone(tidemark, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    attributes = pa.array([None, json.dumps({"x": "y" * 5_000_000}), None])
+    pyarrow.parquet.write_table(rows(0.5, 0.25, 0.75).append_column("attributes", attributes), tmp_path / "long.parquet")
+    said = tidemark("import", tmp_path / "long.parquet", data=tmp_path / "store", code=1).stdout
+    assert "2 retrievals" in said and "long.parquet:2: has more than 4194304 bytes, the limit" in said
+
+
+def stream(table, compression=None) -> bytes:
+    import pyarrow as pa
+
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def post(server, body: bytes):
+    request = urllib.request.Request(server.url + "/v1/retrievals", data=body, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_streams_of_pyarrow_are_taken_row_by_row(serve):
+    server = serve()
+    status, answer = post(server, stream(rows(0.5, float("nan"), 0.25)))
+    assert (status, answer["accepted"], answer["rejected"]) == (202, 2, 1)
+    assert answer["events"][1]["field"] == "results[0].score"
+    status, answer = post(server, stream(rows(0.5).slice(0, 0)))
+    assert (status, answer["accepted"], answer["events"]) == (202, 0, [])
+    status, answer = post(server, stream(rows(*[0.5] * 20_001)))
+    assert (status, answer["detail"]) == (413, "the batch has more than 20000 events; none of them was stored")
+    status, answer = post(server, stream(rows(*[0.5] * 100), compression="lz4"))
+    assert status == 422 and "the buffers of the stream are compressed" in answer["detail"]
+    status, answer = post(server, stream(rows(0.5, 0.25, corpsu="handbook", colour="red")))
+    assert status == 422 and answer["detail"].count("corpsu (did you mean corpus?), colour;") == 1
+    status, answer = post(server, stream(rows(0.75, __index_level_0__=7)))
+    assert (status, answer["accepted"], answer["ignored_columns"]) == (202, 1, ["__index_level_0__"])
+    found = server.events()
+    assert sorted(event["results"][0]["score"] for event in found) == [0.25, 0.5, 0.75]
+    assert {event["results"][0]["tokens"] for event in found} == {118}

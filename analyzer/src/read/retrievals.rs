@@ -216,8 +216,7 @@ impl<'a> Rows<'a> {
 
     fn places(&self, row: usize, vocabulary: &mut Vocabulary) -> Vec<Place> {
         let range = Columns::range(self.results, row);
-        let mut places = Vec::with_capacity(range.len());
-        for i in range {
+        Place::list(range.map(|i| {
             let number = |interner: &mut Interner, texts: &StringArray| {
                 texts.is_valid(i).then(|| interner.number(texts.value(i)))
             };
@@ -233,9 +232,8 @@ impl<'a> Rows<'a> {
                     .flatten(),
             };
             let score = self.score.is_valid(i).then(|| self.score.value(i));
-            places.push(Place::new(vocabulary.state(state), score));
-        }
-        places
+            (vocabulary.state(state), score)
+        }))
     }
 
     /// A hash by which similar queries are found: of the query's embedding, else the one made of its text at ingest.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use tidemark_collector::Verdict;
-use tidemark_collector::decode::tabular::{self, TableError};
+use tidemark_collector::decode::tabular::{self, RowLimits, TableError};
 use tidemark_collector::decode::{Context, Event, Kind, Piece, PieceError, Pieces, Rejection, decode};
 use tidemark_schema::EventId;
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::admission::OverQuota;
 use super::problem::{INVALID, MALFORMED, OVER_QUOTA, Problem, TOO_LARGE};
 
-/// What the rows of an Arrow IPC stream may take as JSON.
+/// What the rows of an Arrow IPC stream may take as JSON, whatever limits there are besides.
 const TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What became of an event.
@@ -76,6 +76,10 @@ pub(crate) struct BatchAnswer {
     pub(crate) rejected: u64,
     /// How many results of the accepted events are not kept because there are more than the limit.
     pub(crate) truncated_results: u64,
+    /// Columns of the table that were passed over because they hold nothing of an event: the index that pandas adds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    ignored_columns: Vec<String>,
     /// One answer for each event, in the order of the batch.
     pub(crate) events: Vec<EventAnswer>,
 }
@@ -93,32 +97,44 @@ impl BatchAnswer {
 pub(crate) struct Decoded {
     /// Those that can be taken, in their order.
     pub(crate) events: Vec<Event>,
+    /// Bytes that the rows of a table became.
+    pub(crate) written: usize,
+    ignored_columns: Vec<String>,
     answers: Vec<EventAnswer>,
     all_malformed: bool,
 }
 
 /// Cuts a batch into events and decodes each; one bad event does not touch the others. `admit` says of each that is right
-/// whether its principal may send it now.
+/// whether its principal may send it now. `hold` makes room for the bytes that the rows of a table become.
 pub(crate) fn decode_batch(
     content: &[u8],
     kind: Kind,
     context: &Context<'_>,
     events_max: usize,
     mut admit: impl FnMut(&Event) -> Result<(), OverQuota>,
+    hold: impl FnMut(usize) -> Result<(), Problem>,
 ) -> Result<Decoded, Problem> {
-    let mut batch = Decoded { events: Vec::new(), answers: Vec::new(), all_malformed: true };
+    let mut batch = Decoded {
+        events: Vec::new(),
+        written: 0,
+        ignored_columns: Vec::new(),
+        answers: Vec::new(),
+        all_malformed: true,
+    };
     if tabular::is_ipc_stream(content) {
-        for (row, bytes) in (1..).zip(decode_table(content, events_max)?) {
-            batch.push(row, bytes.and_then(|bytes| decode(&bytes, kind, context)), &mut admit);
+        let rows = decode_table(content, kind, context, events_max, hold)?;
+        for (row, event) in (1..).zip(rows.events) {
+            batch.push(row, event, &mut admit);
         }
-    } else {
-        for piece in Pieces::new(content, context.limits.event_bytes) {
-            if batch.answers.len() >= events_max {
-                return Err(too_many(events_max));
-            }
-            let (line, event) = decode_piece(piece, kind, context);
-            batch.push(line, event, &mut admit);
+        // A table without rows is the export of an empty window.
+        return Ok(Decoded { written: rows.written, ignored_columns: rows.ignored_columns, ..batch });
+    }
+    for piece in Pieces::new(content, context.limits.event_bytes) {
+        if batch.answers.len() >= events_max {
+            return Err(too_many(events_max));
         }
+        let (line, event) = decode_piece(piece, kind, context);
+        batch.push(line, event, &mut admit);
     }
     if batch.answers.is_empty() {
         let hint = "send one JSON object, an array of them, one per line, or the rows of an Arrow IPC stream";
@@ -132,23 +148,43 @@ fn too_many(events_max: usize) -> Problem {
     Problem::new(&TOO_LARGE, detail).hint("send smaller batches")
 }
 
-/// The rows of an Arrow IPC stream as events in JSON. A stream that breaks off is refused as a whole: unlike lines of text,
-/// its rows say nothing before their batch is complete.
-fn decode_table(content: &[u8], events_max: usize) -> Result<Vec<Result<Vec<u8>, Rejection>>, Problem> {
+/// What a table holds.
+struct TableRows {
+    events: Vec<Result<Event, Rejection>>,
+    written: usize,
+    ignored_columns: Vec<String>,
+}
+
+/// The rows of an Arrow IPC stream as events. A stream that breaks off is refused
+/// as a whole: unlike lines of text, its rows say nothing before their batch is complete.
+fn decode_table(
+    content: &[u8],
+    kind: Kind,
+    context: &Context<'_>,
+    events_max: usize,
+    mut hold: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<TableRows, Problem> {
     tabular::refuse_compressed(content)?;
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    for batch in tabular::ipc_stream(content)? {
-        let batch = batch?;
-        if rows.len() + batch.num_rows() > events_max {
+    let row = context.limits.event_bytes;
+    let mut rows = tabular::ipc_stream(content)?.rows(kind, RowLimits { row, table: TABLE_BYTES })?;
+    let (mut events, mut written, mut held) = (Vec::new(), 0, 0);
+    loop {
+        // Room for the largest row there may be, before it is written.
+        if written + row > held {
+            hold(row)?;
+            held += row;
+        }
+        let Some(bytes) = rows.next().transpose()? else {
+            return Ok(TableRows { events, written, ignored_columns: rows.ignored().to_vec() });
+        };
+        if events.len() >= events_max {
             return Err(too_many(events_max));
         }
-        rows.extend(tabular::rows(&batch, TABLE_BYTES - bytes)?);
-        bytes = rows.iter().flatten().map(|row| row.len() as u64).sum();
-        if bytes > TABLE_BYTES {
-            return Err(TableError::TooLarge { rows: rows.len(), limit: TABLE_BYTES }.into());
-        }
+        events.push(bytes.and_then(|bytes| {
+            written += bytes.len();
+            decode(&bytes, kind, context)
+        }));
     }
-    Ok(rows)
 }
 
 impl From<TableError> for Problem {
@@ -156,7 +192,9 @@ impl From<TableError> for Problem {
         match error {
             TableError::Unreadable(_) => Self::new(&MALFORMED, error.to_string()),
             TableError::TooLarge { .. } => Self::new(&TOO_LARGE, error.to_string()).hint("send smaller batches"),
-            TableError::Type { .. } | TableError::Compressed => Self::new(&INVALID, error.to_string()),
+            TableError::Type { .. } | TableError::Columns(_) | TableError::Compressed => {
+                Self::new(&INVALID, error.to_string())
+            }
         }
     }
 }
@@ -227,7 +265,7 @@ impl Decoded {
 
     /// The whole answer, given a verdict for each of the events that could be taken; and a problem when none was.
     pub(crate) fn settle(self, receipt: &[Verdict]) -> (BatchAnswer, Option<Problem>) {
-        let Self { mut answers, all_malformed, .. } = self;
+        let Self { mut answers, ignored_columns, all_malformed, .. } = self;
         let taken = answers.iter_mut().filter(|answer| answer.status == EventStatus::Accepted);
         for (answer, verdict) in taken.zip(receipt) {
             if *verdict == Verdict::Duplicate {
@@ -241,9 +279,10 @@ impl Decoded {
             duplicates: count(EventStatus::Duplicate),
             rejected: count(EventStatus::Rejected),
             truncated_results: accepted.map(|answer| u64::from(answer.truncated_results)).sum(),
+            ignored_columns,
             events: answers,
         };
-        let nothing = answer.accepted + answer.duplicates == 0;
+        let nothing = answer.accepted + answer.duplicates == 0 && !answer.events.is_empty();
         let problem = nothing.then(|| nothing_taken(&answer, all_malformed));
         (answer, problem)
     }

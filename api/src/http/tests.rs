@@ -1,5 +1,6 @@
 //! The routes, asked without a socket: a real store in a temporary directory, a real collector, a clock that stands.
 
+mod arrow;
 mod comparisons;
 mod corpora;
 mod events;

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tidemark_collector::Compression;
-use tidemark_collector::decode::tabular::{self, Batches};
-use tidemark_collector::decode::{Context, Kind, Piece, Pieces, Rejection, decode, trec};
+use tidemark_collector::decode::tabular::{self, RowLimits, Table};
+use tidemark_collector::decode::{Context, Kind, Piece, Pieces, Rejection, TextPolicy, decode, trec};
 use tokio::sync::mpsc;
 
 use super::{CHUNK, Decoded, Error, Form, Options, Source};
@@ -19,8 +21,10 @@ use super::{CHUNK, Decoded, Error, Form, Options, Source};
 const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
 /// … and beyond it this many times its compressed size. Repetitive logs reach 100; gzip of nothing but zeros 1,000.
 const EXPANSION_MAX: u64 = 300;
-/// What the rows of one batch of a table may take when they are written out.
-const BATCH_BYTES: u64 = 512 * 1024 * 1024;
+/// Bytes of events that are committed at a time, if they are fewer than [`CHUNK`].
+const CHUNK_BYTES: usize = 64 * 1024 * 1024;
+/// What some programs write before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// A table from standard input has to be held in memory as a whole.
 const HELD_BYTES: u64 = 1024 * 1024 * 1024;
 const BUFFER: usize = 1 << 16;
@@ -34,7 +38,7 @@ pub(super) fn read_events(
 ) -> Result<(), Error> {
     let path = source.name();
     let context = Context { now: None, keys: &options.keys, policy: &options.policy, limits: options.limits };
-    let mut taken = Taken { path, context, kind: Kind::Retrieval, chunk: Vec::with_capacity(CHUNK), chunks };
+    let mut taken = Taken { path, context, kind: Kind::Retrieval, chunk: Vec::new(), bytes: 0, chunks };
     let outcome = by_form(source, options, read, &mut taken);
     // What came before the damage is good and is kept.
     taken.send();
@@ -68,26 +72,23 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mu
     }
     let asked = |form: Form| options.form.is_none_or(|asked| asked == form);
     if tabular::is_parquet(first) && asked(Form::Parquet) {
-        let batches = match seekable(source, input).map_err(failed)? {
+        let content = match seekable(source, input).map_err(failed)? {
             Seekable::File(file) => tabular::parquet_file(file),
             Seekable::Held(bytes) => tabular::parquet_file(Bytes::from(bytes)),
         };
-        return taken.rows(batches.map_err(table)?);
+        return taken.table(content.map_err(table)?);
     }
     if tabular::is_ipc_file(first) && asked(Form::Arrow) {
-        let batches = match seekable(source, input).map_err(failed)? {
+        let content = match seekable(source, input).map_err(failed)? {
             Seekable::File(file) => tabular::ipc_file(BufReader::new(file)),
             Seekable::Held(bytes) => tabular::ipc_file(Cursor::new(bytes)),
         };
-        return taken.rows(batches.map_err(table)?);
+        return taken.table(content.map_err(table)?);
     }
-    let compression = Compression::of(first);
-    let plain = compression.reader(input).map_err(failed)?;
-    let guarded = Guarded { content: plain, produced: 0, read: read.clone() };
-    let mut content = BufReader::with_capacity(BUFFER, guarded);
+    let mut content = decompressed(input, read.clone()).map_err(failed)?;
     let first = content.fill_buf().map_err(failed)?;
     if tabular::is_ipc_stream(first) && asked(Form::Arrow) {
-        return taken.rows(tabular::ipc_stream(content).map_err(table)?);
+        return taken.table(tabular::ipc_stream(content).map_err(table)?);
     }
     match options.form {
         Some(Form::Parquet | Form::Arrow) => {
@@ -100,6 +101,25 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mu
     }
 }
 
+/// The text of a source: without compression, and without a mark of the order of its bytes.
+pub(super) fn text(source: &Source) -> Result<impl BufRead, Error> {
+    let path = source.name();
+    let failed = |source| Error::Open { path: path.clone(), source };
+    let read = Arc::new(AtomicU64::new(0));
+    let input = BufReader::with_capacity(BUFFER, open(source, read.clone())?);
+    decompressed(input, read).map_err(failed)
+}
+
+fn decompressed<'a>(mut input: impl BufRead + 'a, read: Arc<AtomicU64>) -> io::Result<impl BufRead + 'a> {
+    let compression = Compression::of(input.fill_buf()?);
+    let guarded = Guarded { content: compression.reader(input)?, produced: 0, read };
+    let mut content = BufReader::with_capacity(BUFFER, guarded);
+    if content.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        content.consume(BYTE_ORDER_MARK.len());
+    }
+    Ok(content)
+}
+
 /// Events on their way to the tables.
 struct Taken<'a> {
     path: PathBuf,
@@ -107,6 +127,8 @@ struct Taken<'a> {
     /// Files mostly hold one kind, so the kind of the event before is tried first.
     kind: Kind,
     chunk: Vec<Decoded>,
+    /// Of the events in the chunk, as they were read.
+    bytes: usize,
     chunks: &'a mpsc::Sender<Vec<Decoded>>,
 }
 
@@ -126,17 +148,17 @@ impl Taken<'_> {
         Ok(())
     }
 
-    fn rows(&mut self, batches: Batches<'_>) -> Result<(), Stop> {
+    fn table(&mut self, table: Table<'_>) -> Result<(), Stop> {
         let path = self.path.clone();
         let failed = |source| Error::Table { path: path.clone(), source };
-        let mut number = 0;
-        for batch in batches {
-            for row in tabular::rows(&batch.map_err(failed)?, BATCH_BYTES).map_err(failed)? {
-                number += 1;
-                match row {
-                    Ok(bytes) => self.event(number, &bytes)?,
-                    Err(rejection) => self.reject(number, rejection)?,
-                }
+        self.kind = table.kind().unwrap_or(self.kind);
+        let limits = RowLimits { row: self.context.limits.event_bytes, table: u64::MAX };
+        let rows = table.rows(self.kind, limits).map_err(failed)?;
+        self.push(Decoded::Table { ignored_columns: rows.ignored().len() })?;
+        for (number, row) in (1..).zip(rows) {
+            match row.map_err(failed)? {
+                Ok(bytes) => self.event(number, &bytes)?,
+                Err(rejection) => self.reject(number, rejection)?,
             }
         }
         Ok(())
@@ -144,7 +166,16 @@ impl Taken<'_> {
 
     fn run(&mut self, content: impl BufRead, options: &Options) -> Result<(), Stop> {
         let run = options.run.as_ref().ok_or_else(|| Error::Untold(self.path.clone()))?;
-        let queries = trec::queries(content, run).map_err(|source| Error::Run { path: self.path.clone(), source })?;
+        let path = self.path.clone();
+        let mut taken = Ok(());
+        let mut refuse = |line, rejection| {
+            if taken.is_ok() {
+                taken = self.reject(line, rejection);
+            }
+        };
+        let queries = trec::queries(content, run, options.limits.results, &mut refuse)
+            .map_err(|source| Error::Run { path, source })?;
+        taken?;
         for (line, query) in queries {
             match query {
                 Ok(bytes) => self.event(line, &bytes)?,
@@ -163,7 +194,11 @@ impl Taken<'_> {
             _ => Err(rejection),
         });
         match decoded {
-            Ok(event) => self.push(Decoded::Event(event)),
+            Ok(event) => {
+                self.bytes += bytes.len();
+                let text_dropped = self.context.policy.text() == TextPolicy::None && has_text(bytes);
+                self.push(Decoded::Event { event, text_dropped })
+            }
             Err(rejection) => self.reject(line, rejection),
         }
     }
@@ -179,14 +214,31 @@ impl Taken<'_> {
 
     fn push(&mut self, decoded: Decoded) -> Result<(), Stop> {
         self.chunk.push(decoded);
-        if self.chunk.len() < CHUNK || self.send() { Ok(()) } else { Err(Stop::Unwanted) }
+        let room = self.chunk.len() < CHUNK && self.bytes < CHUNK_BYTES;
+        if room || self.send() { Ok(()) } else { Err(Stop::Unwanted) }
     }
 
     /// Whether it was taken.
     fn send(&mut self) -> bool {
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        self.bytes = 0;
+        let chunk = std::mem::take(&mut self.chunk);
         chunk.is_empty() || self.chunks.blocking_send(chunk).is_ok()
     }
+}
+
+/// Whether an event came with the text of a query or of an output.
+fn has_text(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Part {
+        text: Option<IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct Texts {
+        query: Option<Part>,
+        output: Option<Part>,
+    }
+    let texts = serde_json::from_slice::<Texts>(bytes);
+    texts.is_ok_and(|texts| [texts.query, texts.output].into_iter().flatten().any(|part| part.text.is_some()))
 }
 
 /// A table is read from its end, so it has to be a file or be held in memory.

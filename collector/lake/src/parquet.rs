@@ -20,14 +20,17 @@ pub enum WriteParquetError {
     Write(#[from] ParquetError),
 }
 
+/// Rows of a group, which is held in memory until it is complete.
+const GROUP_ROWS: usize = 16 * 1024;
+
 /// Writes rows of a table as one Parquet file, with the same compression and filters as the table's own; says how many.
 pub async fn write_parquet(
     table: Table,
     mut rows: RowStream,
     output: impl Write + Send,
 ) -> Result<u64, WriteParquetError> {
-    // How many there will be is not known.
-    let properties = writer_properties(table, u64::MAX)?;
+    let properties = writer_properties(table, GROUP_ROWS as u64)?;
+    let properties = properties.into_builder().set_max_row_group_row_count(Some(GROUP_ROWS)).build();
     let mut writer = ArrowWriter::try_new(output, table.schema()?, Some(properties))?;
     let mut count = 0;
     while let Some(batch) = rows.try_next().await? {

@@ -4,32 +4,30 @@
 //! as they are in JSON (`query` a struct, `results` a list of structs), or those of the tables of a store, so that what was
 //! exported can be imported.
 //!
-//! Arrow can say much in few bytes: a dictionary, a view or a list of nulls stands for any amount of text. What a batch
-//! would become is therefore computed before it is written out ([`cost`]).
+//! Arrow can say much in few bytes: a dictionary, a view, a list of nulls or the name of a column stands for any amount of
+//! text. A row is therefore written by itself and only up to a limit, and nothing is sized by what a table announces.
 
-mod cost;
+mod ending;
 mod ipc;
 mod layout;
-mod non_finite;
 mod parquet;
 #[cfg(test)]
 mod tests;
 mod times;
+mod value;
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_json::WriterBuilder;
-use arrow_json::writer::LineDelimited;
-use serde_json::{Map, Value};
+use arrow_schema::SchemaRef;
 
 pub use ipc::{ipc_file, ipc_stream, is_ipc_file, is_ipc_stream, refuse_compressed};
 pub use parquet::{is_parquet, parquet_file};
 
-use super::Rejection;
+use self::layout::Layout;
+use self::value::{Bounded, Fault};
+use super::{Kind, Rejection};
 
 /// Why a table cannot be read as events, or cannot be read any further.
 #[derive(Debug, thiserror::Error)]
@@ -45,11 +43,14 @@ pub enum TableError {
         /// Its type.
         found: String,
     },
+    /// It has columns that no event has.
+    #[error("the table has columns that are no fields of this event: {0}; data of your own goes into `attributes`")]
+    Columns(String),
     /// Written out, its rows are too large.
-    #[error("{rows} rows would take more than {limit} bytes when they are written out")]
+    #[error("the first {rows} rows take more than {limit} bytes when they are written out")]
     TooLarge {
         /// How many rows.
-        rows: usize,
+        rows: u64,
         /// How many bytes are allowed.
         limit: u64,
     },
@@ -60,8 +61,99 @@ pub enum TableError {
     Compressed,
 }
 
-/// An iterator over the batches of a table.
-pub type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, TableError>> + 'a>;
+/// What the rows of a table may take when they are written out.
+#[derive(Debug, Clone, Copy)]
+pub struct RowLimits {
+    /// Bytes of one row; beyond it that row is refused.
+    pub row: usize,
+    /// Bytes of all of them; beyond it the table is refused. What is looked at counts as well, even if it writes nothing.
+    pub table: u64,
+}
+
+/// A table that was opened.
+pub struct Table<'a> {
+    schema: SchemaRef,
+    batches: Batches<'a>,
+}
+
+type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, TableError>> + 'a>;
+
+impl<'a> Table<'a> {
+    fn of<E: Display>(schema: SchemaRef, reader: impl Iterator<Item = Result<RecordBatch, E>> + 'a) -> Self {
+        Self { schema, batches: batches(reader) }
+    }
+
+    /// Which kind of events its columns belong to; `None` if they do not say.
+    pub fn kind(&self) -> Option<Kind> {
+        layout::kind(&self.schema)
+    }
+
+    /// Its rows, once its columns are known to be fields of an event.
+    pub fn rows(self, kind: Kind, limits: RowLimits) -> Result<Rows<'a>, TableError> {
+        let layout = guarded(|| Layout::of(&self.schema, kind))?;
+        Ok(Rows { layout, batches: self.batches, batch: None, limits, read: 0, spent: 0 })
+    }
+}
+
+/// The rows of a table as JSON of events, or why one of them cannot be an event; up to the first error of the table.
+pub struct Rows<'a> {
+    layout: Layout,
+    batches: Batches<'a>,
+    /// The batch that is read, and its next row.
+    batch: Option<(RecordBatch, usize)>,
+    limits: RowLimits,
+    read: u64,
+    spent: u64,
+}
+
+impl Rows<'_> {
+    /// The columns that are passed over because they hold nothing of an event: the index that pandas adds.
+    pub fn ignored(&self) -> &[String] {
+        &self.layout.ignored
+    }
+
+    fn row(&mut self) -> Option<Result<Vec<u8>, Rejection>> {
+        let (batch, next) = self.batch.as_mut().filter(|(batch, next)| *next < batch.num_rows())?;
+        let mut out = Bounded::new(self.limits.row);
+        let written = guarded(|| Ok(self.layout.write(batch, *next, &mut out)));
+        *next += 1;
+        self.read += 1;
+        // A row that is too long was looked at up to the limit.
+        let spent = if matches!(written, Ok(Err(Fault::TooLong))) { self.limits.row as u64 } else { out.spent() };
+        self.spent = self.spent.saturating_add(spent);
+        let whole = |reason: String| Rejection { field: None, reason, malformed: false };
+        Some(match written {
+            Ok(Ok(())) => Ok(out.into_bytes()),
+            Ok(Err(Fault::NotFinite(path))) => {
+                let reason = "is NaN or infinite; leave it null when the value is not known";
+                Err(Rejection::field(path.trim_start_matches('.'), reason))
+            }
+            Ok(Err(Fault::TooLong)) => Err(whole(format!("has more than {} bytes, the limit", self.limits.row))),
+            Err(error) => Err(whole(error.to_string())),
+        })
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Result<Vec<u8>, Rejection>, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.spent > self.limits.table {
+                self.batches = Box::new(std::iter::empty());
+                self.batch = None;
+            }
+            if let Some(row) = self.row() {
+                let (rows, limit) = (self.read, self.limits.table);
+                return Some(if self.spent > limit { Err(TableError::TooLarge { rows, limit }) } else { Ok(row) });
+            }
+            match self.batches.next()? {
+                Ok(batch) => self.batch = Some((batch, 0)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
 
 /// The decoders panic on some damaged tables. Whoever sends one must not be able to end a thread with it, so a panic becomes
 /// the error of a table that cannot be read. Nothing that it touched is used again.
@@ -81,51 +173,4 @@ fn batches<'a, E: Display>(mut reader: impl Iterator<Item = Result<RecordBatch, 
         ended = !matches!(next, Ok(Some(_)));
         next.transpose()
     }))
-}
-
-/// The rows of a batch as JSON of events, each by itself. `limit` is how many bytes they may take together.
-pub fn rows(batch: &RecordBatch, limit: u64) -> Result<Vec<Result<Vec<u8>, Rejection>>, TableError> {
-    guarded(|| rows_of(batch, limit))
-}
-
-fn rows_of(batch: &RecordBatch, limit: u64) -> Result<Vec<Result<Vec<u8>, Rejection>>, TableError> {
-    let mut cost = 0;
-    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        cost += cost::of(column, field.name())?;
-        if cost > limit {
-            return Err(TableError::TooLarge { rows: batch.num_rows(), limit });
-        }
-    }
-    let lines = lines(batch)?;
-    let mut non_finite = BTreeMap::new();
-    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        for (row, path) in non_finite::places(column) {
-            non_finite.entry(row).or_insert_with(|| layout::wire_name(field.name(), &path));
-        }
-    }
-    let each = lines.split(|byte| *byte == b'\n').take(batch.num_rows()).enumerate();
-    Ok(each
-        .map(|(row, line)| match non_finite.remove(&row) {
-            Some(field) => {
-                let reason = "is NaN or infinite; leave it null when the value is not known";
-                Err(Rejection::field(field, reason))
-            }
-            None => event(line),
-        })
-        .collect())
-}
-
-/// One line of JSON for each row.
-fn lines(batch: &RecordBatch) -> Result<Vec<u8>, TableError> {
-    let unwritable = |error: arrow_schema::ArrowError| TableError::Unreadable(error.to_string());
-    let builder = WriterBuilder::new().with_encoder_factory(Arc::new(times::Times));
-    let mut writer = builder.build::<_, LineDelimited>(Vec::new());
-    writer.write(batch).and_then(|()| writer.finish()).map_err(unwritable)?;
-    Ok(writer.into_inner())
-}
-
-fn event(line: &[u8]) -> Result<Vec<u8>, Rejection> {
-    let whole = |reason: String| Rejection { field: None, reason, malformed: false };
-    let row: Map<String, Value> = serde_json::from_slice(line).map_err(|error| whole(error.to_string()))?;
-    serde_json::to_vec(&layout::to_wire(row)).map_err(|error| whole(error.to_string()))
 }

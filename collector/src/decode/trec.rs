@@ -7,9 +7,10 @@ use std::io::BufRead;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
-use tidemark_schema::{CorpusName, CorpusVersion, Timestamp};
+use tidemark_schema::{CorpusName, CorpusVersion, EventId, Timestamp};
 
 use super::Rejection;
+use crate::bound;
 
 /// Lines of a run that are read; they are held in memory until its end, because nothing says that a query is complete.
 const LINES_MAX: u64 = 20_000_000;
@@ -70,25 +71,30 @@ pub fn is_judgements(bytes: &[u8]) -> bool {
     matches!(fields.as_slice(), [_, "0" | "Q0", _, grade] if grade.parse::<i64>().is_ok())
 }
 
-/// The queries of a run, in the order of their first lines. A line that cannot be read is refused by itself.
-pub fn queries(content: impl BufRead, run: &Run) -> Result<Vec<Query>, RunError> {
+/// The queries of a run as events, in the order of their first lines, with at most `depth` results each. A line that cannot
+/// be read is given to `refuse`, and the others are read.
+pub fn queries<'r, R: BufRead>(
+    content: R,
+    run: &'r Run,
+    depth: usize,
+    refuse: &mut dyn FnMut(u64, Rejection),
+) -> Result<impl Iterator<Item = Query> + use<'r, R>, RunError> {
     let mut answers: IndexMap<(String, String), Answer> = IndexMap::new();
-    let mut refused = Vec::new();
-    each_line(content, |line, text| match parse(text) {
+    each_line(content, |line, text| match text.and_then(parse) {
         Ok((query, document, rank, score, tag)) => {
             let answer = answers.entry((tag.to_owned(), query.to_owned()));
             let answer = answer.or_insert_with(|| Answer { line, documents: Vec::new() });
             answer.documents.push((document.to_owned(), rank, score));
         }
-        Err(rejection) => refused.push((line, Err(rejection))),
+        Err(rejection) => refuse(line, rejection),
     })?;
-    let events =
-        answers.into_iter().map(|((tag, query), answer)| (answer.line, event(run, &tag, &query, answer.documents)));
-    Ok(refused.into_iter().chain(events).collect())
+    Ok(answers
+        .into_iter()
+        .map(move |((tag, query), answer)| (answer.line, event(run, depth, &tag, &query, answer.documents))))
 }
 
-/// Calls `take` with each line that is not blank, and its number.
-pub(super) fn each_line(mut content: impl BufRead, mut take: impl FnMut(u64, &str)) -> Result<(), RunError> {
+/// Calls `take` with the number of each line that is not blank, and its text.
+fn each_line(mut content: impl BufRead, mut take: impl FnMut(u64, Result<&str, Rejection>)) -> Result<(), RunError> {
     let mut bytes = Vec::new();
     for line in 1_u64.. {
         let size = |reason: String| RunError::Size { line, reason };
@@ -104,9 +110,10 @@ pub(super) fn each_line(mut content: impl BufRead, mut take: impl FnMut(u64, &st
         if line > LINES_MAX {
             return Err(size(format!("more than {LINES_MAX} lines; split the file")));
         }
-        let text = String::from_utf8_lossy(&bytes);
-        if !text.trim().is_empty() {
-            take(line, text.trim());
+        let text = bytes.trim_ascii();
+        if !text.is_empty() {
+            // Other bytes in place of those that are wrong would be the name of another document.
+            take(line, std::str::from_utf8(text).map_err(|_| malformed("is not UTF-8".to_owned())));
         }
     }
     Ok(())
@@ -114,12 +121,15 @@ pub(super) fn each_line(mut content: impl BufRead, mut take: impl FnMut(u64, &st
 
 type Line<'a> = (&'a str, &'a str, u64, f64, &'a str);
 
+fn malformed(reason: String) -> Rejection {
+    Rejection { field: None, reason, malformed: true }
+}
+
 fn parse(line: &str) -> Result<Line<'_>, Rejection> {
-    let whole = |reason: String| Rejection { field: None, reason, malformed: true };
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [query, _, document, rank, score, tag] = fields.as_slice() else {
         let reason = "of a run are `query Q0 document rank score tag`";
-        return Err(whole(format!("has {} fields; the six {reason}", fields.len())));
+        return Err(malformed(format!("has {} fields; the six {reason}", fields.len())));
     };
     let rank = rank.parse().map_err(|_| Rejection::field("rank", format!("is {rank:?}, not a whole number")))?;
     let number: f64 = score.parse().map_err(|_| Rejection::field("score", format!("is {score:?}, not a number")))?;
@@ -130,7 +140,13 @@ fn parse(line: &str) -> Result<Line<'_>, Rejection> {
 }
 
 /// In the order of the ranks; if those do not tell documents apart, in that of the scores, as `trec_eval` has it.
-fn event(run: &Run, tag: &str, query: &str, mut documents: Vec<(String, u64, f64)>) -> Result<Vec<u8>, Rejection> {
+fn event(
+    run: &Run,
+    depth: usize,
+    tag: &str,
+    query: &str,
+    mut documents: Vec<(String, u64, f64)>,
+) -> Result<Vec<u8>, Rejection> {
     let mut ranks: Vec<u64> = documents.iter().map(|(_, rank, _)| *rank).collect();
     ranks.sort_unstable();
     if ranks.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
@@ -138,6 +154,8 @@ fn event(run: &Run, tag: &str, query: &str, mut documents: Vec<(String, u64, f64
     } else {
         documents.sort_by_key(|(_, rank, _)| *rank);
     }
+    let total = documents.len();
+    documents.truncate(depth);
     let results: Vec<Value> =
         documents.into_iter().map(|(id, _, score)| json!({ "doc_id": id, "score": score })).collect();
     let mut event = Map::from_iter([
@@ -150,8 +168,17 @@ fn event(run: &Run, tag: &str, query: &str, mut documents: Vec<(String, u64, f64
     if let Some(version) = &run.version {
         event.insert("corpus_version".to_owned(), json!(version));
     }
-    // Without an id of its own the event has that of its bytes, so importing a run again adds nothing.
-    serde_json::to_vec(&event).map_err(|error| Rejection { field: None, reason: error.to_string(), malformed: false })
+    let bytes = |event: &Map<_, _>| serde_json::to_vec(event).map_err(|error| malformed(error.to_string()));
+    // Without an id of its own the event has that of its bytes, so importing a run again adds nothing …
+    let whole = bytes(&event)?;
+    if total <= depth {
+        return Ok(whole);
+    }
+    // … and nor does what is exported of a deeper run: that is the list as it was cut, without how long it had been.
+    event.insert("event_id".to_owned(), json!(EventId::of_content(&whole)));
+    event.insert("results_total".to_owned(), json!(total));
+    event.insert("marks".to_owned(), json!([bound::RESULTS]));
+    bytes(&event)
 }
 
 #[cfg(test)]
@@ -160,18 +187,21 @@ mod tests {
 
     const RUN: &str = "2 Q0 b 2 0.5 bm25\n1 Q0 x 1 9 bm25\n\n2 Q0 a 1 0.75 bm25\r\n";
 
-    fn read(text: &str) -> Vec<(u64, Result<Value, String>)> {
+    fn read(text: impl AsRef<[u8]>) -> Vec<(u64, Result<Value, String>)> {
         let run = Run { corpus: "cran".parse().unwrap(), version: None, at: "2026-10-01T00:00:00Z".parse().unwrap() };
-        let queries = queries(text.as_bytes(), &run).unwrap().into_iter();
+        let mut read = Vec::new();
+        let mut refuse = |line, rejection| read.push((line, Err(rejection)));
+        let queries = queries(text.as_ref(), &run, 3, &mut refuse).unwrap();
+        let queries: Vec<_> = queries.collect();
         let told = |rejection: Rejection| format!("{} {}", rejection.field.unwrap_or_default(), rejection.reason);
-        queries
-            .map(|(line, event)| (line, event.map(|bytes| serde_json::from_slice(&bytes).unwrap()).map_err(told)))
+        let read = read.into_iter().chain(queries);
+        read.map(|(line, event)| (line, event.map(|bytes| serde_json::from_slice(&bytes).unwrap()).map_err(told)))
             .collect()
     }
 
     #[track_caller]
-    fn check(line: &str, problem: &str) {
-        let read = read(&format!("{line}\n{RUN}"));
+    fn check(line: impl AsRef<[u8]>, problem: &str) {
+        let read = read([line.as_ref(), b"\n", RUN.as_bytes()].concat());
         assert_eq!(read[0], (1, Err(problem.to_owned())));
         assert_eq!(read.len(), 3, "the rest is read");
     }
@@ -200,6 +230,26 @@ mod tests {
         check("1 Q0 a one 0.5 t", "rank is \"one\", not a whole number");
         check("1 Q0 a 1 high t", "score is \"high\", not a number");
         check("1 Q0 a 1 nan t", "score is nan, not a finite number");
+        check(b"1 Q0 caf\xe9 1 0.5 t", " is not UTF-8");
+    }
+
+    #[test]
+    fn white_space_is_that_of_ascii() {
+        let read = read("1\tQ0 a\u{a0}b  1 -1.5e-3 t\u{3000}\n");
+        let event = read[0].1.as_ref().unwrap();
+        assert_eq!(event["results"], json!([{ "doc_id": "a\u{a0}b", "score": -0.0015 }]));
+        assert_eq!(event["retriever"]["name"], "t\u{3000}");
+    }
+
+    #[test]
+    fn a_list_that_is_cut_has_the_id_of_what_is_kept_of_it() {
+        let lines: Vec<String> = (1..=5).map(|rank| format!("1 Q0 d{rank} {rank} {} t\n", 9 - rank)).collect();
+        let (deep, cut) = (&read(lines.concat())[0].1, &read(lines[..3].concat())[0].1);
+        let (deep, cut) = (deep.as_ref().unwrap(), cut.as_ref().unwrap());
+        assert_eq!((&deep["results"], &deep["results_total"]), (&cut["results"], &json!(5)));
+        assert_eq!(deep["marks"], json!(["bound.results"]));
+        assert_eq!(cut.get("event_id"), None, "it is that of its bytes");
+        assert_eq!(deep["event_id"], json!(EventId::of_content(&serde_json::to_vec(cut).unwrap())));
     }
 
     #[test]

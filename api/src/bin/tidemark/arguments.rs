@@ -148,11 +148,13 @@ pub(crate) enum TextStored {
   tidemark --data store import --corpus cran --corpus-version v1 --at 2026-10-01T00:00:00Z bm25.run
   tidemark --data store import --corpus cran --format qrels qrels.txt
 
-Kinds (retrievals, outputs), forms (NDJSON, JSON array, JSON object, Parquet, Arrow IPC, TREC run) and compression (gzip,
-zstd) are recognised by content. The columns of a table are the fields of an event, or those of an export. In a run the
-id of a query is its fingerprint and the tag the retriever. Where there are judgements, comparisons say whether context
-became better or worse: nDCG, recall and reciprocal rank. A bad event is refused with its line and field, and the rest goes in; then the exit code is 1. Importing a
-file again adds nothing.")]
+Kinds (retrievals, outputs), forms (NDJSON, JSON array, JSON object, Parquet, Arrow IPC, TREC run)
+and compression (gzip, zstd) are recognised by content. The columns of a table are the fields of
+an event, or those of an export. In a run the id of a query is its fingerprint and the tag the
+retriever. Where there are judgements, comparisons say whether context became better or worse:
+nDCG, recall and reciprocal rank. A bad event is refused with its line and field, and the rest
+goes in; then the exit code is 1. Importing a file again adds nothing. Texts are not kept unless
+--text says so; how many there were is told.")]
 pub(crate) struct Import {
     /// Files of events; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -192,17 +194,31 @@ pub(crate) enum ImportFormat {
 #[command(after_help = "Examples:
   tidemark --data store export --corpus handbook > events.ndjson
   tidemark --data store export --corpus handbook --from 2026-11-01 --to 2026-11-08 --format parquet --output week.parquet
-  tidemark --data store export --kind outputs --from 2026-11-01")]
+  tidemark --data store export --kind outputs --from 2026-11-01
+  tidemark --data store export --corpus cran --corpus-version v1 --format trec --output bm25.run
+
+An export holds what the store holds: texts only where they were taken with --text redacted or
+full. What is exported with texts is imported with them by import --text full.
+
+A run of TREC is of one corpus and of one version for each query. Those who read it sort it by
+score from the highest down, so distances are written negated, and a retrieval without scores gets
+some from its ranks; both are told on standard error.")]
 pub(crate) struct Export {
     /// Only retrievals of this corpus
     #[arg(long, value_name = "CORPUS")]
     pub(crate) corpus: Option<String>,
+    /// Only retrievals of this version of the corpus
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) corpus_version: Option<String>,
     /// Which events
     #[arg(long, value_enum, default_value_t = ExportKind::Retrievals)]
     pub(crate) kind: ExportKind,
     /// How they are written
     #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
     pub(crate) format: ExportFormat,
+    /// The scores of a run of TREC; those of the retriever where it gave some, when not given
+    #[arg(long, value_enum, value_name = "SCORES")]
+    pub(crate) scores: Option<RunScores>,
     /// Only events at or after this date or RFC 3339 time
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
@@ -232,6 +248,14 @@ pub(crate) enum ExportFormat {
     Arrow,
     /// A run of TREC: the newest retrieval of each query by each retriever
     Trec,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunScores {
+    /// Those of the retriever; refused where one is missing, or where they do not descend with the ranks
+    Given,
+    /// Scores that follow the ranks, for lists that were put in another order after they were scored
+    Rank,
 }
 
 /// Say what each version of a corpus held

@@ -93,7 +93,10 @@ impl From<export::Error> for Failure {
     fn from(error: export::Error) -> Self {
         match error {
             export::Error::Lake(error) => error.into(),
-            export::Error::Unsuited(_) => Self::of(error).hint("export NDJSON or Parquet, which hold everything"),
+            export::Error::Unsuited(unsuited) => {
+                let (hint, is_usage) = (unsuited.hint(), unsuited.is_usage());
+                if is_usage { Self::usage(unsuited).hint(hint) } else { Self::of(unsuited).hint(hint) }
+            }
             export::Error::NoRankings => Self::of(error).hint("leave --kind out, or choose another --format"),
             error => Self::of(error),
         }

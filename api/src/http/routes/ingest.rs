@@ -8,10 +8,11 @@ use tidemark_collector::decompress;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::admission::admit;
-use crate::http::app::App;
+use crate::http::app::{App, Limits};
 use crate::http::batch::{BatchAnswer, Decoded, decode_batch};
 use crate::http::body::{Received, pass_over, receive};
-use crate::http::problem::Problem;
+use crate::http::gate::Gate;
+use crate::http::problem::{Problem, TOO_LARGE};
 
 type Answer = Result<(StatusCode, Json<BatchAnswer>), Problem>;
 
@@ -90,9 +91,21 @@ fn decode_received(
 ) -> Result<(Decoded, OwnedSemaphorePermit), Problem> {
     let content = decompress(&bytes, compression, app.options.limits.content_bytes)?;
     drop((bytes, room));
-    let room = app.gate.reserve(content.len())?;
+    let mut room = app.gate.reserve(content.len())?;
     let now = Some(app.clock.now());
     let context = Context { now, keys: &app.keys, policy: &app.policy, limits: app.options.events };
-    let batch = decode_batch(&content, kind, &context, app.options.limits.batch_events, |event| admit(app, event))?;
+    let Limits { batch_events, in_flight_bytes, .. } = app.options.limits;
+    let mut held = content.len();
+    let hold = |bytes| {
+        held += bytes;
+        if held > in_flight_bytes {
+            let detail = format!("the rows of the table and what they become take more than {in_flight_bytes} bytes");
+            return Err(Problem::new(&TOO_LARGE, detail).hint("send smaller batches"));
+        }
+        room.merge(app.gate.reserve(bytes)?);
+        Ok(())
+    };
+    let batch = decode_batch(&content, kind, &context, batch_events, |event| admit(app, event), hold)?;
+    let room = Gate::shrink(room, content.len() + batch.written);
     Ok((batch, room))
 }

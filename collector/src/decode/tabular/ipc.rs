@@ -4,7 +4,7 @@ use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_ipc::root_as_message;
 use arrow_schema::ArrowError;
 
-use super::{Batches, TableError, batches, guarded};
+use super::{Table, TableError, guarded};
 
 /// What each message of a stream begins with (Arrow columnar format, "Encapsulated message format").
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -20,14 +20,16 @@ pub fn is_ipc_file(bytes: &[u8]) -> bool {
     bytes.starts_with(FILE_MAGIC)
 }
 
-/// The batches of a stream.
-pub fn ipc_stream<'a>(content: impl Read + 'a) -> Result<Batches<'a>, TableError> {
-    Ok(batches(guarded(|| StreamReader::try_new(content, None).map_err(unreadable))?))
+/// A stream.
+pub fn ipc_stream<'a>(content: impl Read + 'a) -> Result<Table<'a>, TableError> {
+    let reader = guarded(|| StreamReader::try_new(content, None).map_err(unreadable))?;
+    Ok(Table::of(reader.schema(), reader))
 }
 
-/// The batches of a file.
-pub fn ipc_file<'a>(content: impl Read + Seek + 'a) -> Result<Batches<'a>, TableError> {
-    Ok(batches(guarded(|| FileReader::try_new(content, None).map_err(unreadable))?))
+/// A file.
+pub fn ipc_file<'a>(content: impl Read + Seek + 'a) -> Result<Table<'a>, TableError> {
+    let reader = guarded(|| FileReader::try_new(content, None).map_err(unreadable))?;
+    Ok(Table::of(reader.schema(), reader))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]

@@ -1,7 +1,9 @@
+use arrow_array::RecordBatchReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::ChunkReader;
 
-use super::{Batches, TableError, batches, guarded};
+use super::ending::Ending;
+use super::{Table, TableError, guarded};
 
 /// Rows that are decoded at a time.
 const ROWS: usize = 1_024;
@@ -11,11 +13,12 @@ pub fn is_parquet(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PAR1")
 }
 
-/// The batches of a file.
-pub fn parquet_file(content: impl ChunkReader + 'static) -> Result<Batches<'static>, TableError> {
+/// A file.
+pub fn parquet_file(content: impl ChunkReader + 'static) -> Result<Table<'static>, TableError> {
     let reader = || {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(content)?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(Ending(content))?;
         builder.with_batch_size(ROWS).build()
     };
-    Ok(batches(guarded(|| reader().map_err(|error| TableError::Unreadable(error.to_string())))?))
+    let reader = guarded(|| reader().map_err(|error| TableError::Unreadable(error.to_string())))?;
+    Ok(Table::of(reader.schema(), reader))
 }

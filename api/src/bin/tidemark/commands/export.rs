@@ -5,13 +5,13 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tidemark_api::export::{Error, Format, export};
+use tidemark_api::export::{Error, Exported, Format, Scores, export};
 use tidemark_api::wire::Store;
 use tidemark_lake::{Filter, Table};
 use tidemark_schema::Timestamp;
 
 use super::{corpus_name, count, open};
-use crate::arguments::{Export, ExportFormat, ExportKind, Place};
+use crate::arguments::{Export, ExportFormat, ExportKind, Place, RunScores};
 use crate::failure::Failure;
 use crate::progress;
 
@@ -21,21 +21,48 @@ pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, F
         ExportFormat::Ndjson => Format::Ndjson,
         ExportFormat::Parquet => Format::Parquet,
         ExportFormat::Arrow => Format::Arrow,
-        ExportFormat::Trec => Format::Trec,
+        ExportFormat::Trec => Format::Trec(arguments.scores.map(|scores| match scores {
+            RunScores::Given => Scores::Given,
+            RunScores::Rank => Scores::Rank,
+        })),
     };
+    if arguments.scores.is_some() && arguments.format != ExportFormat::Trec {
+        return Err(Failure::usage("--scores says how a run of TREC is written").hint("add --format trec"));
+    }
     let store = open(place).await?;
     let Some(path) = &arguments.output else {
         let output = BufWriter::new(std::io::stdout());
         return match export(&store, table, filters, format, output).await {
             Err(Error::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            result => Ok(result.map(|_| ExitCode::SUCCESS)?),
+            result => {
+                tell(&result?)?;
+                Ok(ExitCode::SUCCESS)
+            }
         };
     };
     let spinner = progress::spinner("exporting");
     let result = to_file(&store, table, filters, format, path).await;
     spinner.finish_and_clear();
-    writeln!(std::io::stderr(), "{} {} written to {}", count(result?), table.name(), path.display())?;
+    let exported = result?;
+    tell(&exported)?;
+    writeln!(std::io::stderr(), "{} {} written to {}", count(exported.events), table.name(), path.display())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what a run has in place of the scores that were given.
+fn tell(exported: &Exported) -> Result<(), Failure> {
+    let mut stderr = std::io::stderr();
+    if exported.negated > 0 {
+        writeln!(
+            stderr,
+            "{} retrievals have distances; they are written negated, so that the best is highest",
+            count(exported.negated)
+        )?;
+    }
+    if exported.unscored > 0 {
+        writeln!(stderr, "{} retrievals lack scores; theirs are made from the ranks", count(exported.unscored))?;
+    }
+    Ok(())
 }
 
 /// Writes under another name until the file is complete, so that nobody takes half of one for a whole one.
@@ -45,7 +72,7 @@ async fn to_file(
     filters: Vec<Filter>,
     format: Format,
     path: &Path,
-) -> Result<u64, Failure> {
+) -> Result<Exported, Failure> {
     let hint = "name a file in a directory that exists and can be written";
     if path.is_dir() {
         return Err(Failure::of(format!("{} is a directory", path.display())).hint(hint));
@@ -56,10 +83,10 @@ async fn to_file(
     let failed =
         |error: std::io::Error| Failure::of(format!("{} cannot be written: {error}", path.display())).hint(hint);
     let file = File::create(unfinished).map_err(failed)?;
-    let events = export(store, table, filters, format, BufWriter::new(&file)).await.map_err(Failure::from);
-    let finished = events.and_then(|events| {
+    let exported = export(store, table, filters, format, BufWriter::new(&file)).await.map_err(Failure::from);
+    let finished = exported.and_then(|exported| {
         file.sync_all().and_then(|()| std::fs::rename(unfinished, path)).map_err(failed)?;
-        Ok(events)
+        Ok(exported)
     });
     if finished.is_err() && std::fs::remove_file(unfinished).is_err() {
         return finished.map_err(|failure| failure.hint(format!("{} may be left behind", unfinished.display())));
@@ -73,12 +100,17 @@ fn selection(arguments: &Export) -> Result<(Table, Vec<Filter>), Failure> {
         ExportKind::Outputs => Table::Outputs,
     };
     let mut filters = Vec::new();
+    if table == Table::Outputs && (arguments.corpus.is_some() || arguments.corpus_version.is_some()) {
+        let hint = "leave --corpus and --corpus-version out: an output belongs to an operation, which may have asked \
+                    several corpora";
+        return Err(Failure::usage("outputs belong to no corpus").hint(hint));
+    }
     if let Some(corpus) = &arguments.corpus {
-        if table == Table::Outputs {
-            let hint = "leave --corpus out: an output belongs to an operation, which may have asked several corpora";
-            return Err(Failure::usage("outputs belong to no corpus").hint(hint));
-        }
         filters.push(Filter::Corpus(corpus_name(corpus)?));
+    }
+    if let Some(version) = &arguments.corpus_version {
+        let version = version.parse().map_err(|error| Failure::usage(format!("--corpus-version {error}")))?;
+        filters.push(Filter::CorpusVersion(version));
     }
     if arguments.from.is_some() || arguments.to.is_some() {
         let instant = |text: &Option<String>, open: Timestamp| match text.as_deref() {

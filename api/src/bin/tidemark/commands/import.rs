@@ -1,13 +1,11 @@
 //! `tidemark import`
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidemark_api::import::{Form, Options, Source, Summary, import};
+use tidemark_api::import::{Form, Options, Source, Summary, import, text};
 use tidemark_api::wire::Store;
 use tidemark_collector::decode::Limits;
 use tidemark_collector::decode::trec::Run;
@@ -46,12 +44,7 @@ async fn judgements(store: &Store, arguments: &Import) -> Result<ExitCode, Failu
         let hint = "join the files: cat a.qrels b.qrels | tidemark import --format qrels … -";
         return Err(Failure::usage("judgements replace those that were there, so one file holds all").hint(hint));
     };
-    let read = if file == Path::new("-") {
-        Judgements::read_trec(std::io::stdin().lock())
-    } else {
-        File::open(file).map_err(Into::into).and_then(|file| Judgements::read_trec(BufReader::new(file)))
-    };
-    let judgements = read.map_err(|error| {
+    let judgements = Judgements::read_trec(text(&source(file))?).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         Failure::of(format!("{} is no file of judgements: {error}{cause}", file.display()))
             .hint("a line is `query iteration document grade`; nothing was changed")
@@ -60,6 +53,10 @@ async fn judgements(store: &Store, arguments: &Import) -> Result<ExitCode, Failu
     let (count_of, queries) = (count(judgements.len()), count(judgements.queries()));
     print(&format!("{}: {count_of} judgements of {queries} queries\n", file.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn source(file: &Path) -> Source {
+    if file == Path::new("-") { Source::StandardInput } else { Source::File(file.to_owned()) }
 }
 
 /// Judgements were taken before.
@@ -92,7 +89,7 @@ pub(crate) async fn one(
     run: Option<Run>,
 ) -> Result<(Summary, f64), Failure> {
     let started = Instant::now();
-    let source = if file == Path::new("-") { Source::StandardInput } else { Source::File(file.to_owned()) };
+    let source = source(file);
     let total = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     let name = file.file_name().map_or_else(|| "standard input".to_owned(), |name| name.to_string_lossy().into_owned());
     let bar = progress::bytes(&name, total);
@@ -123,6 +120,9 @@ fn describe(file: &Path, summary: &Summary, seconds: f64) -> String {
     for (mark, events) in &summary.marks {
         text.push_str(&format!("; {} events {mark}", count(*events)));
     }
+    if summary.ignored_columns > 0 {
+        text.push_str(&format!("; {} columns of pandas passed over", count(summary.ignored_columns)));
+    }
     if summary.refused > 0 {
         text.push_str(&format!("; {} refused:", count(summary.refused)));
     }
@@ -133,6 +133,9 @@ fn describe(file: &Path, summary: &Summary, seconds: f64) -> String {
     let unnamed = summary.refused - summary.refusals.len();
     if unnamed > 0 {
         text.push_str(&format!("  … and {} more\n", count(unnamed)));
+    }
+    if summary.texts_dropped > 0 {
+        text.push_str(&format!("  {} texts were not kept (--text none)\n", count(summary.texts_dropped)));
     }
     text
 }
