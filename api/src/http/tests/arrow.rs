@@ -91,7 +91,7 @@ async fn a_row_that_is_too_long_is_rejected_and_the_others_are_not() {
 async fn what_rows_become_counts_among_the_bytes_in_flight() {
     let limits = crate::http::Limits { in_flight_bytes: 1024 * 1024, body_bytes: 100_000, ..Default::default() };
     let events = Limits { event_bytes: 256 * 1024, ..Limits::default() };
-    let server = server_with(Options { limits, events, ..Options::default() }).await;
+    let server = server_with(Options { events, limits, ..Options::default() }).await;
     let events: Vec<String> = (0..3).map(retrieval).collect();
     assert_eq!(server.post("/v1/retrievals", plain(&events)).await.status, 202);
     let many = retrievals_stream(&events, 1_000, IpcWriteOptions::default());

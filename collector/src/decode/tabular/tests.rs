@@ -213,7 +213,7 @@ fn columns_that_no_event_has_are_named_once_and_the_index_of_pandas_is_passed_ov
 
 #[test]
 fn the_columns_say_which_kind_of_event_they_hold() {
-    let of = |schema: arrow_schema::SchemaRef| Table::of(schema, std::iter::empty::<Result<_, TableError>>()).kind();
+    let of = |schema: SchemaRef| Table::of(schema, std::iter::empty::<Result<_, TableError>>()).kind();
     assert_eq!(of(retrievals::schema().unwrap()), Some(Kind::Retrieval));
     assert_eq!(of(outputs::schema().unwrap()), Some(Kind::Output));
 }
