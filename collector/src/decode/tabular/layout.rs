@@ -71,9 +71,8 @@ impl Layout {
             value::check(found.data_type(), found.name())?;
             let field = Field::of(column, found.name());
             if unknown.len() < NAMED {
-                let within =
-                    shapes(found.data_type()).iter().filter_map(|shape| field.unknown(shape, kind)).collect::<Vec<_>>();
-                unknown.extend(within);
+                let shapes = shapes(found.data_type());
+                unknown.extend(shapes.iter().filter_map(|shape| field.unknown(shape, kind)));
             }
             fields.push(field);
         }
