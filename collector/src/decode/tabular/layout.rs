@@ -71,8 +71,8 @@ impl Layout {
             value::check(found.data_type(), found.name())?;
             let field = Field::of(column, found.name());
             if unknown.len() < NAMED {
-                let within = shapes(found.data_type()).into_iter().filter_map(|shape| field.unknown(shape, kind));
-                unknown.extend(within);
+                let shapes = shapes(found.data_type());
+                unknown.extend(shapes.iter().filter_map(|shape| field.unknown(shape, kind)));
             }
             fields.push(field);
         }
@@ -124,7 +124,7 @@ impl Field {
 
     /// The name of this field, or of one within it, if no event of the kind has it: an event that holds nothing else is
     /// shown to the decoder.
-    fn unknown(&self, shape: Value, kind: Kind) -> Option<String> {
+    fn unknown(&self, shape: &Value, kind: Kind) -> Option<String> {
         let field = json!({ &*self.name: shape });
         let event = match self.parent {
             Some(parent) => json!({ parent: field }),
