@@ -40,7 +40,7 @@ impl Place {
     pub(crate) fn list(answer: impl Iterator<Item = (u32, Option<f64>)>) -> Vec<Self> {
         let mut before = None;
         let place = |(state, score): (u32, Option<f64>)| {
-            let ties = score.is_some() && score == std::mem::replace(&mut before, score);
+            let ties = std::mem::replace(&mut before, score) == score && score.is_some();
             let place = Self::new(state, score);
             if ties { Self { state: place.state | TIED, ..place } } else { place }
         };
