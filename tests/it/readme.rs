@@ -29,10 +29,9 @@ fn the_readme_shows_what_the_commands_print() {
 #[test]
 fn the_snippet_for_rust_is_the_example_and_its_event_arrives() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let snippet = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let [snippet, _] = rust_snippets().try_into().unwrap();
     let example = std::fs::read_to_string(root.join("collector/client/examples/record.rs")).unwrap();
-    assert!(example.ends_with(snippet), "README.md and the example differ");
+    assert!(example.ends_with(&snippet), "README.md and the example differ");
 
     let store = TemporaryStore::new();
     let server = Server::start(store.path());
@@ -43,4 +42,21 @@ fn the_snippet_for_rust_is_the_example_and_its_event_arrives() {
     assert!(ended.status.success(), "{ended:?}");
     server.stop();
     assert_eq!(run(&["--data", &store.data(), "export"], b"").stdout.lines().count(), 1);
+}
+
+/// `tests/python/test_qdrant.py` runs the example, against the engine of Qdrant.
+#[test]
+fn the_snippet_for_qdrant_is_part_of_its_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let [_, snippet] = rust_snippets().try_into().unwrap();
+    let example = std::fs::read_to_string(root.join("collector/client/examples/recorded_qdrant.rs")).unwrap();
+    let indented: String = snippet.lines().map(|line| format!("    {line}\n")).collect();
+    assert!(example.contains(&indented), "README.md and the example differ");
+}
+
+fn rust_snippets() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let snippets = readme.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
+    snippets.map(str::to_owned).collect()
 }
