@@ -128,8 +128,9 @@ fn a_flood_is_refused_in_words_while_memory_stays_bounded_and_questions_are_answ
     let memory_mb = server.peak_memory_bytes().unwrap() / (1024 * 1024);
     let offered = sent as f64 / took;
     eprintln!(
-        "{took:.0} s: {offered:.0} events/s offered, {:.1} times the {capacity:.0}/s of one sender; {accepted} accepted, {refused} refused of {sent}; peak memory {memory_mb} MiB; p99 of /readyz {} ms, of a trace {} ms ({} questions each)",
+        "{took:.0} s: {offered:.0} events/s offered, {:.1} times the {capacity:.0}/s of one sender, {:.1} times what was taken; {accepted} accepted, {refused} refused of {sent}; peak memory {memory_mb} MiB; p99 of /readyz {} ms, of a trace {} ms ({} questions each)",
         offered / capacity,
+        sent as f64 / accepted.max(1) as f64,
         p99(ready.clone()),
         p99(traces.clone()),
         ready.len()
