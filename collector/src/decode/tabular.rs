@@ -7,9 +7,9 @@
 //! Arrow can say much in few bytes: a dictionary, a view, a list of nulls or the name of a column stands for any amount of
 //! text. A row is therefore written by itself and only up to a limit, and nothing is sized by what a table announces.
 
-mod ending;
 mod ipc;
 mod layout;
+mod page_headers;
 mod parquet;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-mod ending;
+mod page_headers;
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 
-use self::ending::Ending;
+use self::page_headers::PageHeaders;
 use super::column::Column;
 use crate::error::{Error, Fault};
 use crate::manifest::{Manifest, ManifestEntry};
@@ -42,7 +42,7 @@ pub(crate) fn read_entries(input: impl ChunkReader + 'static, max_entries: u64) 
 }
 
 fn decode(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<ManifestEntry>, Error> {
-    let input = Ending(input);
+    let input = PageHeaders(input);
     let metadata = metadata_of(&input).map_err(unreadable)?;
     check_columns(metadata.schema())?;
     let rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);

@@ -2,7 +2,7 @@ use arrow_array::RecordBatchReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::ChunkReader;
 
-use super::ending::Ending;
+use super::page_headers::PageHeaders;
 use super::{Table, TableError, guarded};
 
 /// Rows that are decoded at a time.
@@ -16,7 +16,7 @@ pub fn is_parquet(bytes: &[u8]) -> bool {
 /// A file.
 pub fn parquet_file(content: impl ChunkReader + 'static) -> Result<Table<'static>, TableError> {
     let reader = || {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(Ending(content))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(PageHeaders(content))?;
         builder.with_batch_size(ROWS).build()
     };
     let reader = guarded(|| reader().map_err(|error| TableError::Unreadable(error.to_string())))?;
