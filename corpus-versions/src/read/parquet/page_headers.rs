@@ -62,13 +62,14 @@ fn check_struct(header: &mut impl Read, depth: u32) -> io::Result<()> {
     }
     loop {
         let field = byte(header)?;
-        if field & 0x0f == 0 {
+        let (step, kind) = (field >> 4, field & 0x0f);
+        if kind == 0 {
             return Ok(());
         }
-        if field >> 4 == 0 {
+        if step == 0 {
             number(header)?;
         }
-        match field & 0x0f {
+        match kind {
             1 | 2 => {}
             3 => skip(header, 1)?,
             4..=6 => {
