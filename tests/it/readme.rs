@@ -50,7 +50,7 @@ fn the_snippet_for_qdrant_is_part_of_its_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let [_, snippet] = rust_snippets().try_into().unwrap();
     let example = std::fs::read_to_string(root.join("collector/client/examples/recorded_qdrant.rs")).unwrap();
-    let indented: String = snippet.lines().map(|line| format!("    {line}\n")).collect();
+    let indented: String = snippet.lines().map(|line| ["    ", line, "\n"].concat()).collect();
     assert!(example.contains(&indented), "README.md and the example differ");
 }
 
