@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::aside::Aside;
 use crate::backoff::Pauses;
-use crate::decode::{Event, VALUE_BYTES};
+use crate::decode::Event;
 use crate::error::Error;
 use crate::flusher::{Flusher, LogHandle, Request};
 use crate::health::{Health, Refusal, Shared};
@@ -256,7 +256,7 @@ fn spawn_log<T: Storage + Send + 'static>(log: Log<T>, inbox: mpsc::Receiver<Mes
     Ok((thread.map_err(Error::StartThread)?, ended))
 }
 
-/// What events take: as JSON, without writing it anywhere, and what their values take in memory besides.
+/// What events take: as JSON, without writing it anywhere, and in memory besides.
 fn encoded_bytes(events: &[Event]) -> Result<u64, serde_json::Error> {
     struct Counter(u64);
     impl io::Write for Counter {
@@ -270,6 +270,5 @@ fn encoded_bytes(events: &[Event]) -> Result<u64, serde_json::Error> {
     }
     let mut counter = Counter(0);
     events.iter().try_for_each(|event| serde_json::to_writer(&mut counter, event))?;
-    let values: u64 = events.iter().map(Event::values).sum();
-    Ok(counter.0.saturating_add(values.saturating_mul(VALUE_BYTES)))
+    Ok(counter.0 + events.iter().map(Event::bytes_beside_json).sum::<u64>())
 }

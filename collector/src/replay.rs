@@ -10,7 +10,6 @@ use crate::health::Shared;
 use crate::message::Replayed;
 use crate::pending::Waiting;
 use crate::record;
-use crate::write::in_memory;
 
 /// The events from number `from` on: at most `events`, and not many more bytes than `bytes`. Damaged regions are stepped
 /// over (they were told when the log was opened); records that no event can be made of are kept aside.
@@ -30,7 +29,11 @@ pub(crate) fn replay<T: Storage>(
         let record = record.map_err(log_error)?;
         let (sequence, payload) = (record.sequence.get(), record.payload);
         match record::read(&payload) {
-            Ok(row) => replayed.rows.push(Waiting { sequence, bytes: payload.len() as u64 + in_memory(&row), row }),
+            Ok(row) => replayed.rows.push(Waiting {
+                sequence,
+                bytes: payload.len() as u64 + row.event.bytes_beside_json(),
+                row,
+            }),
             Err(rejection) => {
                 // Its reason may quote what is stored, and the log of the process is for other eyes.
                 let field = rejection.field.as_deref();

@@ -21,13 +21,13 @@ pub struct Settings {
     pub log: Options,
     /// A flush is due when this many events wait, and stores no more than that in one commit …
     pub flush_events: usize,
-    /// … and the same in bytes, as the log counts them; one larger event is stored alone …
+    /// … and the same in bytes, in the log and in memory besides; one larger event is stored alone …
     pub flush_bytes: u64,
     /// … or this much time has passed.
     pub flush_interval: Duration,
     /// How many events may wait for the table; beyond it submissions are refused.
     pub pending_events: usize,
-    /// How many bytes of events may wait for the table, as the log counts them.
+    /// How many bytes of events may wait for the table, in the log and in memory besides.
     pub pending_bytes: u64,
     /// How many submissions may queue before the log.
     pub queue: usize,

@@ -8,7 +8,7 @@ use tidemark_schema::{EventId, Stored, Timestamp};
 use tidemark_wal::Storage;
 
 use crate::collector::{Receipt, Verdict};
-use crate::decode::{Event, VALUE_BYTES};
+use crate::decode::Event;
 use crate::dedup::admit;
 use crate::error::Error;
 use crate::flusher::answer;
@@ -166,7 +166,7 @@ impl<T: Storage> Log<T> {
     fn acknowledge(&mut self, first: u64, now: Timestamp, group: Group) {
         for (sequence, (row, record)) in (first..).zip(group.rows.into_iter().zip(&group.records)) {
             self.window.insert(now, row.event.event_id());
-            self.pending.push(Waiting { sequence, bytes: record.len() as u64 + in_memory(&row), row });
+            self.pending.push(Waiting { sequence, bytes: record.len() as u64 + row.event.bytes_beside_json(), row });
         }
         self.note_size();
         if self.pending.len() >= self.settings.flush_events || self.pending.bytes() >= self.settings.flush_bytes {
@@ -184,11 +184,6 @@ impl<T: Storage> Log<T> {
 fn encode(rows: Vec<Stored<Event>>) -> Result<Admitted, Error> {
     let records = rows.iter().map(record::encode).collect::<Result<Vec<_>, _>>().map_err(Error::Encode)?;
     let bytes = records.iter().map(|record| record.len() as u64).sum();
-    let beside = rows.iter().map(in_memory).sum();
+    let beside = rows.iter().map(|row| row.event.bytes_beside_json()).sum();
     Ok(Admitted { rows, records, bytes, beside })
-}
-
-/// What an event takes in memory besides its record.
-pub(crate) fn in_memory(row: &Stored<Event>) -> u64 {
-    row.event.values().saturating_mul(VALUE_BYTES)
 }

@@ -104,7 +104,7 @@ pub struct Lake {
 }
 
 /// What one reader may hold in memory, in bytes; sorts and aggregations beyond it spill to disk.
-const READ_MEMORY_BYTES: usize = 128 * 1024 * 1024;
+const READ_MEMORY_BYTES: usize = 96 * 1024 * 1024;
 /// Rows of a batch: a row holds a whole ranking.
 const BATCH_ROWS: usize = 1_024;
 

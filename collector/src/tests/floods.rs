@@ -38,7 +38,7 @@ async fn events_that_wait_are_bounded_by_number() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_wait_are_bounded_by_bytes() {
-    check(|settings| Settings { pending_bytes: 20_000, ..settings }, 2, Refusal::PendingBytes).await;
+    check(|settings| Settings { pending_bytes: 60_000, ..settings }, 2, Refusal::PendingBytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
