@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
-use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as HttpResponse;
 use axum::routing::post;
@@ -28,7 +27,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::Instrument;
 
-use crate::http::{App, Problem, spans, trace_id};
+use crate::http::{App, Problem, rpc_code, spans, trace_id};
 
 /// Bytes of one message, uncompressed. Exporters send 512 spans at a time, and those of language models are long.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -111,17 +110,11 @@ async fn unknown() -> HttpResponse {
     Status::unimplemented(format!("the only method is {EXPORT}")).into_http()
 }
 
-/// By what a sender should do: exporters try `UNAVAILABLE` again, `RESOURCE_EXHAUSTED` only if they are told when, and
-/// `INVALID_ARGUMENT` never (<https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-throttling>).
+/// The problem as an exporter reads it.
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
 fn status(problem: Problem) -> Status {
     problem.log();
-    let code = match problem.status() {
-        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
-        StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
-        status if status.is_client_error() => Code::InvalidArgument,
-        _ => Code::Internal,
-    };
+    let code = rpc_code(problem.status());
     match problem.retry_after_s() {
         Some(seconds) => {
             let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));

@@ -42,7 +42,7 @@ use tokio::sync::oneshot;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use app::{App, Limits, Options};
-pub(crate) use problem::Problem;
+pub(crate) use problem::{Problem, rpc_code};
 
 /// How long running requests may take once the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(15);

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tidemark_schema::ErrorKind;
+use tonic::Code;
 use utoipa::ToSchema;
 
 /// A kind of problem: what its type, title and status are, and what to do about it when nothing better is known.
@@ -271,15 +272,19 @@ impl Problem {
     }
 }
 
+/// By what a sender should do: exporters try `UNAVAILABLE` again, `RESOURCE_EXHAUSTED` only if they are told when, and
+/// `INVALID_ARGUMENT` never (<https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-throttling>).
+pub(crate) fn rpc_code(status: StatusCode) -> Code {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
+        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        status if status.is_client_error() => Code::InvalidArgument,
+        _ => Code::Internal,
+    }
+}
+
 fn in_protobuf(class: &Class, detail: &str, hint: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Response {
-    // INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE and INTERNAL of `google.rpc.Code`.
-    let code = match class.status {
-        StatusCode::TOO_MANY_REQUESTS => 8,
-        StatusCode::SERVICE_UNAVAILABLE => 14,
-        status if status.is_client_error() => 3,
-        _ => 13,
-    };
-    let status = RpcStatus { code, message: format!("{detail} ({hint})") };
+    let status = RpcStatus { code: rpc_code(class.status).into(), message: format!("{detail} ({hint})") };
     let content_type = [(header::CONTENT_TYPE, "application/x-protobuf")];
     let mut response = (class.status, content_type, prost::Message::encode_to_vec(&status)).into_response();
     if let Some(seconds) = class.retry_after_s {

@@ -1,6 +1,6 @@
 //! One piece of JSON into one event, or into a rejection that names the field.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -64,13 +64,6 @@ fn retrieval(bytes: &[u8], context: &Context<'_>) -> Result<Event, Rejection> {
     let event_id = wire.event_id.unwrap_or_else(|| EventId::of_content(bytes));
     let (results, cut) = documents(wire.results, context.limits.results)?;
     let sent = Sent { text_bytes: wire.query.text.as_ref().map_or(0, String::len) };
-    let structured = wire.attributes.iter().chain(wire.retriever.as_ref().map(|retriever| &retriever.params));
-    let values: u64 = structured.flat_map(BTreeMap::values).map(super::values).sum();
-    if values > context.limits.values {
-        let reason =
-            format!("has {values} values with those of retriever.params, the limit is {}", context.limits.values);
-        return Err(Rejection::field("attributes", reason));
-    }
     let mut event = RetrievalEvent {
         event_id,
         occurred_at: wire.occurred_at,
@@ -97,6 +90,12 @@ fn retrieval(bytes: &[u8], context: &Context<'_>) -> Result<Event, Rejection> {
         attributes: wire.attributes.unwrap_or_default(),
         marks: wire.marks.unwrap_or_default(),
     };
+    let values = super::values_of(&event);
+    if values > context.limits.values {
+        let reason =
+            format!("has {values} values with those of retriever.params, the limit is {}", context.limits.values);
+        return Err(Rejection::field("attributes", reason));
+    }
     if cut.is_some() {
         bound::mark(&mut event.marks, bound::RESULTS);
     }

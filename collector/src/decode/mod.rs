@@ -72,10 +72,8 @@ impl Event {
     /// What it takes in memory besides its texts, which are in its JSON: its own fields, and the values within what senders
     /// may structure as they like. Without it a queue of a few bytes of JSON each would hold five times its bound.
     pub(crate) fn bytes_beside_json(&self) -> u64 {
-        let values: u64 = match self {
-            Self::Retrieval(event) => {
-                event.attributes.values().chain(event.retriever.params.values()).map(values).sum()
-            }
+        let values = match self {
+            Self::Retrieval(event) => values_of(event),
             Self::Output(_) => 0,
         };
         size_of::<Self>() as u64 + values.saturating_mul(VALUE_BYTES)
@@ -95,6 +93,11 @@ impl Event {
 
 /// What one JSON value takes in memory, besides its text.
 const VALUE_BYTES: u64 = size_of::<serde_json::Value>() as u64;
+
+/// The JSON values within the attributes and the retriever's parameters of an event.
+fn values_of(event: &RetrievalEvent) -> u64 {
+    event.attributes.values().chain(event.retriever.params.values()).map(values).sum()
+}
 
 fn values(value: &serde_json::Value) -> u64 {
     match value {

@@ -306,7 +306,7 @@ impl Reader<'_> {
         if !kept.is_empty() {
             event.insert("attributes".to_owned(), Value::Object(kept));
         }
-        if truncated {
+        if cut {
             marks.insert(ATTRIBUTES_DROPPED);
         }
         event.insert("results".to_owned(), Value::Array(results));
