@@ -19,7 +19,7 @@ use crate::flusher::{Flusher, LogHandle, Request};
 use crate::health::{Health, Refusal, Shared};
 use crate::log::{Log, Opener, refusal_of};
 use crate::message::{Message, Submission};
-use crate::mode::Mode;
+use crate::mode::{Level, Mode};
 use crate::pending::Pending;
 use crate::recent::RecentIds;
 use crate::recovery::writer_name;
@@ -126,6 +126,9 @@ impl Collector {
 
     /// Whether events would be taken now, as far as that is known before they are seen. Who asks first need not read and
     /// decode what would be refused.
+    ///
+    /// The room between near a bound and the bound is for those who asked earlier and are still being decoded. Were it open to
+    /// all, what waits would stand just below the bound, and each refusal would cost as much as what is taken.
     pub fn ready(&self) -> Result<(), Error> {
         let standing = self.shared.standing();
         if !standing.mode.takes_events() {
@@ -133,7 +136,8 @@ impl Collector {
         }
         let (pending, limit) = (self.shared.pending.load(Ordering::Relaxed), self.settings.pending_events);
         let (bytes, bytes_limit) = (self.shared.pending_bytes.load(Ordering::Relaxed), self.settings.pending_bytes);
-        let refusal = match (pending >= limit, bytes >= bytes_limit) {
+        let near = |used: u64, limit: u64| Level { used, limit }.is_near();
+        let refusal = match (near(pending as u64, limit as u64), near(bytes, bytes_limit)) {
             (true, _) => Refusal::PendingEvents,
             (_, true) => Refusal::PendingBytes,
             _ => return Ok(()),

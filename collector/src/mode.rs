@@ -9,7 +9,8 @@
 //!
 //! The first row that holds counts. A mode is left only once what caused it is better by a margin, so that it does not
 //! come and go with every event: [`DISK_MARGIN_PERCENT`] more free space than the reserve, and a quarter below each level
-//! of shedding.
+//! of shedding. Near a bound, submissions that come in as bytes are refused before they are read
+//! ([`crate::Collector::ready`]); what has been read by then is taken while it fits.
 
 use std::fmt;
 use std::time::Duration;
@@ -70,7 +71,7 @@ pub struct Transition {
 
 /// How much more than the reserve must be free before events are taken again.
 pub(crate) const DISK_MARGIN_PERCENT: u64 = 25;
-/// Shedding begins when this much of a bound is used …
+/// A bound is near, and shedding begins, when this much of it is used …
 const SHED_PERMILLE: u64 = 900;
 /// … or already here while the table takes nothing.
 const SHED_STALLED_PERMILLE: u64 = 500;
@@ -89,6 +90,11 @@ pub(crate) struct Level {
 impl Level {
     fn permille(self) -> u64 {
         u64::try_from(u128::from(self.used) * 1000 / u128::from(self.limit.max(1))).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the bound is nearly reached.
+    pub(crate) fn is_near(self) -> bool {
+        self.permille() >= SHED_PERMILLE
     }
 }
 

@@ -48,6 +48,25 @@ async fn the_log_is_bounded_by_its_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn near_a_bound_nothing_more_is_read_and_what_has_been_read_is_taken_while_it_fits() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = Arc::new(Table::default());
+    let collector = start(&Settings { pending_events: 10, ..settings(directory.path()) }, &sink).await;
+    collector.submit((0..8).map(live).collect()).await.unwrap();
+    collector.ready().unwrap();
+    collector.submit(vec![live(8)]).await.unwrap();
+    let refused = collector.ready().unwrap_err();
+    assert!(matches!(refused, Error::Refused { refusal: Refusal::PendingEvents, .. }), "{refused:?}");
+    assert!(refused.retry_after_s().is_some());
+    collector.submit(vec![live(9)]).await.unwrap();
+    collector.submit(vec![live(10)]).await.unwrap_err();
+    collector.flush().await.unwrap();
+    collector.ready().unwrap();
+    collector.shutdown().await.unwrap();
+    assert_eq!(sink.ids().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_submission_that_would_never_fit_is_refused_for_good() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Arc::new(Table::default());
