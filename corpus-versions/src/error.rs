@@ -38,10 +38,12 @@ pub enum Error {
         fault: Fault,
     },
     /// The bytes are no Parquet file that can be read.
-    #[error("the manifest cannot be read as Parquet")]
+    ///
+    /// `Display` says what is wrong with them: whoever sent them is to read it.
+    #[error("the manifest cannot be read as Parquet: {source}")]
     ReadParquet {
-        /// What the decoder said.
-        source: ParquetError,
+        /// What is wrong with them.
+        source: tidemark_parquet::Error,
     },
     /// A column is missing, unknown or of a type that cannot hold its values.
     #[error("the columns of the Parquet manifest: {fault}")]

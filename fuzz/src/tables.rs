@@ -1,6 +1,7 @@
 //! Events as rows of tables, and runs of TREC.
 
-use tidemark_collector::decode::tabular::{self, RowLimits};
+use bytes::Bytes;
+use tidemark_collector::decode::tabular::{self, RowLimits, Table};
 use tidemark_collector::decode::{Kind, Rejection, trec};
 
 use crate::events::check_event;
@@ -13,7 +14,19 @@ pub fn arrow_stream(bytes: &[u8]) {
     if tabular::refuse_compressed(bytes).is_err() {
         return;
     }
-    let Ok(table) = tabular::ipc_stream(bytes) else { return };
+    if let Ok(table) = tabular::ipc_stream(bytes) {
+        check_table(table);
+    }
+}
+
+/// Arbitrary bytes as a Parquet file.
+pub fn parquet_events(bytes: &[u8]) {
+    if let Ok(table) = tabular::parquet_file(Bytes::copy_from_slice(bytes)) {
+        check_table(table);
+    }
+}
+
+fn check_table(table: Table<'_>) {
     let kind = table.kind().unwrap_or(Kind::Retrieval);
     let Ok(rows) = table.rows(kind, LIMITS) else { return };
     let mut written = 0;

@@ -13,8 +13,10 @@ use arrow_array::types::Int8Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow_ipc::writer::StreamWriter;
 use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use prost::Message;
-use tidemark_collector::decode::otlp::Encoding;
+use tidemark_collector::decode::otlp;
 use tidemark_collector::decode::{Context, Event, Kind, Limits, decode};
 use tidemark_collector::policy::Policy;
 use tidemark_corpus::{read_ndjson, write_parquet};
@@ -217,10 +219,19 @@ fn write_the_seeds_of_the_log() {
 }
 
 fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
+    parquet_with(&RecordBatch::try_from_iter(columns).unwrap(), WriterProperties::builder())
+}
+
+fn parquet_with(batch: &RecordBatch, properties: WriterPropertiesBuilder) -> Vec<u8> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
+    writer.write(batch).unwrap();
     writer.into_inner().unwrap()
+}
+
+/// Files without what only makes them longer.
+fn small() -> WriterPropertiesBuilder {
+    let properties = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None);
+    properties.set_offset_index_disabled(true).set_created_by("seed".to_owned())
 }
 
 #[test]
@@ -265,6 +276,12 @@ fn write_the_seeds_of_the_manifests() {
         parquet(vec![("doc_id", texts()), ("content_hash", texts()), ("text", texts())]),
     );
     seed("manifest_parquet", "no-parquet", ENTRIES);
+    let batch = RecordBatch::try_from_iter([("doc_id", texts()), ("content_hash", texts())]).unwrap();
+    let lengths = small().set_dictionary_enabled(false).set_encoding(Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    seed("manifest_parquet", "lengths", parquet_with(&batch, lengths.clone()));
+    let second =
+        lengths.set_writer_version(WriterVersion::PARQUET_2_0).set_compression(Compression::ZSTD(ZstdLevel::default()));
+    seed("manifest_parquet", "second-version", parquet_with(&batch, second));
 }
 
 const SPANS: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"chat"}}]},"scopeSpans":[{"spans":[
@@ -287,7 +304,7 @@ const SPANS: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"serv
 #[ignore = "writes the seeds"]
 fn write_the_seeds_of_spans_tables_and_runs() {
     seed("spans_json", "every-convention", SPANS);
-    let request = tidemark_collector::decode::otlp::parse(SPANS.as_bytes(), Encoding::Json).unwrap();
+    let request = otlp::parse(SPANS.as_bytes(), otlp::Encoding::Json).unwrap();
     seed("spans_protobuf", "every-convention", request.encode_to_vec());
     let columns: [(&str, ArrayRef); 3] = [
         ("occurred_at", Arc::new(TimestampMillisecondArray::from(vec![1_763_458_200_000]))),
@@ -308,6 +325,11 @@ fn write_the_seeds_of_spans_tables_and_runs() {
         writer.write(&batch).unwrap();
         writer.finish().unwrap();
         seed("arrow_stream", name, writer.into_inner().unwrap());
+        seed("parquet_events", name, parquet_with(&batch, small()));
+        let lengths = small().set_dictionary_enabled(false).set_encoding(Encoding::PLAIN);
+        let lengths = lengths.set_column_encoding("corpus".into(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        let second = lengths.set_writer_version(WriterVersion::PARQUET_2_0).set_compression(Compression::SNAPPY);
+        seed("parquet_events", &format!("{name}-second-version"), parquet_with(&batch, second));
     }
     seed("trec_run", "two-queries", "1 Q0 a 1 0.5 t\n1 Q0 b 2 0.25 t\n\n2 Q0 a 0 1e3 t\r\n2 Q0 b 0 2 t\n3 Q0 c\n");
 }

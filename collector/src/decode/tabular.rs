@@ -9,7 +9,6 @@
 
 mod ipc;
 mod layout;
-mod page_headers;
 mod parquet;
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,21 @@
-mod page_headers;
-
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::errors::ParquetError;
-use parquet::file::reader::ChunkReader;
+use arrow_schema::Schema;
+use tidemark_parquet::{ChunkReader, File, Limits};
 
-use self::page_headers::PageHeaders;
 use super::column::Column;
 use crate::error::{Error, Fault};
 use crate::manifest::{Manifest, ManifestEntry};
 
 const COLUMNS: [&str; 6] = ["doc_id", "content_hash", "vector_hash", "tokens", "updated_at", "scope"];
+
+/// Six columns are decoded side by side. Programs that make one page of each column and row group, hence of about a hundred
+/// thousand rows, fill a fraction of it.
+const PAGE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// What an entry may take in the file once it is decompressed, on average.
+const ENTRY_BYTES_MAX: u64 = 4 * 1024;
 
 /// Reads a Parquet file, or its bytes, of at most `max_entries` rows.
 ///
@@ -32,27 +31,20 @@ pub fn read_parquet(input: impl ChunkReader + 'static, max_entries: u64) -> Resu
 }
 
 /// The rows as they stand in the file; a file without rows is fine here.
-///
-/// The decoder panics on some damaged files (a negative offset in the footer, a page with too few levels). Whoever sends a
-/// file must not be able to end a thread with it, so a panic becomes the error of a file that cannot be read. Nothing
-/// that it touched is used again.
 pub(crate) fn read_entries(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<ManifestEntry>, Error> {
-    catch_unwind(AssertUnwindSafe(|| decode(input, max_entries)))
-        .unwrap_or_else(|_| Err(unreadable(ParquetError::General("the file is damaged".to_owned()))))
-}
-
-fn decode(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<ManifestEntry>, Error> {
-    let input = PageHeaders(input);
-    let metadata = metadata_of(&input).map_err(unreadable)?;
-    check_columns(metadata.schema())?;
-    let rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
-    if rows > max_entries {
+    let limits = Limits {
+        page_bytes: PAGE_BYTES_MAX,
+        all_bytes: max_entries.saturating_mul(ENTRY_BYTES_MAX).max(PAGE_BYTES_MAX),
+        column_values: max_entries,
+    };
+    let file = File::open(input).map_err(unreadable)?;
+    check_columns(file.schema())?;
+    if file.rows() > max_entries {
         return Err(Error::TooManyEntries { limit: max_entries });
     }
-    let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata).build().map_err(unreadable)?;
     let mut entries = Vec::new();
-    for batch in batches {
-        let batch = batch.map_err(|source| unreadable(source.into()))?;
+    for batch in file.batches(limits).map_err(unreadable)? {
+        let batch = batch.map_err(unreadable)?;
         // The count in the footer may lie.
         if entries.len() as u64 + batch.num_rows() as u64 > max_entries {
             return Err(Error::TooManyEntries { limit: max_entries });
@@ -62,26 +54,8 @@ fn decode(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<Man
     Ok(entries)
 }
 
-fn unreadable(source: ParquetError) -> Error {
+fn unreadable(source: tidemark_parquet::Error) -> Error {
     Error::ReadParquet { source }
-}
-
-/// The embedded Arrow schema is left aside, so that small, large and dictionary texts arrive as one type. That type is the
-/// view: rows that repeat one long text of a dictionary then share it, where copies could fill the memory from a small file.
-fn metadata_of(input: &impl ChunkReader) -> Result<ArrowReaderMetadata, ParquetError> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let plain = ArrowReaderMetadata::load(input, options.clone())?;
-    let fields: Vec<_> = plain
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| match field.data_type() {
-            DataType::Utf8 => Arc::new(Field::clone(field).with_data_type(DataType::Utf8View)),
-            _ => Arc::clone(field),
-        })
-        .collect();
-    let schema = Schema::new_with_metadata(fields, plain.schema().metadata().clone());
-    ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options.with_schema(Arc::new(schema)))
 }
 
 fn check_columns(schema: &Schema) -> Result<(), Error> {

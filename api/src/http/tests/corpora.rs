@@ -60,7 +60,7 @@ async fn a_manifest_comes_plain_or_compressed_or_as_parquet() {
     assert_snapshot!(register("x", Vec::new()).await.refusal(), @"400 malformed: the body is empty");
     assert_snapshot!(register("x", "{\"doc_id\":\"a\"}".into()).await.refusal(), @"422 invalid: line 1 of the manifest: content_hash: is required and missing");
     assert_snapshot!(register("x", gzip(V1.as_bytes())[..30].into()).await.refusal(), @"400 malformed: the body cannot be decompressed");
-    assert_snapshot!(register("x", b"PAR1 and nothing else".to_vec()).await.refusal(), @"422 invalid: the manifest cannot be read as Parquet");
+    assert_snapshot!(register("x", b"PAR1 and nothing else".to_vec()).await.refusal(), @"422 invalid: the manifest cannot be read as Parquet: it does not end as a Parquet file does");
 }
 
 #[tokio::test]

@@ -1,12 +1,10 @@
-use arrow_array::RecordBatchReader;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::reader::ChunkReader;
+use tidemark_parquet::{ChunkReader, Error, File, Limits};
 
-use super::page_headers::PageHeaders;
-use super::{Table, TableError, guarded};
+use super::{Table, TableError};
 
-/// Rows that are decoded at a time.
-const ROWS: usize = 1_024;
+/// Files of events are imported by whoever owns the machine, and may be long. Programs that make one page of each column
+/// and row group make it of at most 100 MB; a row group of a million rows may have a hundred results in each.
+const LIMITS: Limits = Limits { page_bytes: 128 * 1024 * 1024, all_bytes: u64::MAX, column_values: 128 * 1024 * 1024 };
 
 /// Whether these are the first bytes of a file.
 pub fn is_parquet(bytes: &[u8]) -> bool {
@@ -15,10 +13,8 @@ pub fn is_parquet(bytes: &[u8]) -> bool {
 
 /// A file.
 pub fn parquet_file(content: impl ChunkReader + 'static) -> Result<Table<'static>, TableError> {
-    let reader = || {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(PageHeaders(content))?;
-        builder.with_batch_size(ROWS).build()
-    };
-    let reader = guarded(|| reader().map_err(|error| TableError::Unreadable(error.to_string())))?;
-    Ok(Table::of(reader.schema(), reader))
+    let unreadable = |error: Error| TableError::Unreadable(error.to_string());
+    let file = File::open(content).map_err(unreadable)?;
+    let schema = file.schema().clone();
+    Ok(Table::of(schema, file.batches(LIMITS).map_err(unreadable)?))
 }
