@@ -116,7 +116,7 @@ impl Iterator for Batches {
 
 /// The decoder panics on some damaged files (a negative offset in the metadata, a page with too few levels). Whoever sends a
 /// file must not be able to end a thread with it, so a panic becomes the error of a file that cannot be read. Nothing
-/// that it touched is used again.
+/// that it touched is used again. This needs unwinding: do not build with `panic = "abort"`.
 fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(read)) => Ok(read),
