@@ -24,7 +24,7 @@ pub use ids::timestamp_and_ids;
 pub use log_record::log_record;
 pub use manifests::{manifest_ndjson, manifest_parquet};
 pub use spans::{spans_json, spans_protobuf};
-pub use tables::{arrow_stream, parquet_events, trec_run};
+pub use tables::{arrow_file, arrow_stream, parquet_events, trec_run};
 pub use wal_mutation::wal_mutation;
 pub use wal_recovery::wal_recovery;
 
@@ -32,7 +32,7 @@ pub use wal_recovery::wal_recovery;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. Each has a binary in `targets/` and a directory in `corpus/`, both with its name.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("decode_retrieval", decode_retrieval),
     ("decode_output", decode_output),
     ("batch", batch),
@@ -45,6 +45,7 @@ pub const TARGETS: [Target; 14] = [
     ("spans_protobuf", spans_protobuf),
     ("spans_json", spans_json),
     ("arrow_stream", arrow_stream),
+    ("arrow_file", arrow_file),
     ("parquet_events", parquet_events),
     ("trec_run", trec_run),
 ];

@@ -1,5 +1,7 @@
 //! Events as rows of tables, and runs of TREC.
 
+use std::io::Cursor;
+
 use bytes::Bytes;
 use tidemark_collector::decode::tabular::{self, RowLimits, Table};
 use tidemark_collector::decode::{Kind, Rejection, trec};
@@ -11,10 +13,14 @@ const LIMITS: RowLimits = RowLimits { row: 4 * 1024, table: 64 * 1024 };
 
 /// Arbitrary bytes as an Arrow IPC stream.
 pub fn arrow_stream(bytes: &[u8]) {
-    if tabular::refuse_compressed(bytes).is_err() {
-        return;
-    }
     if let Ok(table) = tabular::ipc_stream(bytes) {
+        check_table(table);
+    }
+}
+
+/// Arbitrary bytes as an Arrow IPC file.
+pub fn arrow_file(bytes: &[u8]) {
+    if let Ok(table) = tabular::ipc_file(Cursor::new(bytes)) {
         check_table(table);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow_array::types::Int8Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
-use arrow_ipc::writer::StreamWriter;
+use arrow_ipc::writer::{FileWriter, StreamWriter};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
@@ -325,6 +325,10 @@ fn write_the_seeds_of_spans_tables_and_runs() {
         writer.write(&batch).unwrap();
         writer.finish().unwrap();
         seed("arrow_stream", name, writer.into_inner().unwrap());
+        let mut writer = FileWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        seed("arrow_file", name, writer.into_inner().unwrap());
         seed("parquet_events", name, parquet_with(&batch, small()));
         let lengths = small().set_dictionary_enabled(false).set_encoding(Encoding::PLAIN);
         let lengths = lengths.set_column_encoding("corpus".into(), Encoding::DELTA_LENGTH_BYTE_ARRAY);

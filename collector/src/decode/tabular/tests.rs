@@ -7,7 +7,7 @@ use arrow_array::{
     StructArray, Time32SecondArray, TimestampMicrosecondArray,
 };
 use arrow_buffer::OffsetBuffer;
-use arrow_ipc::writer::StreamWriter;
+use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::{DataType, Field};
 use tidemark_schema::columns::{outputs, retrievals};
 use tidemark_schema::{FingerprintKey, Ingest, Stored};
@@ -255,4 +255,38 @@ fn a_stream_is_recognised_read_and_named_when_it_ends_early() {
     for end in [5, 40, bytes.len() - 100] {
         assert!(matches!(refuse_compressed(&bytes[..end]), Err(TableError::Unreadable(_))), "{end}");
     }
+}
+
+#[test]
+fn a_stream_that_is_cut_off_or_announces_more_than_there_is_is_unreadable() {
+    let bytes = stream(&nested(vec![Some(0.5), None]));
+    let read = |bytes: &[u8]| ipc_stream(bytes).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>());
+    for end in [5, 40, bytes.len() - 100] {
+        assert!(matches!(read(&bytes[..end]), Err(TableError::Unreadable(_))), "{end}");
+    }
+    // The length of the first message: 2 GiB must not be taken before they have come.
+    let long = [&bytes[..4], &i32::MAX.to_le_bytes(), &bytes[8..]].concat();
+    assert!(matches!(read(&long), Err(TableError::Unreadable(_))));
+}
+
+#[test]
+fn a_file_that_announces_more_than_there_is_is_unreadable() {
+    let batch = nested(vec![Some(0.5), None]);
+    let mut writer = FileWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
+    writer.write(&batch).unwrap();
+    let bytes = writer.into_inner().unwrap();
+    let reason = |bytes: &[u8]| match ipc_file(std::io::Cursor::new(bytes)) {
+        Ok(table) => format!("{} batches", table.batches.map(Result::unwrap).count()),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(reason(&bytes), "1 batches");
+    let (footer, length) = (bytes.len() - 10, bytes.len() - 10..bytes.len() - 6);
+    let announced = |length: i32| [&bytes[..footer], &length.to_le_bytes(), &bytes[footer + 4..]].concat();
+    assert_eq!(reason(&announced(i32::MAX)), "the table cannot be read: its footer is longer than the file");
+    let start = footer - u32::from_le_bytes(bytes[length].try_into().unwrap()) as usize;
+    let block = arrow_ipc::root_as_footer(&bytes[start..footer]).unwrap().recordBatches().unwrap().get(0).0;
+    let place = start + bytes[start..].windows(24).position(|part| part == block).unwrap();
+    let long = [&bytes[..place + 16], &(1_i64 << 50).to_le_bytes(), &bytes[place + 24..]].concat();
+    let expected = format!("its blocks say that they are longer than the {} bytes of the file", bytes.len());
+    assert_eq!(reason(&long), format!("the table cannot be read: {expected}"));
 }
