@@ -18,7 +18,7 @@ impl Error {
                 "doc_id and content_hash are texts and required; vector_hash and scope are texts, tokens a whole number, updated_at a timestamp"
                     .to_owned()
             }
-            Self::ReadParquet { .. } => "check that the file is complete and is Parquet, not NDJSON".to_owned(),
+            Self::ReadParquet { .. } => "write it again as Parquet with zstd or snappy, or as NDJSON".to_owned(),
             Self::TooManyEntries { .. } => {
                 "register the parts as corpora of their own, or raise the limit of entries".to_owned()
             }

@@ -2,7 +2,7 @@
 //!
 //! What it may take of memory: the body as it was sent (64 MiB by default), one buffer of the decompressor, and the
 //! entries (a million by default). NDJSON is decompressed as it is read, so the 256 MiB that it may have are never in
-//! memory at once.
+//! memory at once. Parquet is decoded within 160 MiB more (`tidemark_parquet::Limits`).
 
 use std::io::{self, BufRead, BufReader, Read};
 

@@ -7,21 +7,26 @@
 //!
 //! | what a file announces | where | what is checked |
 //! |---|---|---|
-//! | lists, texts and structs of the metadata | `thrift`, `grammar` | a list is no longer than the bytes that are left; nothing is nested deeper than 16; what a field says that it is, is what the format says |
-//! | groups of columns | `footer` | they are nested at most 32 deep; the metadata is at most 8 MiB |
-//! | column chunks | `lib` | together they are no longer than the file, so no two share their bytes |
-//! | the sizes of a page | `header` | at most [`Limits::page_bytes`]; a header holds no list |
+//! | lists, texts and structs of the metadata | `thrift`, `grammar` | a list is no longer than the bytes that are left; nothing is nested deeper than 16; a field is what the format says |
+//! | columns | `footer` | at most 4,096, nested at most 32 deep, with names of at most 256 bytes and fixed lengths of at most 1,024; 65,536 over all row groups; the metadata is at most 8 MiB |
+//! | column chunks | `check` | together they are no longer than the file, so that none is read for the price of another |
+//! | the sizes of a page | `pages` | at most half of [`Limits::memory`], also where gzip makes more of it than it says; a header holds no list |
 //! | the values of a page | `page` | a dictionary has the bytes of its values, lengths are as many as the page has values |
-//! | values that stand for many bytes | `lib` | texts are read as views, which rows that repeat a value share |
+//! | rows | `levels`, `weight` | one row fits into [`Limits::memory`] with all pages in which it stands; as many are decoded at a time as fit into a quarter of it |
+//! | values that stand for many bytes | [`File::open`] | texts are read as views, which rows that repeat a value share |
 //!
 //! Pages are decompressed twice, once to check them. Pages of `DELTA_BYTE_ARRAY` are refused: each value may repeat all of
-//! the one before, so that a small page stands for any amount of text, and hardly a program writes them.
+//! the one before, so that a small page stands for any amount of text. Most programs do not write them unless they are told to;
+//! those that fall back to them (the second version of pages in parquet-mr and in arrow-rs) can be told another encoding.
 
+mod check;
 mod footer;
 mod grammar;
-mod header;
+mod levels;
 mod page;
+mod pages;
 mod thrift;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -34,26 +39,19 @@ use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::column::page::PageReader;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::ParquetMetaData;
 pub use parquet::file::reader::ChunkReader;
-use parquet::file::serialized_reader::SerializedPageReader;
 
-use crate::header::Headers;
+use crate::check::check;
 
-/// Rows that are decoded at a time.
-const ROWS: usize = 1_024;
-
-/// What a file may hold.
+/// What a file may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one page, decompressed. The decoder holds one of each column at a time, and one of its dictionary.
-    pub page_bytes: u64,
+    /// Bytes of memory for decoding. At most a quarter more is taken, besides the file itself and its metadata.
+    pub memory: u64,
     /// Bytes of all pages, decompressed: what reading the file may cost in time.
     pub all_bytes: u64,
-    /// Values of one column in one row group, those of lists counted one by one: what a batch of rows may hold of it.
-    pub column_values: u64,
 }
 
 /// Why a file cannot be read, or cannot be read any further.
@@ -91,9 +89,9 @@ impl<R: ChunkReader + 'static> File<R> {
     /// The rows, once all pages have been checked.
     pub fn batches(self, limits: Limits) -> Result<Batches, Error> {
         guarded(|| {
-            check(&self.input, self.metadata.metadata(), limits)?;
+            let rows = check(&self.input, self.metadata.metadata(), limits)?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.input, self.metadata);
-            Ok(Batches(Some(builder.with_batch_size(ROWS).build()?)))
+            Ok(Batches(Some(builder.with_batch_size(rows).build()?)))
         })
     }
 }
@@ -128,34 +126,6 @@ fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T, Error> {
 
 fn refused(reason: impl Into<String>) -> ParquetError {
     ParquetError::General(reason.into())
-}
-
-/// Reads each page once.
-fn check<R: ChunkReader>(input: &R, metadata: &ParquetMetaData, limits: Limits) -> Result<()> {
-    let bytes = input.len();
-    let input = Arc::new(Headers { input, page_bytes: limits.page_bytes });
-    let (mut stored, mut decompressed) = (0_u64, 0_u64);
-    for chunk in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
-        stored = stored.saturating_add(chunk.byte_range().1);
-        if stored > bytes {
-            return Err(refused(format!("its columns say that they are longer than the {bytes} bytes of the file")));
-        }
-        let mut values = 0_u64;
-        let mut pages = SerializedPageReader::new(Arc::clone(&input), chunk, 0, None)?;
-        while let Some(page) = pages.get_next_page()? {
-            page::check(&page, chunk.column_descr())?;
-            decompressed = decompressed.saturating_add(page.buffer().len() as u64);
-            if decompressed > limits.all_bytes {
-                return Err(refused(format!("decompressed, its pages have more than {} bytes", limits.all_bytes)));
-            }
-            values += if page.is_data_page() { u64::from(page.num_values()) } else { 0 };
-            if values > limits.column_values {
-                let (column, limit) = (chunk.column_path().string(), limits.column_values);
-                return Err(refused(format!("the column {column} has more than {limit} values in one row group")));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Has texts and bytes read as views: rows that repeat one long value of a dictionary then share it, where copies could fill

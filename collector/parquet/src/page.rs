@@ -2,14 +2,16 @@
 
 use parquet::basic::{Encoding, Type};
 use parquet::column::page::Page;
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescriptor;
 
+use crate::levels::{Rows, varint};
 use crate::refused;
 
-/// Refuses a page of which the decoder would make more values than it holds.
-pub(crate) fn check(page: &Page, column: &ColumnDescriptor) -> Result<()> {
+/// Refuses a page of which the decoder would make more values than it holds, and adds its rows.
+pub(crate) fn check(page: &Page, column: &ColumnDescriptor, rows: &mut Rows) -> Result<()> {
     let named = |reason: String| refused(format!("the column {}: {reason}", column.path().string()));
+    let cut_off = || named("a page ends before its values".to_owned());
     if let Page::DictionaryPage { buf, num_values, .. } = page {
         let bytes = u64::from(*num_values).saturating_mul(least_bytes(column));
         if bytes > buf.len() as u64 {
@@ -18,6 +20,13 @@ pub(crate) fn check(page: &Page, column: &ColumnDescriptor) -> Result<()> {
         }
         return Ok(());
     }
+    let Parts { repetition, values } = Parts::of(page, column, &named)?.ok_or_else(cut_off)?;
+    match repetition {
+        Some(levels) => {
+            rows.add_levels(levels, column.max_rep_level(), page.num_values()).ok_or_else(cut_off)?;
+        }
+        None => rows.add_flat(page.num_values()),
+    }
     match page.encoding() {
         Encoding::DELTA_BYTE_ARRAY => Err(named(
             "is written as DELTA_BYTE_ARRAY, by which a small file stands for any amount of text; write it with a \
@@ -25,12 +34,12 @@ pub(crate) fn check(page: &Page, column: &ColumnDescriptor) -> Result<()> {
                 .to_owned(),
         )),
         Encoding::DELTA_LENGTH_BYTE_ARRAY => {
-            let values = u64::from(page.num_values());
-            match values_of(page, column).and_then(announced_lengths) {
-                Some(lengths) if lengths <= values => Ok(()),
-                Some(lengths) => Err(named(format!("a page of {values} values says that it has {lengths} lengths"))),
-                None => Err(named("a page ends before its values".to_owned())),
+            let announced = announced_lengths(values).ok_or_else(cut_off)?;
+            let values = page.num_values();
+            if announced > values.into() {
+                return Err(named(format!("a page of {values} values says that it has {announced} lengths")));
             }
+            Ok(())
         }
         _ => Ok(()),
     }
@@ -48,31 +57,51 @@ fn least_bytes(column: &ColumnDescriptor) -> u64 {
     }
 }
 
-/// What follows the levels.
-fn values_of<'a>(page: &'a Page, column: &ColumnDescriptor) -> Option<&'a [u8]> {
-    match page {
-        Page::DataPage { buf, num_values, def_level_encoding, rep_level_encoding, .. } => {
-            let rest = without_levels(buf, column.max_rep_level(), *rep_level_encoding, *num_values)?;
-            without_levels(rest, column.max_def_level(), *def_level_encoding, *num_values)
+/// What a data page is made of.
+struct Parts<'a> {
+    /// The levels that tell where rows begin, if a row may have several values.
+    repetition: Option<&'a [u8]>,
+    values: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// `None` if the page ends too early.
+    fn of(page: &'a Page, column: &ColumnDescriptor, named: &impl Fn(String) -> ParquetError) -> Result<Option<Self>> {
+        let (repetition_max, definition_max) = (column.max_rep_level(), column.max_def_level());
+        match page {
+            Page::DataPage { buf, def_level_encoding, rep_level_encoding, .. } => {
+                let levels = [(repetition_max, rep_level_encoding), (definition_max, def_level_encoding)];
+                if let Some((_, encoding)) = levels.iter().find(|(max, found)| *max > 0 && **found != Encoding::RLE) {
+                    return Err(named(format!("its levels are written as {encoding}, which is out of use")));
+                }
+                let parts = || {
+                    let (repetition, rest) = first_levels(buf, repetition_max)?;
+                    let (_, values) = first_levels(rest, definition_max)?;
+                    Some(Self { repetition, values })
+                };
+                Ok(parts())
+            }
+            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
+                let parts = || {
+                    let (repetition, rest) = buf.split_at_checked(*rep_levels_byte_len as usize)?;
+                    let (_, values) = rest.split_at_checked(*def_levels_byte_len as usize)?;
+                    Some(Self { repetition: (repetition_max > 0).then_some(repetition), values })
+                };
+                Ok(parts())
+            }
+            Page::DictionaryPage { buf, .. } => Ok(Some(Self { repetition: None, values: buf })),
         }
-        Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
-            buf.get(def_levels_byte_len.checked_add(*rep_levels_byte_len)? as usize..)
-        }
-        Page::DictionaryPage { buf, .. } => Some(buf),
     }
 }
 
-/// The levels of the first version of pages stand before the values, with their length, or with the bits of each.
-fn without_levels(bytes: &[u8], max_level: i16, encoding: Encoding, values: u32) -> Option<&[u8]> {
-    if max_level <= 0 {
-        return Some(bytes);
+/// The levels of the first version of pages stand before the values, with their length.
+fn first_levels(bytes: &[u8], level_max: i16) -> Option<(Option<&[u8]>, &[u8])> {
+    if level_max == 0 {
+        return Some((None, bytes));
     }
-    if encoding == Encoding::RLE {
-        let (length, rest) = bytes.split_first_chunk::<4>()?;
-        return rest.get(u32::from_le_bytes(*length) as usize..);
-    }
-    let bits = u64::from(i16::BITS - max_level.leading_zeros());
-    bytes.get(usize::try_from((u64::from(values) * bits).div_ceil(8)).ok()?..)
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (levels, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    Some((Some(levels), rest))
 }
 
 /// How many numbers a list of `DELTA_BINARY_PACKED` says that it has: after the size of a block and the number of its parts
@@ -81,10 +110,4 @@ fn announced_lengths(bytes: &[u8]) -> Option<u64> {
     let (_, rest) = varint(bytes)?;
     let (_, rest) = varint(rest)?;
     Some(varint(rest)?.0)
-}
-
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let end = bytes.iter().take(10).position(|byte| byte & 0x80 == 0)?;
-    let (groups, rest) = bytes.split_at_checked(end + 1)?;
-    Some((groups.iter().rev().fold(0, |number, group| number << 7 | u64::from(group & 0x7f)), rest))
 }

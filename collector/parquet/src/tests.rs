@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use arrow_array::builder::{ListBuilder, StringViewBuilder};
+use arrow_array::builder::{Int32Builder, ListBuilder, StringViewBuilder};
 use arrow_array::{
     ArrayRef, BinaryViewArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringViewArray,
     StructArray,
 };
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ use super::*;
 
 mod hostile;
 
-const LIMITS: Limits = Limits { page_bytes: 64 * 1024, all_bytes: 1024 * 1024, column_values: 10_000 };
+const LIMITS: Limits = Limits { memory: 256 * 1024, all_bytes: 1024 * 1024 };
 
 /// Every shape that columns of events and manifests have; `rows` numbers of three digits.
 fn sample(rows: &[u16]) -> RecordBatch {
@@ -66,9 +66,15 @@ fn check(file: impl Into<Bytes>, limits: Limits, expected: &str) {
 }
 
 fn properties() -> impl Strategy<Value = WriterPropertiesBuilder> {
-    let compressions = [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())];
+    let compressions = [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::GZIP(GzipLevel::default()),
+        Compression::LZ4_RAW,
+    ];
     let encodings = [None, Some(Encoding::PLAIN), Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)];
-    (any::<bool>(), any::<bool>(), 0..3_usize, 0..3_usize, 1..40_usize, 1..60_usize).prop_map(
+    (any::<bool>(), any::<bool>(), 0..5_usize, 0..3_usize, 1..40_usize, 1..60_usize).prop_map(
         move |(second, dictionary, compression, encoding, page_rows, group_rows)| {
             let version = if second { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };
             let mut properties = WriterProperties::builder()
@@ -142,13 +148,13 @@ fn each_limit_is_kept_and_named() {
     let plain = || WriterProperties::builder().set_dictionary_enabled(false);
     let file = written(&sample(&rows), plain());
     check(file.clone(), LIMITS, "1000 rows");
+    check(file.clone(), Limits { memory: 15_000, ..LIMITS }, "a page says that it has 9386 bytes, the limit is 7500");
     check(
         file.clone(),
-        Limits { page_bytes: 7_999, ..LIMITS },
-        "a page says that it has 9386 bytes, the limit is 7999",
+        Limits { memory: 50_000, ..LIMITS },
+        "decoding its pages takes 101026 bytes of memory, the limit is 50000; write smaller pages or row groups",
     );
-    check(file.clone(), Limits { all_bytes: 20_000, ..LIMITS }, "decompressed, its pages have more than 20000 bytes");
-    check(file, Limits { column_values: 999, ..LIMITS }, "the column text has more than 999 values in one row group");
+    check(file, Limits { all_bytes: 20_000, ..LIMITS }, "decompressed, its pages have more than 20000 bytes");
     let repeated = written(&sample(&rows), plain().set_column_encoding("bytes".into(), Encoding::DELTA_BYTE_ARRAY));
     check(
         repeated,
@@ -156,6 +162,35 @@ fn each_limit_is_kept_and_named() {
         "the column bytes: is written as DELTA_BYTE_ARRAY, by which a small file stands for any amount of text; write it \
          with a dictionary, as DELTA_LENGTH_BYTE_ARRAY or as PLAIN",
     );
+}
+
+#[test]
+fn large_rows_are_decoded_few_at_a_time() {
+    // Each row has a page of its own, which stays in memory as long as its text does.
+    let texts: StringViewArray = (0..100).map(|row| Some(format!("{row}{}", "x".repeat(20_000)))).collect();
+    let batch = RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap();
+    let pages = WriterProperties::builder().set_dictionary_enabled(false).set_write_batch_size(1);
+    let file = written(&batch, pages.set_data_page_row_count_limit(1));
+    let limits = Limits { all_bytes: u64::MAX, ..LIMITS };
+    let rows: Vec<usize> = read(file, limits).unwrap().iter().map(RecordBatch::num_rows).collect();
+    assert_eq!(rows.iter().sum::<usize>(), 100);
+    assert!(rows.iter().all(|rows| (1..=3).contains(rows)), "{rows:?}");
+}
+
+#[test]
+fn a_row_of_many_values_is_weighed_as_a_whole() {
+    let list = |values: usize| {
+        let mut lists = ListBuilder::new(Int32Builder::new());
+        for row in 0..50 {
+            lists.append_value((0..if row == 25 { values } else { 1 }).map(|_| None));
+        }
+        RecordBatch::try_from_iter([("list", Arc::new(lists.finish()) as ArrayRef)]).unwrap()
+    };
+    // Nulls take next to nothing in the file, and 32 bytes each once they are decoded.
+    let pages = || WriterProperties::builder().set_data_page_size_limit(100).set_write_batch_size(1_000);
+    check(written(&list(8_000), pages()), LIMITS, "50 rows");
+    let reason = read(written(&list(9_000), pages()), LIMITS).unwrap_err().to_string();
+    assert!(reason.starts_with("decoding its pages takes 28"), "{reason}");
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub(crate) trait Visitor {
     /// Whether lists may be in it.
     const LISTS: bool;
 
+    /// A text or bytes of this length.
+    fn text(&mut self, place: &[i16], length: u64) -> Result<()>;
+
     /// A whole number.
     fn number(&mut self, place: &[i16], value: i64) -> Result<()>;
 
@@ -83,6 +86,7 @@ impl<R: Read, V: Visitor> Walk<'_, R, V> {
             7 => self.skip(8),
             8 => {
                 let length = self.varint()?;
+                self.visitor.text(&self.place, length)?;
                 self.skip(length)
             }
             9 | 10 => {

@@ -10,7 +10,7 @@ use arrow_array::types::{
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, TimeUnit};
 use tidemark_schema::Timestamp;
 
 use crate::error::Fault;
@@ -22,11 +22,10 @@ pub(super) struct Column<'a> {
 }
 
 impl<'a> Column<'a> {
-    /// Refuses a column whose type cannot hold its values, before any row is read.
-    pub(super) fn of(batch: &'a RecordBatch, name: &'static str) -> Result<Self, Fault> {
-        let array = batch.column_by_name(name);
-        let found = array.map_or(&DataType::Null, |array| array.data_type());
-        let fits = match name {
+    /// Refuses a column whose type cannot hold its values, before any row is decoded.
+    pub(super) fn check(field: &Field) -> Result<(), Fault> {
+        let found = field.data_type();
+        let fits = match field.name().as_str() {
             "tokens" => found.is_integer(),
             "updated_at" => matches!(found, DataType::Utf8View | DataType::Timestamp(..)),
             "doc_id" => *found == DataType::Utf8View || found.is_integer(),
@@ -34,11 +33,20 @@ impl<'a> Column<'a> {
         };
         // A column in which no row holds a value has no type in some programs.
         if fits || *found == DataType::Null {
-            Ok(Self { name, array })
-        } else {
-            // Texts and bytes are read as views; nobody has written one.
-            Err(Fault::of(name, format!("has the type {}", found.to_string().trim_end_matches("View"))))
+            return Ok(());
         }
+        let found = match found {
+            DataType::Struct(_) => "struct".to_owned(),
+            DataType::List(_) | DataType::Map(..) => "list".to_owned(),
+            // Texts and bytes are read as views; nobody has written one.
+            plain => plain.to_string().replace("View", ""),
+        };
+        Err(Fault::of(field.name(), format!("has the type {found}")))
+    }
+
+    /// The column of this name, whose type was checked.
+    pub(super) fn of(batch: &'a RecordBatch, name: &'static str) -> Self {
+        Self { name, array: batch.column_by_name(name) }
     }
 
     pub(super) fn name(&self) -> &'static str {

@@ -11,9 +11,9 @@ use crate::manifest::{Manifest, ManifestEntry};
 
 const COLUMNS: [&str; 6] = ["doc_id", "content_hash", "vector_hash", "tokens", "updated_at", "scope"];
 
-/// Six columns are decoded side by side. Programs that make one page of each column and row group, hence of about a hundred
-/// thousand rows, fill a fraction of it.
-const PAGE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// What decoding may take. Programs that make one page of each column and row group, hence of about a hundred thousand rows,
+/// fill half of it with rows of 500 bytes.
+const MEMORY_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// What an entry may take in the file once it is decompressed, on average.
 const ENTRY_BYTES_MAX: u64 = 4 * 1024;
 
@@ -32,11 +32,8 @@ pub fn read_parquet(input: impl ChunkReader + 'static, max_entries: u64) -> Resu
 
 /// The rows as they stand in the file; a file without rows is fine here.
 pub(crate) fn read_entries(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<ManifestEntry>, Error> {
-    let limits = Limits {
-        page_bytes: PAGE_BYTES_MAX,
-        all_bytes: max_entries.saturating_mul(ENTRY_BYTES_MAX).max(PAGE_BYTES_MAX),
-        column_values: max_entries,
-    };
+    let all_bytes = max_entries.saturating_mul(ENTRY_BYTES_MAX).max(MEMORY_BYTES_MAX);
+    let limits = Limits { memory: MEMORY_BYTES_MAX, all_bytes };
     let file = File::open(input).map_err(unreadable)?;
     check_columns(file.schema())?;
     if file.rows() > max_entries {
@@ -70,20 +67,16 @@ fn check_columns(schema: &Schema) -> Result<(), Error> {
             return Err(invalid(name, "is there more than once"));
         }
     }
-    match ["doc_id", "content_hash"].into_iter().find(|required| !names().any(|name| name == *required)) {
-        Some(required) => Err(invalid(required, "is required and missing")),
-        None => Ok(()),
+    if let Some(required) =
+        ["doc_id", "content_hash"].into_iter().find(|required| !names().any(|name| name == *required))
+    {
+        return Err(invalid(required, "is required and missing"));
     }
+    schema.fields().iter().try_for_each(|field| Column::check(field)).map_err(|fault| Error::InvalidColumn { fault })
 }
 
 fn append(entries: &mut Vec<ManifestEntry>, batch: &RecordBatch) -> Result<(), Error> {
-    let column = |name: &'static str| Column::of(batch, name).map_err(|fault| Error::InvalidColumn { fault });
-    let doc_id = column("doc_id")?;
-    let content_hash = column("content_hash")?;
-    let vector_hash = column("vector_hash")?;
-    let tokens = column("tokens")?;
-    let updated_at = column("updated_at")?;
-    let scope = column("scope")?;
+    let [doc_id, content_hash, vector_hash, tokens, updated_at, scope] = COLUMNS.map(|name| Column::of(batch, name));
     for row in 0..batch.num_rows() {
         let entry = || -> Result<ManifestEntry, Fault> {
             Ok(ManifestEntry {

@@ -2,9 +2,9 @@ use tidemark_parquet::{ChunkReader, Error, File, Limits};
 
 use super::{Table, TableError};
 
-/// Files of events are imported by whoever owns the machine, and may be long. Programs that make one page of each column
-/// and row group make it of at most 100 MB; a row group of a million rows may have a hundred results in each.
-const LIMITS: Limits = Limits { page_bytes: 128 * 1024 * 1024, all_bytes: u64::MAX, column_values: 128 * 1024 * 1024 };
+/// Files of events are imported by whoever owns the machine, and may be long. Some programs make one page of each column and
+/// row group, of up to 100 MB.
+const LIMITS: Limits = Limits { memory: 1024 * 1024 * 1024, all_bytes: u64::MAX };
 
 /// Whether these are the first bytes of a file.
 pub fn is_parquet(bytes: &[u8]) -> bool {

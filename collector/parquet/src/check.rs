@@ -1,0 +1,79 @@
+//! Reads all pages of a file once, to see that it can be decoded.
+
+use std::sync::Arc;
+
+use parquet::basic::Compression;
+use parquet::column::page::PageReader;
+use parquet::errors::Result;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::reader::ChunkReader;
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use crate::levels::Rows;
+use crate::pages::Pages;
+use crate::weight::{Chunk, Weight, rows_within};
+use crate::{Limits, page, refused};
+
+/// Rows that are decoded at a time, if they are small.
+const ROWS: usize = 1_024;
+
+/// How many rows may be decoded at a time.
+pub(crate) fn check<R: ChunkReader>(input: &R, metadata: &ParquetMetaData, limits: Limits) -> Result<usize> {
+    let bytes = input.len();
+    let mut weights: Vec<Weight> = Vec::new();
+    weights.resize_with(metadata.file_metadata().schema_descr().num_columns(), Weight::default);
+    let mut stored = 0_u64;
+    let mut left = limits.all_bytes;
+    for group in metadata.row_groups() {
+        for (chunk, weight) in group.columns().iter().zip(&mut weights) {
+            stored = stored.saturating_add(chunk.byte_range().1);
+            if stored > bytes {
+                return Err(refused(format!(
+                    "its columns say that they are longer than the {bytes} bytes of the file"
+                )));
+            }
+            left = add_chunk(input, chunk, weight, limits, left)?;
+        }
+    }
+    let least = weights.iter().map(Weight::least).fold(0, u64::saturating_add);
+    if least > limits.memory {
+        let limit = limits.memory;
+        return Err(refused(format!(
+            "decoding its pages takes {least} bytes of memory, the limit is {limit}; write smaller pages or row groups"
+        )));
+    }
+    Ok(rows_within(limits.memory / 4, &weights, ROWS))
+}
+
+/// Adds a column chunk to what is known of its column; returns how many bytes of all are left.
+fn add_chunk<R: ChunkReader>(
+    input: &R,
+    chunk: &ColumnChunkMetaData,
+    weight: &mut Weight,
+    limits: Limits,
+    mut left: u64,
+) -> Result<u64> {
+    let column = chunk.column_descr();
+    let gzip = match chunk.compression() {
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) | Compression::LZ4_RAW => false,
+        Compression::GZIP(_) => true,
+        // What they make of a page is not bounded by what it announces.
+        other => {
+            let column = column.path().string();
+            return Err(refused(format!(
+                "the column {column} is compressed as {other}; use zstd, snappy, lz4_raw or gzip"
+            )));
+        }
+    };
+    let pages = Arc::new(Pages::of(input, limits.memory / 2, gzip));
+    let mut pages = SerializedPageReader::new(pages, chunk, 0, None)?;
+    let (mut rows, mut added) = (Rows::default(), Chunk::default());
+    while let Some(page) = pages.get_next_page()? {
+        page::check(&page, column, &mut rows)?;
+        weight.add(&mut added, &page, column, &rows);
+        let out_of_bytes = || refused(format!("decompressed, its pages have more than {} bytes", limits.all_bytes));
+        left = left.checked_sub(page.buffer().len() as u64).ok_or_else(out_of_bytes)?;
+    }
+    weight.finish(added);
+    Ok(left)
+}
