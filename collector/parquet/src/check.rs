@@ -14,6 +14,8 @@ use crate::pages::Pages;
 use crate::weight::{Chunk, Weight, rows_within};
 use crate::{Limits, page, refused};
 
+/// Pages of a file. Programs fill them with thousands of values or a megabyte.
+const PAGES_MAX: u64 = 1_000_000;
 /// Rows that are decoded at a time, if they are small.
 const ROWS: usize = 1_024;
 
@@ -23,7 +25,7 @@ pub(crate) fn check<R: ChunkReader>(input: &R, metadata: &ParquetMetaData, limit
     let mut weights: Vec<Weight> = Vec::new();
     weights.resize_with(metadata.file_metadata().schema_descr().num_columns(), Weight::default);
     let mut stored = 0_u64;
-    let mut left = limits.all_bytes;
+    let mut spent = Spent::default();
     for group in metadata.row_groups() {
         for (chunk, weight) in group.columns().iter().zip(&mut weights) {
             stored = stored.saturating_add(chunk.byte_range().1);
@@ -32,7 +34,7 @@ pub(crate) fn check<R: ChunkReader>(input: &R, metadata: &ParquetMetaData, limit
                     "its columns say that they are longer than the {bytes} bytes of the file"
                 )));
             }
-            left = add_chunk(input, chunk, weight, limits, left)?;
+            add_chunk(input, chunk, weight, limits, &mut spent)?;
         }
     }
     let least = weights.iter().map(Weight::least).fold(0, u64::saturating_add);
@@ -45,14 +47,22 @@ pub(crate) fn check<R: ChunkReader>(input: &R, metadata: &ParquetMetaData, limit
     Ok(rows_within(limits.memory / 4, &weights, ROWS))
 }
 
-/// Adds a column chunk to what is known of its column; returns how many bytes of all are left.
+/// What has been read of a file.
+#[derive(Default)]
+struct Spent {
+    pages: u64,
+    /// Decompressed.
+    bytes: u64,
+}
+
+/// Adds a column chunk to what is known of its column.
 fn add_chunk<R: ChunkReader>(
     input: &R,
     chunk: &ColumnChunkMetaData,
     weight: &mut Weight,
     limits: Limits,
-    mut left: u64,
-) -> Result<u64> {
+    spent: &mut Spent,
+) -> Result<()> {
     let column = chunk.column_descr();
     let gzip = match chunk.compression() {
         Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) | Compression::LZ4_RAW => false,
@@ -71,9 +81,15 @@ fn add_chunk<R: ChunkReader>(
     while let Some(page) = pages.get_next_page()? {
         page::check(&page, column, &mut rows)?;
         weight.add(&mut added, &page, column, &rows);
-        let out_of_bytes = || refused(format!("decompressed, its pages have more than {} bytes", limits.all_bytes));
-        left = left.checked_sub(page.buffer().len() as u64).ok_or_else(out_of_bytes)?;
+        spent.pages += 1;
+        spent.bytes += page.buffer().len() as u64;
+        if spent.pages > PAGES_MAX {
+            return Err(refused(format!("it has more than {PAGES_MAX} pages")));
+        }
+        if spent.bytes > limits.all_bytes {
+            return Err(refused(format!("decompressed, its pages have more than {} bytes", limits.all_bytes)));
+        }
     }
     weight.finish(added);
-    Ok(left)
+    Ok(())
 }

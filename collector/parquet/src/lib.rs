@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | lists, texts and structs of the metadata | `thrift`, `grammar` | a list is no longer than the bytes that are left; nothing is nested deeper than 16; a field is what the format says |
 //! | columns | `footer` | at most 4,096, nested at most 32 deep, with names of at most 256 bytes and fixed lengths of at most 1,024; 65,536 over all row groups; the metadata is at most 8 MiB |
-//! | column chunks | `check` | together they are no longer than the file, so that none is read for the price of another |
+//! | column chunks | `check` | together they are no longer than the file, so that none is read for the price of another, and have at most a million pages |
 //! | the sizes of a page | `pages` | at most half of [`Limits::memory`], also where gzip makes more of it than it says; a header holds no list |
 //! | the values of a page | `page` | a dictionary has the bytes of its values, lengths are as many as the page has values |
 //! | rows | `levels`, `weight` | one row fits into [`Limits::memory`] with all pages in which it stands; as many are decoded at a time as fit into a quarter of it |

@@ -239,6 +239,12 @@ fn what_gzip_makes_of_a_page_is_measured() {
 }
 
 #[test]
+fn pages_without_values_are_counted() {
+    let pages = data_page(Encoding::PLAIN, 0, b"").repeat(1_000_001);
+    check(with_pages(&pages, 0), LIMITS, "it has more than 1000000 pages");
+}
+
+#[test]
 fn the_shape_of_the_columns_is_bounded() {
     let elements = |count: i64, each: &dyn Fn(i64) -> Fields| {
         let columns = (0..count).map(each);
