@@ -70,8 +70,8 @@ pub(crate) async fn show(
 /// Register a version of a corpus
 ///
 /// The body is its manifest: NDJSON with one entry per document or chunk, plain or compressed with gzip or zstd, or
-/// Parquet. At most 64 MiB as sent, 256 MiB after decompression, a million entries. Registering the same content again is
-/// fine.
+/// Parquet (plain, zstd, snappy, lz4_raw or gzip). At most 64 MiB as sent, 256 MiB after decompression, a million entries.
+/// Registering the same content again is fine.
 #[utoipa::path(
     post,
     path = "/v1/corpora/{corpus}/versions/{version}",
