@@ -2,7 +2,7 @@
 
 use parquet::basic::{Encoding, Type};
 use parquet::column::page::Page;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::schema::types::ColumnDescriptor;
 
 use crate::levels::{Rows, varint};
@@ -20,7 +20,10 @@ pub(crate) fn check(page: &Page, column: &ColumnDescriptor, rows: &mut Rows) -> 
         }
         return Ok(());
     }
-    let Parts { repetition, values } = Parts::of(page, column, &named)?.ok_or_else(cut_off)?;
+    if let Some(encoding) = outdated_levels(page, column) {
+        return Err(named(format!("its levels are written as {encoding}, which is out of use")));
+    }
+    let Parts { repetition, values } = Parts::of(page, column).ok_or_else(cut_off)?;
     match repetition {
         Some(levels) => {
             rows.add_levels(levels, column.max_rep_level(), page.num_values()).ok_or_else(cut_off)?;
@@ -66,32 +69,28 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// `None` if the page ends too early.
-    fn of(page: &'a Page, column: &ColumnDescriptor, named: &impl Fn(String) -> ParquetError) -> Result<Option<Self>> {
-        let (repetition_max, definition_max) = (column.max_rep_level(), column.max_def_level());
+    fn of(page: &'a Page, column: &ColumnDescriptor) -> Option<Self> {
         match page {
-            Page::DataPage { buf, def_level_encoding, rep_level_encoding, .. } => {
-                let levels = [(repetition_max, rep_level_encoding), (definition_max, def_level_encoding)];
-                if let Some((_, encoding)) = levels.iter().find(|(max, found)| *max > 0 && **found != Encoding::RLE) {
-                    return Err(named(format!("its levels are written as {encoding}, which is out of use")));
-                }
-                let parts = || {
-                    let (repetition, rest) = first_levels(buf, repetition_max)?;
-                    let (_, values) = first_levels(rest, definition_max)?;
-                    Some(Self { repetition, values })
-                };
-                Ok(parts())
+            Page::DataPage { buf, .. } => {
+                let (repetition, rest) = first_levels(buf, column.max_rep_level())?;
+                let (_, values) = first_levels(rest, column.max_def_level())?;
+                Some(Self { repetition, values })
             }
             Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
-                let parts = || {
-                    let (repetition, rest) = buf.split_at_checked(*rep_levels_byte_len as usize)?;
-                    let (_, values) = rest.split_at_checked(*def_levels_byte_len as usize)?;
-                    Some(Self { repetition: (repetition_max > 0).then_some(repetition), values })
-                };
-                Ok(parts())
+                let (repetition, rest) = buf.split_at_checked(*rep_levels_byte_len as usize)?;
+                let (_, values) = rest.split_at_checked(*def_levels_byte_len as usize)?;
+                Some(Self { repetition: (column.max_rep_level() > 0).then_some(repetition), values })
             }
-            Page::DictionaryPage { buf, .. } => Ok(Some(Self { repetition: None, values: buf })),
+            Page::DictionaryPage { buf, .. } => Some(Self { repetition: None, values: buf }),
         }
     }
+}
+
+/// How the levels of a page are written, if not as all programs have done for many years.
+fn outdated_levels(page: &Page, column: &ColumnDescriptor) -> Option<Encoding> {
+    let Page::DataPage { def_level_encoding, rep_level_encoding, .. } = page else { return None };
+    let levels = [(column.max_rep_level(), rep_level_encoding), (column.max_def_level(), def_level_encoding)];
+    levels.into_iter().find(|(max, encoding)| *max > 0 && **encoding != Encoding::RLE).map(|(_, encoding)| *encoding)
 }
 
 /// The levels of the first version of pages stand before the values, with their length.

@@ -70,7 +70,7 @@ pub(crate) async fn show(
 /// Register a version of a corpus
 ///
 /// The body is its manifest: NDJSON with one entry per document or chunk, plain or compressed with gzip or zstd, or
-/// Parquet (plain, zstd, snappy, lz4_raw or gzip). At most 64 MiB as sent, 256 MiB after decompression, a million entries.
+/// Parquet (plain, or with zstd, snappy, gzip or LZ4). At most 64 MiB as sent, 256 MiB after decompression, a million entries.
 /// Registering the same content again is fine.
 #[utoipa::path(
     post,
