@@ -65,6 +65,12 @@ pub enum Error {
         /// Entries allowed.
         limit: u64,
     },
+    /// More text in its entries than the caller allows.
+    #[error("the texts of the manifest have more than {limit} bytes together")]
+    TooMuchText {
+        /// Bytes allowed.
+        limit: u64,
+    },
     /// No entry at all.
     #[error("the manifest has no entries")]
     EmptyInput,
@@ -238,6 +244,7 @@ impl Error {
             | Self::InvalidColumn { .. }
             | Self::InvalidRow { .. }
             | Self::TooManyEntries { .. }
+            | Self::TooMuchText { .. }
             | Self::EmptyInput
             | Self::DuplicateDocument { .. }
             | Self::UnknownParent { .. } => ErrorKind::Invalid,

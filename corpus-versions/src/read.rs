@@ -8,7 +8,7 @@ mod ndjson;
 mod parquet;
 
 pub use ndjson::{MAX_LINE_BYTES, read_ndjson};
-pub(crate) use parquet::read_entries;
+pub(crate) use parquet::read_own_parquet;
 pub use parquet::read_parquet;
 
 /// The limit of entries for callers that have no other: 10 million, about 3 GB in memory.

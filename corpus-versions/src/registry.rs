@@ -14,7 +14,7 @@ use crate::diff::{ManifestDiff, diff};
 use crate::error::Error;
 use crate::judgements::Judgements;
 use crate::manifest::Manifest;
-use crate::read::read_entries;
+use crate::read::read_own_parquet;
 use crate::version::{CorpusVersionRecord, NewVersion};
 use crate::write::write_parquet;
 use layout::Layout;
@@ -125,7 +125,7 @@ impl Registry {
         let bytes = self.objects.get(&self.layout.manifest(record.root)).await?;
         let bytes = bytes.ok_or_else(|| Error::MissingManifest { corpus: corpus.clone(), version: version.clone() })?;
         in_background(move || {
-            let decoded = read_entries(bytes, record.entries).and_then(Manifest::from_entries);
+            let decoded = read_own_parquet(bytes, record.entries);
             let CorpusVersionRecord { corpus, version, root, .. } = record;
             match decoded.map(|manifest| (manifest.root(), manifest)) {
                 Ok((found, manifest)) if found == root => Ok(manifest),

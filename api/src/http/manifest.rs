@@ -46,7 +46,7 @@ fn refused(error: Error) -> Problem {
     match &error {
         // The body is in memory, so what cannot be read is the sender's compression.
         Error::ReadLine { source, .. } => broken(source),
-        Error::TooManyEntries { .. } => too_large(error.to_string()),
+        Error::TooManyEntries { .. } | Error::TooMuchText { .. } => too_large(error.to_string()),
         _ => Problem::from(error),
     }
 }

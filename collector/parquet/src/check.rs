@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parquet::basic::Compression;
 use parquet::column::page::PageReader;
 use parquet::errors::Result;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 
@@ -34,8 +34,13 @@ pub(crate) fn check<R: ChunkReader>(input: &R, metadata: &ParquetMetaData, limit
                     "its columns say that they are longer than the {bytes} bytes of the file"
                 )));
             }
-            add_chunk(input, chunk, weight, limits, &mut spent)?;
+            add_chunk(input, chunk, group.num_rows(), weight, limits, &mut spent)?;
         }
+    }
+    let rows = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).fold(0, i64::saturating_add);
+    let said = metadata.file_metadata().num_rows();
+    if rows != said {
+        return Err(refused(format!("it has {rows} rows, and says that it has {said}")));
     }
     let least = weights.iter().map(Weight::least).fold(0, u64::saturating_add);
     if least > limits.memory {
@@ -59,6 +64,7 @@ struct Spent {
 fn add_chunk<R: ChunkReader>(
     input: &R,
     chunk: &ColumnChunkMetaData,
+    group_rows: i64,
     weight: &mut Weight,
     limits: Limits,
     spent: &mut Spent,
@@ -79,8 +85,8 @@ fn add_chunk<R: ChunkReader>(
     let mut pages = SerializedPageReader::new(pages, chunk, 0, None)?;
     let (mut rows, mut added) = (Rows::default(), Chunk::default());
     while let Some(page) = pages.get_next_page()? {
-        page::check(&page, column, &mut rows)?;
-        weight.add(&mut added, &page, column, &rows);
+        let beside = page::check(&page, column, &mut rows)?;
+        weight.add(&mut added, &page, beside, column, &rows);
         spent.pages += 1;
         spent.bytes += page.buffer().len() as u64;
         if spent.pages > PAGES_MAX {
@@ -89,6 +95,12 @@ fn add_chunk<R: ChunkReader>(
         if spent.bytes > limits.all_bytes {
             return Err(refused(format!("decompressed, its pages have more than {} bytes", limits.all_bytes)));
         }
+    }
+    if i64::try_from(rows.begun) != Ok(group_rows) {
+        let (column, rows) = (column.path().string(), rows.begun);
+        return Err(refused(format!(
+            "the column {column} has {rows} rows in a row group that says it has {group_rows}"
+        )));
     }
     weight.finish(added);
     Ok(())

@@ -24,7 +24,8 @@ impl Rows {
         let mut left = u64::from(values);
         while left > 0 {
             let (head, rest) = varint(levels)?;
-            let count = head >> 1;
+            // The decoder takes the last 32 bits of it.
+            let count = u64::from(u32::try_from(head >> 1).ok()?);
             if head & 1 == 0 {
                 let (level, rest) = rest.split_at_checked(width.div_ceil(8) as usize)?;
                 levels = rest;
@@ -32,10 +33,10 @@ impl Rows {
                 self.add(u64::from(level.iter().any(|byte| *byte != 0)), count);
                 left -= count;
             } else {
-                let bytes = usize::try_from(count.checked_mul(width.into())?).ok()?;
+                let bytes = usize::try_from(count * u64::from(width)).ok()?;
                 let (groups, rest) = rest.split_at_checked(bytes)?;
                 levels = rest;
-                let count = count.checked_mul(8)?.min(left);
+                let count = (8 * count).min(left);
                 for value in 0..count {
                     let bits = (0..u64::from(width)).map(|bit| value * u64::from(width) + bit);
                     let level = bits.map(|bit| groups[(bit / 8) as usize] >> (bit % 8) & 1).max();
@@ -98,6 +99,8 @@ mod tests {
         check(&[8, 0], 1, 5, None);
         check(&[3], 1, 1, None);
         check(&[0xff; 12], 1, 1, None);
+        // 2^33 rows, in 32 bits none.
+        check(&[0x80, 0x80, 0x80, 0x80, 0x40, 0], 1, 1, None);
     }
 
     #[test]

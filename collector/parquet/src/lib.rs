@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | lists, texts and structs of the metadata | `thrift`, `grammar` | a list is no longer than the bytes that are left; nothing is nested deeper than 16; a field is what the format says |
 //! | columns | `footer` | at most 4,096, nested at most 32 deep, with names of at most 256 bytes and fixed lengths of at most 1,024; 65,536 over all row groups; the metadata is at most 8 MiB |
-//! | column chunks | `check` | together they are no longer than the file, so that none is read for the price of another, and have at most a million pages |
+//! | column chunks | `check` | together they are no longer than the file, so that none is read for the price of another, and have at most a million pages, of as many rows as the file says |
 //! | the sizes of a page | `pages` | at most half of [`Limits::memory`], also where gzip makes more of it than it says; a header holds no list |
 //! | the values of a page | `page` | a dictionary has the bytes of its values, lengths are as many as the page has values |
 //! | rows | `levels`, `weight` | one row fits into [`Limits::memory`] with all pages in which it stands; as many are decoded at a time as fit into a quarter of it |
@@ -81,7 +81,7 @@ impl<R: ChunkReader + 'static> File<R> {
         self.metadata.schema()
     }
 
-    /// How many rows the file says that it has; there may be more or fewer.
+    /// How many rows the file says that it has. [`Self::batches`] refuses it if it has more or fewer.
     pub fn rows(&self) -> u64 {
         u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
@@ -118,7 +118,7 @@ impl Iterator for Batches {
 fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(read)) => Ok(read),
-        Ok(Err(ParquetError::General(reason))) => Err(Error(reason)),
+        Ok(Err(ParquetError::General(reason) | ParquetError::EOF(reason))) => Err(Error(reason)),
         Ok(Err(error)) => Err(Error(error.to_string())),
         Err(_) => Err(Error("it is damaged".to_owned())),
     }

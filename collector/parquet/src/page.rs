@@ -8,8 +8,9 @@ use parquet::schema::types::ColumnDescriptor;
 use crate::levels::{Rows, varint};
 use crate::refused;
 
-/// Refuses a page of which the decoder would make more values than it holds, and adds its rows.
-pub(crate) fn check(page: &Page, column: &ColumnDescriptor, rows: &mut Rows) -> Result<()> {
+/// Refuses a page of which the decoder would make more values than it holds, and adds its rows. Returns the bytes that
+/// decoding takes beside the page, before any row is asked for.
+pub(crate) fn check(page: &Page, column: &ColumnDescriptor, rows: &mut Rows) -> Result<u64> {
     let named = |reason: String| refused(format!("the column {}: {reason}", column.path().string()));
     let cut_off = || named("a page ends before its values".to_owned());
     if let Page::DictionaryPage { buf, num_values, .. } = page {
@@ -18,7 +19,7 @@ pub(crate) fn check(page: &Page, column: &ColumnDescriptor, rows: &mut Rows) -> 
             let held = buf.len();
             return Err(named(format!("a dictionary of {held} bytes says that it has {num_values} values")));
         }
-        return Ok(());
+        return Ok(0);
     }
     if let Some(encoding) = outdated_levels(page, column) {
         return Err(named(format!("its levels are written as {encoding}, which is out of use")));
@@ -42,9 +43,9 @@ pub(crate) fn check(page: &Page, column: &ColumnDescriptor, rows: &mut Rows) -> 
             if announced > values.into() {
                 return Err(named(format!("a page of {values} values says that it has {announced} lengths")));
             }
-            Ok(())
+            Ok(4 * announced)
         }
-        _ => Ok(()),
+        _ => Ok(0),
     }
 }
 

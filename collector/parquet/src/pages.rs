@@ -75,6 +75,10 @@ struct Sizes {
     plain: u64,
 }
 
+const PAGE_TYPE: &[i16] = &[1];
+/// Data pages of both versions and dictionaries. The fourth kind, an index, is written by no program, and passed over by the
+/// decoder without anybody noticing how many there are.
+const PAGE_TYPES: [i64; 3] = [0, 2, 3];
 const UNCOMPRESSED_PAGE_SIZE: &[i16] = &[2];
 const COMPRESSED_PAGE_SIZE: &[i16] = &[3];
 const DEFINITION_LEVELS_BYTE_LENGTH: &[i16] = &[8, 5];
@@ -90,12 +94,16 @@ impl Visitor for Sizes {
 
     fn number(&mut self, place: &[i16], value: i64) -> Result<()> {
         let limit = match place {
+            PAGE_TYPE if !PAGE_TYPES.contains(&value) => {
+                return Err(refused(format!("a page is of the kind {value}, which holds no values")));
+            }
             UNCOMPRESSED_PAGE_SIZE | DEFINITION_LEVELS_BYTE_LENGTH | REPETITION_LEVELS_BYTE_LENGTH => self.page_bytes,
             COMPRESSED_PAGE_SIZE => self.file,
             _ => return Ok(()),
         };
         let size = u64::try_from(value).ok().filter(|size| *size <= limit);
-        let too_large = || refused(format!("a page says that it has {value} bytes, the limit is {limit}"));
+        let too_large =
+            || refused(format!("a page says that it has {value} bytes, the limit is {limit}; write smaller pages"));
         let size = size.ok_or_else(too_large)?;
         if matches!(place, DEFINITION_LEVELS_BYTE_LENGTH | REPETITION_LEVELS_BYTE_LENGTH) {
             self.plain += size;

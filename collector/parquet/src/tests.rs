@@ -148,11 +148,15 @@ fn each_limit_is_kept_and_named() {
     let plain = || WriterProperties::builder().set_dictionary_enabled(false);
     let file = written(&sample(&rows), plain());
     check(file.clone(), LIMITS, "1000 rows");
-    check(file.clone(), Limits { memory: 15_000, ..LIMITS }, "a page says that it has 9386 bytes, the limit is 7500");
+    check(
+        file.clone(),
+        Limits { memory: 15_000, ..LIMITS },
+        "a page says that it has 9386 bytes, the limit is 7500; write smaller pages",
+    );
     check(
         file.clone(),
         Limits { memory: 50_000, ..LIMITS },
-        "decoding its pages takes 101026 bytes of memory, the limit is 50000; write smaller pages or row groups",
+        "decoding its pages takes 101074 bytes of memory, the limit is 50000; write smaller pages or row groups",
     );
     check(file, Limits { all_bytes: 20_000, ..LIMITS }, "decompressed, its pages have more than 20000 bytes");
     let repeated = written(&sample(&rows), plain().set_column_encoding("bytes".into(), Encoding::DELTA_BYTE_ARRAY));
@@ -186,10 +190,10 @@ fn a_row_of_many_values_is_weighed_as_a_whole() {
         }
         RecordBatch::try_from_iter([("list", Arc::new(lists.finish()) as ArrayRef)]).unwrap()
     };
-    // Nulls take next to nothing in the file, and 32 bytes each once they are decoded.
+    // Nulls take next to nothing in the file, and 48 bytes each once they are decoded.
     let pages = || WriterProperties::builder().set_data_page_size_limit(100).set_write_batch_size(1_000);
-    check(written(&list(8_000), pages()), LIMITS, "50 rows");
-    let reason = read(written(&list(9_000), pages()), LIMITS).unwrap_err().to_string();
+    check(written(&list(5_000), pages()), LIMITS, "50 rows");
+    let reason = read(written(&list(6_000), pages()), LIMITS).unwrap_err().to_string();
     assert!(reason.starts_with("decoding its pages takes 28"), "{reason}");
 }
 

@@ -8,6 +8,8 @@ use crate::levels::Rows;
 
 /// What a value takes once it is decoded: a view of a text, its levels, and room to grow.
 const VALUE_BYTES: u64 = 32;
+/// What it takes in each list in which it lies: where the list begins, once more while it is built.
+const LIST_BYTES: u64 = 16;
 
 /// What is known of one column, over all its chunks; all in bytes.
 #[derive(Debug, Default)]
@@ -37,9 +39,9 @@ pub(crate) struct Chunk {
 }
 
 impl Weight {
-    /// Adds a page after which `rows` are known.
-    pub(crate) fn add(&mut self, chunk: &mut Chunk, page: &Page, column: &ColumnDescriptor, rows: &Rows) {
-        let (bytes, begun) = (page.buffer().len() as u64, rows.begun - chunk.rows);
+    /// Adds a page after which `rows` are known; decoding takes the bytes `beside` it.
+    pub(crate) fn add(&mut self, chunk: &mut Chunk, page: &Page, beside: u64, column: &ColumnDescriptor, rows: &Rows) {
+        let (bytes, begun) = (page.buffer().len() as u64 + beside, rows.begun - chunk.rows);
         if page.is_dictionary_page() {
             chunk.dictionary += bytes + u64::from(page.num_values()) * VALUE_BYTES;
             return;
@@ -51,7 +53,8 @@ impl Weight {
         }
         chunk.piece = (chunk.piece.0 + bytes, chunk.piece.1 + begun);
         let fixed = if column.physical_type() == Type::FIXED_LEN_BYTE_ARRAY { column.type_length() } else { 0 };
-        let value = VALUE_BYTES + u64::try_from(fixed).unwrap_or(0);
+        let lists = u64::try_from(column.max_rep_level()).unwrap_or(0);
+        let value = VALUE_BYTES + LIST_BYTES * lists + u64::try_from(fixed).unwrap_or(0);
         self.row_values = self.row_values.max(rows.longest.saturating_mul(value));
     }
 

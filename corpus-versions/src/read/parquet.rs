@@ -3,6 +3,7 @@ use std::str::FromStr;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
+use bytes::Bytes;
 use tidemark_parquet::{ChunkReader, File, Limits};
 
 use super::column::Column;
@@ -14,8 +15,10 @@ const COLUMNS: [&str; 6] = ["doc_id", "content_hash", "vector_hash", "tokens", "
 /// What decoding may take. Programs that make one page of each column and row group, hence of about a hundred thousand rows,
 /// fill half of it with rows of 500 bytes.
 const MEMORY_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// What an entry may take in the file once it is decompressed, on average.
-const ENTRY_BYTES_MAX: u64 = 4 * 1024;
+/// What an entry may take on average: in the file once it is decompressed, and of texts in memory. Rows that repeat a text share it
+/// in a file, and hold it each by itself as entries.
+const ENTRY_BYTES_MAX: u64 = 1024;
+const ENTRY_TEXT_BYTES_MAX: u64 = 256;
 
 /// Reads a Parquet file, or its bytes, of at most `max_entries` rows.
 ///
@@ -23,32 +26,50 @@ const ENTRY_BYTES_MAX: u64 = 4 * 1024;
 /// Arrow text type or dictionary, `doc_id` also whole numbers; `tokens` any integer type; `updated_at` a timestamp of any
 /// unit (one without a time zone is read as UTC) or an RFC 3339 text. Other columns are refused, as in NDJSON.
 pub fn read_parquet(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Manifest, Error> {
-    let entries = read_entries(input, max_entries)?;
+    let within = |bytes: u64| max_entries.saturating_mul(bytes).max(MEMORY_BYTES_MAX);
+    let limits = Limits { memory: MEMORY_BYTES_MAX, all_bytes: within(ENTRY_BYTES_MAX) };
+    let entries = read_entries(input, max_entries, within(ENTRY_TEXT_BYTES_MAX), limits)?;
     if entries.is_empty() {
         return Err(Error::EmptyInput);
     }
     Manifest::from_entries(entries)
 }
 
-/// The rows as they stand in the file; a file without rows is fine here.
-pub(crate) fn read_entries(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<ManifestEntry>, Error> {
-    let all_bytes = max_entries.saturating_mul(ENTRY_BYTES_MAX).max(MEMORY_BYTES_MAX);
-    let limits = Limits { memory: MEMORY_BYTES_MAX, all_bytes };
+/// Reads a manifest that was written here. Its entries were within their limits when they came in.
+pub(crate) fn read_own_parquet(input: Bytes, entries: u64) -> Result<Manifest, Error> {
+    let limits = Limits { memory: MEMORY_BYTES_MAX, all_bytes: u64::MAX };
+    Manifest::from_entries(read_entries(input, entries, u64::MAX, limits)?)
+}
+
+/// The rows as they stand in the file.
+fn read_entries(
+    input: impl ChunkReader + 'static,
+    max_entries: u64,
+    max_text_bytes: u64,
+    limits: Limits,
+) -> Result<Vec<ManifestEntry>, Error> {
     let file = File::open(input).map_err(unreadable)?;
     check_columns(file.schema())?;
     if file.rows() > max_entries {
         return Err(Error::TooManyEntries { limit: max_entries });
     }
-    let mut entries = Vec::new();
+    let (mut entries, mut text_bytes) = (Vec::new(), 0);
     for batch in file.batches(limits).map_err(unreadable)? {
         let batch = batch.map_err(unreadable)?;
-        // The count in the footer may lie.
-        if entries.len() as u64 + batch.num_rows() as u64 > max_entries {
-            return Err(Error::TooManyEntries { limit: max_entries });
-        }
+        let first = entries.len();
         append(&mut entries, &batch)?;
+        text_bytes += entries.iter().skip(first).map(text_bytes_of).sum::<u64>();
+        if text_bytes > max_text_bytes {
+            return Err(Error::TooMuchText { limit: max_text_bytes });
+        }
     }
     Ok(entries)
+}
+
+fn text_bytes_of(entry: &ManifestEntry) -> u64 {
+    let vector_hash = entry.vector_hash.as_ref().map_or(0, |hash| hash.as_str().len());
+    let scope = entry.scope.as_ref().map_or(0, |scope| scope.as_str().len());
+    (entry.doc_id.as_str().len() + entry.content_hash.as_str().len() + vector_hash + scope) as u64
 }
 
 fn unreadable(source: tidemark_parquet::Error) -> Error {

@@ -97,10 +97,15 @@ fn with_pages(pages: &[u8], codec: i64) -> Vec<u8> {
 
 /// The same, with another column, that says how long it is.
 fn with_column(column: Fields, pages: &[u8], codec: i64, bytes: i64) -> Vec<u8> {
+    file_of(column, pages, codec, bytes, 1)
+}
+
+/// The same, of many rows.
+fn file_of(column: Fields, pages: &[u8], codec: i64, bytes: i64, rows: i64) -> Vec<u8> {
     let chunk = fields().number(1, 6).list_of(2, 5, 1, zigzag(0)).list_of(3, 8, 1, [&[4], &b"text"[..]].concat());
-    let chunk = chunk.number(4, codec).number(5, 1).number(6, bytes).number(7, bytes).number(9, 4);
-    let row_group = fields().list(1, &[fields().number(2, 0).within(3, chunk)]).number(2, bytes).number(3, 1);
-    let metadata = metadata().list(2, &[group("root", 1), column]).number(3, 1).list(4, &[row_group]);
+    let chunk = chunk.number(4, codec).number(5, rows).number(6, bytes).number(7, bytes).number(9, 4);
+    let row_group = fields().list(1, &[fields().number(2, 0).within(3, chunk)]).number(2, bytes).number(3, rows);
+    let metadata = metadata().list(2, &[group("root", 1), column]).number(3, rows).list(4, &[row_group]);
     with_metadata(pages, &metadata.end())
 }
 
@@ -184,9 +189,17 @@ fn the_header_of_a_page_holds_no_list() {
 fn pages_have_no_more_bytes_than_they_may() {
     let header = fields().number(1, 1).number(2, 0).number(3, 3).number(4, 3);
     let large = page(0, (2_000_000_000, 5), 5, header.clone(), ONE_TEXT);
-    check(with_pages(&large, 6), LIMITS, "a page says that it has 2000000000 bytes, the limit is 131072");
+    check(
+        with_pages(&large, 6),
+        LIMITS,
+        "a page says that it has 2000000000 bytes, the limit is 131072; write smaller pages",
+    );
     let negative = page(0, (-1, 5), 5, header, ONE_TEXT);
-    check(with_pages(&negative, 6), LIMITS, "a page says that it has -1 bytes, the limit is 131072");
+    check(
+        with_pages(&negative, 6),
+        LIMITS,
+        "a page says that it has -1 bytes, the limit is 131072; write smaller pages",
+    );
 }
 
 #[test]
@@ -210,6 +223,37 @@ fn a_page_has_the_values_that_it_announces() {
     );
     let none = data_page(Encoding::DELTA_LENGTH_BYTE_ARRAY, 1, &[0x80; 12]);
     check(with_pages(&none, 0), LIMITS, "the column text: a page ends before its values");
+}
+
+#[test]
+fn a_column_has_the_rows_of_its_row_group() {
+    let pages = data_page(Encoding::PLAIN, 2, &[ONE_TEXT, ONE_TEXT].concat());
+    let expected = "the column text has 2 rows in a row group that says it has 1";
+    check(with_pages(&pages, 0), LIMITS, expected);
+    check(with_pages(b"", 0), LIMITS, "the column text has 0 rows in a row group that says it has 1");
+    let empty = metadata().list(2, &[group("root", 1), texts()]).number(3, 1).list(4, &[]);
+    let reason = read(Bytes::from(with_metadata(b"", &empty.end())), LIMITS).unwrap_err().to_string();
+    assert_eq!(reason, "it has 0 rows, and says that it has 1");
+}
+
+#[test]
+fn pages_of_other_kinds_are_refused() {
+    let pages = page(1, (0, 0), 6, fields(), b"");
+    check(with_pages(&pages, 0), LIMITS, "a page is of the kind 1, which holds no values");
+}
+
+#[test]
+fn lengths_count_what_they_take_before_they_are_read() {
+    // A block of a million lengths of no bits: 4 bytes each in memory, next to none in the file.
+    let rows = 1 << 20;
+    let block = varint(1 << 20);
+    let lengths = [&block[..], &varint(1), &varint(rows), &zigzag(0), &zigzag(0), &[0]].concat();
+    let page = data_page(Encoding::DELTA_LENGTH_BYTE_ARRAY, 1 << 20, &lengths);
+    let chunk = |rows| file_of(texts(), &page, 0, bytes_of(&page), rows);
+    let expected =
+        "decoding its pages takes 8388660 bytes of memory, the limit is 262144; write smaller pages or row groups";
+    check(chunk(1 << 20), LIMITS, expected);
+    check(chunk(1 << 20), Limits { memory: 16 * 1024 * 1024, ..LIMITS }, "1048576 rows");
 }
 
 #[test]

@@ -128,6 +128,25 @@ fn nothing_too_much_and_no_parquet_are_refused() {
     );
 }
 
+#[test]
+fn a_text_that_many_rows_share_counts_in_each() {
+    let rows = 300_000;
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values((0..).take(rows)));
+    let hashes = std::iter::repeat_n(Some("x".repeat(160)), rows).collect::<StringArray>();
+    let scopes = std::iter::repeat_n(Some("y".repeat(256)), rows).collect::<StringArray>();
+    let file = || {
+        file(vec![
+            ("doc_id", ids.clone()),
+            ("content_hash", Arc::new(hashes.clone()) as ArrayRef),
+            ("vector_hash", Arc::new(hashes.clone()) as ArrayRef),
+            ("scope", Arc::new(scopes.clone()) as ArrayRef),
+        ])
+    };
+    let refused = read_parquet(file(), 300_000).unwrap_err();
+    assert_eq!(refused.to_string(), "the texts of the manifest have more than 134217728 bytes together");
+    assert_eq!(read_own_parquet(file(), 300_000).unwrap().len(), 300_000);
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_again(entries in any_entries()) {
