@@ -264,7 +264,7 @@ def test_streams_of_pyarrow_are_taken_row_by_row(serve):
     status, answer = post(server, stream(rows(*[0.5] * 20_001)))
     assert (status, answer["detail"]) == (413, "the batch has more than 20000 events; none of them was stored")
     status, answer = post(server, stream(rows(*[0.5] * 100), compression="lz4"))
-    assert status == 422 and "the buffers of the stream are compressed" in answer["detail"]
+    assert status == 422 and "its buffers are compressed" in answer["detail"]
     status, answer = post(server, stream(rows(0.5, 0.25, corpsu="handbook", colour="red")))
     assert status == 422 and answer["detail"].count("corpsu (did you mean corpus?), colour;") == 1
     status, answer = post(server, stream(rows(0.75, __index_level_0__=7)))

@@ -164,7 +164,6 @@ fn decode_table(
     events_max: usize,
     mut hold: impl FnMut(usize) -> Result<(), Problem>,
 ) -> Result<TableRows, Problem> {
-    tabular::refuse_compressed(content)?;
     let row = context.limits.event_bytes;
     let mut rows = tabular::ipc_stream(content)?.rows(kind, RowLimits { row, table: TABLE_BYTES })?;
     let (mut events, mut written, mut held) = (Vec::new(), 0, 0);

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,15 +78,11 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mu
         };
         return taken.table(content.map_err(table)?);
     }
-    if tabular::is_ipc_file(first) && asked(Form::Arrow) {
-        let content = match seekable(source, input).map_err(failed)? {
-            Seekable::File(file) => tabular::ipc_file(BufReader::new(file)),
-            Seekable::Held(bytes) => tabular::ipc_file(Cursor::new(bytes)),
-        };
-        return taken.table(content.map_err(table)?);
-    }
     let mut content = decompressed(input, read.clone()).map_err(failed)?;
     let first = content.fill_buf().map_err(failed)?;
+    if tabular::is_ipc_file(first) && asked(Form::Arrow) {
+        return taken.table(tabular::ipc_file(content).map_err(table)?);
+    }
     if tabular::is_ipc_stream(first) && asked(Form::Arrow) {
         return taken.table(tabular::ipc_stream(content).map_err(table)?);
     }

@@ -15,13 +15,12 @@ mod tests;
 mod times;
 mod value;
 
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-pub use ipc::{ipc_file, ipc_stream, is_ipc_file, is_ipc_stream, refuse_compressed};
+pub use ipc::{ipc_file, ipc_stream, is_ipc_file, is_ipc_stream};
 pub use parquet::{is_parquet, parquet_file};
 
 use self::layout::Layout;
@@ -54,10 +53,14 @@ pub enum TableError {
         limit: u64,
     },
     /// Its buffers are compressed.
-    #[error(
-        "the buffers of the stream are compressed; send it uncompressed, or compress the body as Content-Encoding says"
-    )]
+    #[error("its buffers are compressed; write them as they are, and compress the whole if it has to be small")]
     Compressed,
+}
+
+impl From<tidemark_parquet::Error> for TableError {
+    fn from(error: tidemark_parquet::Error) -> Self {
+        Self::Unreadable(error.to_string())
+    }
 }
 
 /// What the rows of a table may take when they are written out.
@@ -78,7 +81,7 @@ pub struct Table<'a> {
 type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, TableError>> + 'a>;
 
 impl<'a> Table<'a> {
-    fn of<E: Display>(schema: SchemaRef, reader: impl Iterator<Item = Result<RecordBatch, E>> + 'a) -> Self {
+    fn of<E: Into<TableError>>(schema: SchemaRef, reader: impl Iterator<Item = Result<RecordBatch, E>> + 'a) -> Self {
         Self { schema, batches: batches(reader) }
     }
 
@@ -161,14 +164,13 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableEr
 }
 
 /// The batches of a reader up to its end or its first error.
-fn batches<'a, E: Display>(mut reader: impl Iterator<Item = Result<RecordBatch, E>> + 'a) -> Batches<'a> {
+fn batches<'a, E: Into<TableError>>(mut reader: impl Iterator<Item = Result<RecordBatch, E>> + 'a) -> Batches<'a> {
     let mut ended = false;
     Box::new(std::iter::from_fn(move || {
         if ended {
             return None;
         }
-        let unreadable = |error: E| TableError::Unreadable(error.to_string());
-        let next = guarded(|| reader.next().transpose().map_err(unreadable));
+        let next = guarded(|| reader.next().transpose().map_err(Into::into));
         ended = !matches!(next, Ok(Some(_)));
         next.transpose()
     }))

@@ -73,7 +73,7 @@ async fn compressed_buffers_are_refused_and_a_compressed_body_is_not() {
     let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
     // Buffers that do not become shorter are left as they are.
     let stream = retrievals_stream(&(0..200).map(retrieval).collect::<Vec<_>>(), 1, options);
-    assert_snapshot!(server.post("/v1/retrievals", stream).await.refusal(), @"422 invalid: the buffers of the stream are compressed; send it uncompressed, or compress the body as Content-Encoding says");
+    assert_snapshot!(server.post("/v1/retrievals", stream).await.refusal(), @"422 invalid: its buffers are compressed; write them as they are, and compress the whole if it has to be small");
     assert_eq!(server.post("/v1/retrievals", zstd(&plain(&[retrieval(1)]))).await.status, 202);
 }
 

@@ -1,4 +1,4 @@
-use tidemark_parquet::{ChunkReader, Error, File, Limits};
+use tidemark_parquet::{ChunkReader, File, Limits};
 
 use super::{Table, TableError};
 
@@ -13,8 +13,6 @@ pub fn is_parquet(bytes: &[u8]) -> bool {
 
 /// A file.
 pub fn parquet_file(content: impl ChunkReader + 'static) -> Result<Table<'static>, TableError> {
-    let unreadable = |error: Error| TableError::Unreadable(error.to_string());
-    let file = File::open(content).map_err(unreadable)?;
-    let schema = file.schema().clone();
-    Ok(Table::of(schema, file.batches(LIMITS).map_err(unreadable)?))
+    let file = File::open(content)?;
+    Ok(Table::of(file.schema().clone(), file.batches(LIMITS)?))
 }
