@@ -63,6 +63,14 @@ pub enum Error {
         #[source]
         source: TableError,
     },
+    /// A table of which hardly a row is an event. A few bytes can stand for any number of such rows.
+    #[error("{} has {rows} rows one after the other that are no events", path.display())]
+    NoEvents {
+        /// Which.
+        path: PathBuf,
+        /// How many.
+        rows: u64,
+    },
     /// It cannot be read as a run any further.
     #[error("{} is no run of TREC", path.display())]
     Run {
@@ -107,8 +115,9 @@ impl Error {
                 Some("name the columns after the fields of an event, or after the columns of an export")
             }
             Self::Table { .. } => {
-                Some("write it anew as Parquet or Arrow IPC; the rows before the damage were imported")
+                Some("write it anew as Parquet or Arrow IPC; rows that came before, if any, were imported")
             }
+            Self::NoEvents { .. } => Some("see above why they were refused; the events before them were imported"),
             Self::Run { .. } => Some("a run has lines of `query Q0 document rank score tag`"),
             Self::Untold(_) => Some("add --corpus NAME and --at TIME, and --corpus-version VERSION if it is known"),
             Self::Judgements(_) => Some("add --format qrels and --corpus NAME"),

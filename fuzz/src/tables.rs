@@ -13,14 +13,14 @@ const LIMITS: RowLimits = RowLimits { row: 4 * 1024, table: 64 * 1024 };
 
 /// Arbitrary bytes as an Arrow IPC stream.
 pub fn arrow_stream(bytes: &[u8]) {
-    if let Ok(table) = tabular::ipc_stream(bytes) {
+    if let Ok(table) = tabular::ipc_stream(bytes, 64 * 1024) {
         check_table(table);
     }
 }
 
 /// Arbitrary bytes as an Arrow IPC file.
 pub fn arrow_file(bytes: &[u8]) {
-    if let Ok(table) = tabular::ipc_file(Cursor::new(bytes)) {
+    if let Ok(table) = tabular::ipc_file(Cursor::new(bytes), 64 * 1024) {
         check_table(table);
     }
 }

@@ -236,6 +236,14 @@ def test_a_row_beyond_the_limit_of_an_event_is_refused_alone(tidemark, tmp_path)
     assert "2 retrievals" in said and "long.parquet:2: has more than 4194304 bytes, the limit" in said
 
 
+def test_a_table_of_rows_without_end_that_are_no_events_is_given_up(tidemark, tmp_path):
+    import pyarrow as pa
+
+    (tmp_path / "nulls.arrows").write_bytes(stream(pa.table({"corpus": pa.nulls(2_000_000)})))
+    said = tidemark("import", tmp_path / "nulls.arrows", data=tmp_path / "store", code=1).stderr
+    assert "nulls.arrows has 1000000 rows one after the other that are no events" in said
+
+
 def stream(table, compression=None) -> bytes:
     import pyarrow as pa
 

@@ -165,7 +165,7 @@ fn decode_table(
     mut hold: impl FnMut(usize) -> Result<(), Problem>,
 ) -> Result<TableRows, Problem> {
     let row = context.limits.event_bytes;
-    let mut rows = tabular::ipc_stream(content)?.rows(kind, RowLimits { row, table: TABLE_BYTES })?;
+    let mut rows = tabular::ipc_stream(content, 0)?.rows(kind, RowLimits { row, table: TABLE_BYTES })?;
     let (mut events, mut written, mut held) = (Vec::new(), 0, 0);
     loop {
         // Room for the largest row there may be, before it is written.

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,10 @@ use super::{CHUNK, Decoded, Error, Form, Options, Source};
 const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
 /// … and beyond it this many times its compressed size. Repetitive logs reach 100; gzip of nothing but zeros 1,000.
 const EXPANSION_MAX: u64 = 300;
+/// Bytes of a batch of Arrow IPC whose buffers are compressed, as those of Feather files are.
+const DECOMPRESSED_MAX: u64 = 1024 * 1024 * 1024;
+/// Rows of a table one after the other that are no events.
+const ROWS_REFUSED_MAX: u64 = 1_000_000;
 /// Bytes of events that are committed at a time, if they are fewer than [`CHUNK`].
 const CHUNK_BYTES: usize = 64 * 1024 * 1024;
 /// What some programs write before a text in UTF-8.
@@ -38,7 +42,7 @@ pub(super) fn read_events(
 ) -> Result<(), Error> {
     let path = source.name();
     let context = Context { now: None, keys: &options.keys, policy: &options.policy, limits: options.limits };
-    let mut taken = Taken { path, context, kind: Kind::Retrieval, chunk: Vec::new(), bytes: 0, chunks };
+    let mut taken = Taken { path, context, kind: Kind::Retrieval, chunk: Vec::new(), bytes: 0, refused: 0, chunks };
     let outcome = by_form(source, options, read, &mut taken);
     // What came before the damage is good and is kept.
     taken.send();
@@ -78,13 +82,17 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mu
         };
         return taken.table(content.map_err(table)?);
     }
+    if tabular::is_ipc_file(first) && asked(Form::Arrow) {
+        let content = match seekable(source, input).map_err(failed)? {
+            Seekable::File(file) => tabular::ipc_file(BufReader::new(file), DECOMPRESSED_MAX),
+            Seekable::Held(bytes) => tabular::ipc_file(Cursor::new(bytes), DECOMPRESSED_MAX),
+        };
+        return taken.table(content.map_err(table)?);
+    }
     let mut content = decompressed(input, read.clone()).map_err(failed)?;
     let first = content.fill_buf().map_err(failed)?;
-    if tabular::is_ipc_file(first) && asked(Form::Arrow) {
-        return taken.table(tabular::ipc_file(content).map_err(table)?);
-    }
     if tabular::is_ipc_stream(first) && asked(Form::Arrow) {
-        return taken.table(tabular::ipc_stream(content).map_err(table)?);
+        return taken.table(tabular::ipc_stream(content, DECOMPRESSED_MAX).map_err(table)?);
     }
     match options.form {
         Some(Form::Parquet | Form::Arrow) => {
@@ -125,6 +133,8 @@ struct Taken<'a> {
     chunk: Vec<Decoded>,
     /// Of the events in the chunk, as they were read.
     bytes: usize,
+    /// Refused since the last event.
+    refused: u64,
     chunks: &'a mpsc::Sender<Vec<Decoded>>,
 }
 
@@ -155,6 +165,9 @@ impl Taken<'_> {
             match row.map_err(failed)? {
                 Ok(bytes) => self.event(number, &bytes)?,
                 Err(rejection) => self.reject(number, rejection)?,
+            }
+            if self.refused >= ROWS_REFUSED_MAX {
+                return Err(Error::NoEvents { path, rows: self.refused }.into());
             }
         }
         Ok(())
@@ -192,6 +205,7 @@ impl Taken<'_> {
         match decoded {
             Ok(event) => {
                 self.bytes += bytes.len();
+                self.refused = 0;
                 let text_dropped = self.context.policy.text() == TextPolicy::None && has_text(bytes);
                 self.push(Decoded::Event { event, text_dropped })
             }
@@ -205,6 +219,7 @@ impl Taken<'_> {
     }
 
     fn refuse(&mut self, line: u64, reason: &impl Display) -> Result<(), Stop> {
+        self.refused += 1;
         self.push(Decoded::Refused(format!("{}:{line}: {reason}", self.path.display())))
     }
 

@@ -1,6 +1,5 @@
 //! Arrow IPC (<https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc>): a stream
-//! of messages, each of which announces what follows it. A file is the same stream between a magic word and a
-//! table of contents, which nobody needs who reads from the beginning to the end.
+//! of messages, each of which announces what follows it, or a file that ends in a table of such messages.
 //!
 //! The decoder takes a message at its word. So messages are read here, are checked, and go to it one by one:
 //!
@@ -9,16 +8,21 @@
 //! | its own length, and that of its body | no more is held than has come; a message has at most 8 MiB |
 //! | tables and texts of a message | what is shared counts as often as it is used, and is at most 16 MiB then |
 //! | columns | at most 4,096, with names of at most 256 bytes |
-//! | buffers | together they are no longer than the body, so that none is used twice; they are not compressed |
+//! | buffers | together they are no longer than the body, so that none is used twice; compressed ones become no more than they may |
 //! | dictionaries | at most 65,536, each of them whole: one that grows is copied at each step |
 
 use std::collections::VecDeque;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
-use arrow_ipc::reader::StreamDecoder;
-use arrow_ipc::{Field, Message, root_as_message_with_opts};
+use arrow_ipc::convert::fb_to_schema;
+use arrow_ipc::reader::{FileDecoder, StreamDecoder, read_footer_length};
+use arrow_ipc::{
+    Block, Field, Message, RecordBatch as RecordBatchMessage, Schema, root_as_footer_with_opts,
+    root_as_message_with_opts,
+};
 use arrow_schema::{ArrowError, SchemaRef};
 use flatbuffers::VerifierOptions;
 
@@ -27,8 +31,8 @@ use super::{Table, TableError, guarded};
 /// What each message begins with ("Encapsulated message format").
 const CONTINUATION: [u8; 4] = [0xff; 4];
 const FILE_MAGIC: &[u8] = b"ARROW1";
-/// The magic and the least of its padding.
-const FILE_START_BYTES: usize = 8;
+/// The length of the footer, and the magic again.
+const TAIL_BYTES: usize = 10;
 const MESSAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const APPARENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A column takes a handful.
@@ -47,24 +51,24 @@ pub fn is_ipc_file(bytes: &[u8]) -> bool {
     bytes.starts_with(FILE_MAGIC)
 }
 
-/// A stream.
-pub fn ipc_stream<'a>(content: impl Read + 'a) -> Result<Table<'a>, TableError> {
-    let mut stream =
-        Stream { content, decoder: StreamDecoder::new(), ready: VecDeque::new(), dictionaries: 0, ended: false };
+/// A stream. Its buffers may be compressed if they say that those of a batch become at most `decompressed_max` bytes; with 0
+/// they may not.
+pub fn ipc_stream<'a>(content: impl Read + 'a, decompressed_max: u64) -> Result<Table<'a>, TableError> {
+    let mut stream = Stream {
+        content,
+        decoder: StreamDecoder::new(),
+        ready: VecDeque::new(),
+        messages: Messages::of(decompressed_max),
+        ended: false,
+    };
     let schema = guarded(|| stream.schema())?;
     Ok(Table::of(schema, stream))
 }
 
-/// A file.
-pub fn ipc_file<'a>(mut content: impl Read + 'a) -> Result<Table<'a>, TableError> {
-    let mut start = [0; FILE_START_BYTES];
-    content.read_exact(&mut start).map_err(failed)?;
-    // Zeros up to where the writer likes a stream to begin.
-    let mut first = [0; 4];
-    while first == [0; 4] {
-        content.read_exact(&mut first).map_err(failed)?;
-    }
-    ipc_stream(Cursor::new(first).chain(content))
+/// A file, in the same way.
+pub fn ipc_file<'a>(content: impl Read + Seek + 'a, decompressed_max: u64) -> Result<Table<'a>, TableError> {
+    let file = guarded(|| File::open(content, decompressed_max))?;
+    Ok(Table::of(Arc::clone(&file.schema), file))
 }
 
 struct Stream<R> {
@@ -72,7 +76,7 @@ struct Stream<R> {
     decoder: StreamDecoder,
     /// Batches that were decoded and not asked for yet.
     ready: VecDeque<RecordBatch>,
-    dictionaries: usize,
+    messages: Messages,
     ended: bool,
 }
 
@@ -110,8 +114,9 @@ impl<R: Read> Stream<R> {
         let length = u64::try_from(length).ok().filter(|length| *length <= MESSAGE_BYTES_MAX);
         let length = length.ok_or_else(|| damaged(&format!("a message is longer than {MESSAGE_BYTES_MAX} bytes")))?;
         let message = self.read(length, "a message")?;
-        let body_bytes = self.check(&message)?;
+        let body_bytes = self.messages.check(&message)?;
         let body = self.read(body_bytes, "the body of a message")?;
+        self.messages.check_body(&message, &body)?;
         start.extend(message);
         self.decode(start)?;
         self.decode(body)
@@ -132,19 +137,127 @@ impl<R: Read> Stream<R> {
         }
         Ok(())
     }
+}
 
-    /// The bytes of the body.
+impl<R: Read> Iterator for Stream<R> {
+    type Item = Result<RecordBatch, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch().transpose()
+    }
+}
+
+/// A file is read by the table of contents at its end: not all programs write the schema in front as a message.
+struct File<R> {
+    content: R,
+    schema: SchemaRef,
+    decoder: FileDecoder,
+    /// Where the batches that are still to come lie.
+    blocks: VecDeque<Block>,
+    messages: Messages,
+}
+
+impl<R: Read + Seek> File<R> {
+    fn open(mut content: R, decompressed_max: u64) -> Result<Self, TableError> {
+        let bytes = content.seek(SeekFrom::End(0)).map_err(failed)?;
+        let end = bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("it ends before its footer"))?;
+        let mut tail = [0; TAIL_BYTES];
+        content.seek(SeekFrom::Start(end)).map_err(failed)?;
+        content.read_exact(&mut tail).map_err(failed)?;
+        let length = read_footer_length(tail).map_err(unreadable)? as u64;
+        let start = end.checked_sub(length).ok_or_else(|| damaged("its footer is longer than the file"))?;
+        if length > MESSAGE_BYTES_MAX {
+            return Err(damaged(&format!("its footer is longer than {MESSAGE_BYTES_MAX} bytes")));
+        }
+        let footer = read_at(&mut content, start, length)?;
+        let footer = root_as_footer_with_opts(&verifier(), &footer);
+        let footer = footer.map_err(|error| TableError::Unreadable(error.to_string()))?;
+        let schema = footer.schema().ok_or_else(|| damaged("its footer has no schema"))?;
+        check_columns(schema)?;
+        let schema = Arc::new(fb_to_schema(schema));
+        let dictionaries: Vec<Block> = footer.dictionaries().into_iter().flatten().copied().collect();
+        let batches: VecDeque<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
+        let lengths = dictionaries.iter().chain(&batches).map(|block| Some(lengths_of(block)?.iter().sum::<u64>()));
+        let together = lengths.into_iter().try_fold(0_u64, |together, length| together.checked_add(length?));
+        if together.is_none_or(|together| together > bytes) {
+            return Err(damaged(&format!("its blocks say that they are longer than the {bytes} bytes of the file")));
+        }
+        let decoder = FileDecoder::new(Arc::clone(&schema), footer.version());
+        let mut file = Self { content, schema, decoder, blocks: batches, messages: Messages::of(decompressed_max) };
+        for block in dictionaries {
+            let content = file.read_block(&block)?;
+            file.decoder.read_dictionary(&block, &content).map_err(unreadable)?;
+        }
+        Ok(file)
+    }
+
+    /// The message of a block, with its body.
+    fn read_block(&mut self, block: &Block) -> Result<Buffer, TableError> {
+        let negative = || damaged("a length is negative");
+        let [metadata, body] = lengths_of(block).ok_or_else(negative)?;
+        let start = u64::try_from(block.offset()).map_err(|_| negative())?;
+        let content = read_at(&mut self.content, start, metadata + body)?;
+        let message = content.get(..usize::try_from(metadata).unwrap_or(usize::MAX)).unwrap_or_default();
+        let prefix = if message.starts_with(&CONTINUATION) { 8 } else { 4 };
+        let message = message.get(prefix..).unwrap_or_default();
+        if self.messages.check(message)? > body {
+            return Err(damaged("a message has a longer body than its block"));
+        }
+        let body = content.get(usize::try_from(metadata).unwrap_or(usize::MAX)..).unwrap_or_default();
+        self.messages.check_body(message, body)?;
+        Ok(content.into())
+    }
+
+    fn batch(&mut self) -> Result<Option<RecordBatch>, TableError> {
+        while let Some(block) = self.blocks.pop_front() {
+            let content = self.read_block(&block)?;
+            if let Some(batch) = self.decoder.read_record_batch(&block, &content).map_err(unreadable)? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<R: Read + Seek> Iterator for File<R> {
+    type Item = Result<RecordBatch, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch().transpose()
+    }
+}
+
+/// The lengths of a message and of its body; `None` if one is negative.
+fn lengths_of(block: &Block) -> Option<[u64; 2]> {
+    Some([
+        block.metaDataLength().try_into().ok()?,
+        u64::try_from(block.bodyLength()).ok().filter(|body| *body < 1 << 62)?,
+    ])
+}
+
+fn read_at(content: &mut (impl Read + Seek), start: u64, bytes: u64) -> Result<Vec<u8>, TableError> {
+    let mut part = Vec::new();
+    content.seek(SeekFrom::Start(start)).map_err(failed)?;
+    content.by_ref().take(bytes).read_to_end(&mut part).map_err(failed)?;
+    if part.len() as u64 == bytes { Ok(part) } else { Err(damaged("it ends in a message")) }
+}
+
+/// What has been seen of the messages of a table.
+struct Messages {
+    dictionaries: usize,
+    decompressed_max: u64,
+}
+
+impl Messages {
+    fn of(decompressed_max: u64) -> Self {
+        Self { dictionaries: 0, decompressed_max }
+    }
+
+    /// Refuses a message that stands for more than it is; returns the bytes of its body.
     fn check(&mut self, message: &[u8]) -> Result<u64, TableError> {
-        let options = VerifierOptions {
-            max_tables: FLATBUFFER_TABLES_MAX,
-            max_apparent_size: APPARENT_BYTES_MAX,
-            ..VerifierOptions::default()
-        };
-        let message = root_as_message_with_opts(&options, message);
-        let message = message.map_err(|error| TableError::Unreadable(error.to_string()))?;
+        let message = verified(message)?;
         if let Some(schema) = message.header_as_schema() {
-            let mut left = COLUMNS_MAX;
-            schema.fields().into_iter().flatten().try_for_each(|field| check_field(field, &mut left))?;
+            check_columns(schema)?;
         }
         if let Some(dictionary) = message.header_as_dictionary_batch() {
             self.dictionaries += 1;
@@ -157,6 +270,36 @@ impl<R: Read> Stream<R> {
         }
         check_buffers(message)
     }
+
+    /// Refuses a body that becomes more than it may.
+    fn check_body(&self, message: &[u8], body: &[u8]) -> Result<(), TableError> {
+        let Some(batch) = batch_of(verified(message)?).filter(|batch| batch.compression().is_some()) else {
+            return Ok(());
+        };
+        let limit = self.decompressed_max;
+        match decompressed_bytes(batch, body) {
+            _ if limit == 0 => Err(TableError::Compressed),
+            Some(bytes) if bytes <= limit => Ok(()),
+            _ => Err(damaged(&format!("decompressed, a batch has more than {limit} bytes"))),
+        }
+    }
+}
+
+fn verified(message: &[u8]) -> Result<Message<'_>, TableError> {
+    root_as_message_with_opts(&verifier(), message).map_err(|error| TableError::Unreadable(error.to_string()))
+}
+
+fn verifier() -> VerifierOptions {
+    VerifierOptions {
+        max_tables: FLATBUFFER_TABLES_MAX,
+        max_apparent_size: APPARENT_BYTES_MAX,
+        ..VerifierOptions::default()
+    }
+}
+
+fn check_columns(schema: Schema<'_>) -> Result<(), TableError> {
+    let mut left = COLUMNS_MAX;
+    schema.fields().into_iter().flatten().try_for_each(|field| check_field(field, &mut left))
 }
 
 fn check_field(field: Field<'_>, left: &mut usize) -> Result<(), TableError> {
@@ -168,29 +311,30 @@ fn check_field(field: Field<'_>, left: &mut usize) -> Result<(), TableError> {
 }
 
 /// The bytes of the body, in which each buffer lies by itself.
+fn batch_of(message: Message<'_>) -> Option<RecordBatchMessage<'_>> {
+    let of_dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+    message.header_as_record_batch().or(of_dictionary)
+}
+
+/// The bytes of the body, in which each buffer lies by itself.
 fn check_buffers(message: Message<'_>) -> Result<u64, TableError> {
     let body = u64::try_from(message.bodyLength()).map_err(|_| damaged("a length is negative"))?;
-    let of_dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
-    if let Some(batch) = message.header_as_record_batch().or(of_dictionary) {
-        // What a compressed buffer becomes is told by itself, and nothing bounds it.
-        if batch.compression().is_some() {
-            return Err(TableError::Compressed);
-        }
-        let lengths = batch.buffers().into_iter().flatten().map(|buffer| u64::try_from(buffer.length()).ok());
-        let together = lengths.into_iter().try_fold(0_u64, |together, length| together.checked_add(length?));
-        if together.is_none_or(|together| together > body) {
-            return Err(damaged("its buffers say that they are longer than the body in which they lie"));
-        }
+    let buffers = batch_of(message).and_then(|batch| batch.buffers()).into_iter().flatten();
+    let mut lengths = buffers.map(|buffer| u64::try_from(buffer.length()).ok());
+    let together = lengths.try_fold(0_u64, |together, length| together.checked_add(length?));
+    if together.is_none_or(|together| together > body) {
+        return Err(damaged("its buffers say that they are longer than the body in which they lie"));
     }
     Ok(body)
 }
 
-impl<R: Read> Iterator for Stream<R> {
-    type Item = Result<RecordBatch, TableError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.batch().transpose()
-    }
+/// What the buffers say that they become. Each begins with that length, or with −1 if it is not compressed after all.
+fn decompressed_bytes(batch: RecordBatchMessage<'_>, body: &[u8]) -> Option<u64> {
+    batch.buffers().into_iter().flatten().filter(|buffer| buffer.length() > 0).try_fold(0_u64, |together, buffer| {
+        let start = body.get(usize::try_from(buffer.offset()).ok()?..)?;
+        let length = i64::from_le_bytes(*start.first_chunk()?);
+        together.checked_add(u64::try_from(if length == -1 { buffer.length() } else { length }).ok()?)
+    })
 }
 
 fn damaged(reason: &str) -> TableError {

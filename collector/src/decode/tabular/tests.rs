@@ -249,14 +249,14 @@ fn a_stream_is_recognised_read_and_named_when_it_ends_early() {
     let batch = nested(vec![Some(0.5), None]);
     let bytes = stream(&batch);
     assert!(is_ipc_stream(&bytes) && !is_ipc_file(&bytes) && !is_parquet(&bytes));
-    let read: Vec<_> = ipc_stream(std::io::Cursor::new(bytes.clone())).unwrap().batches.map(Result::unwrap).collect();
+    let read: Vec<_> = ipc_stream(&*bytes, 0).unwrap().batches.map(Result::unwrap).collect();
     assert_eq!(read, [batch]);
 }
 
 #[test]
 fn a_stream_that_is_cut_off_or_announces_more_than_there_is_is_unreadable() {
     let bytes = stream(&nested(vec![Some(0.5), None]));
-    let read = |bytes: &[u8]| ipc_stream(bytes).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>());
+    let read = |bytes: &[u8]| ipc_stream(bytes, 0).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>());
     for end in [5, 40, bytes.len() - 100] {
         assert!(matches!(read(&bytes[..end]), Err(TableError::Unreadable(_))), "{end}");
     }
@@ -266,14 +266,28 @@ fn a_stream_that_is_cut_off_or_announces_more_than_there_is_is_unreadable() {
 }
 
 #[test]
-fn a_file_is_the_stream_within_it() {
+fn a_file_is_read_by_its_footer_which_may_not_announce_more_than_there_is() {
     let batch = nested(vec![Some(0.5), None]);
     let mut writer = FileWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
     writer.write(&batch).unwrap();
     let bytes = writer.into_inner().unwrap();
     assert!(is_ipc_file(&bytes) && !is_ipc_stream(&bytes));
-    let read: Vec<_> = ipc_file(&*bytes).unwrap().batches.map(Result::unwrap).collect();
-    assert_eq!(read, [batch]);
+    let read = |bytes: &[u8]| {
+        ipc_file(std::io::Cursor::new(bytes), 0).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>())
+    };
+    assert_eq!(read(&bytes).unwrap(), [batch]);
+    let reason = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
+    let (footer, length) = (bytes.len() - 10, bytes.len() - 10..bytes.len() - 6);
+    let announced = |length: i32| [&bytes[..footer], &length.to_le_bytes(), &bytes[footer + 4..]].concat();
+    assert_eq!(reason(&announced(i32::MAX)), "the table cannot be read: its footer is longer than the file");
+    let start = footer - u32::from_le_bytes(bytes[length].try_into().unwrap()) as usize;
+    let block = arrow_ipc::root_as_footer(&bytes[start..footer]).unwrap().recordBatches().unwrap().get(0).0;
+    let place = start + bytes[start..].windows(24).position(|part| part == block).unwrap();
+    let long = [&bytes[..place + 16], &(1_i64 << 50).to_le_bytes(), &bytes[place + 24..]].concat();
+    let expected = format!("its blocks say that they are longer than the {} bytes of the file", bytes.len());
+    assert_eq!(reason(&long), format!("the table cannot be read: {expected}"));
+    let short = [&bytes[..place + 16], &8_i64.to_le_bytes(), &bytes[place + 24..]].concat();
+    assert_eq!(reason(&short), "the table cannot be read: a message has a longer body than its block");
 }
 
 #[test]
@@ -281,7 +295,7 @@ fn a_batch_without_bytes_is_a_batch_also_at_the_end() {
     let nulls = Arc::new(NullArray::new(3)) as ArrayRef;
     let batch = RecordBatch::try_from_iter_with_nullable([("segment", nulls, true)]).unwrap();
     let read =
-        |bytes: &[u8]| ipc_stream(bytes).unwrap().batches.map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>();
+        |bytes: &[u8]| ipc_stream(bytes, 0).unwrap().batches.map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>();
     let bytes = stream(&batch);
     assert_eq!(read(&bytes), [3]);
     // The same without the eight bytes that end a stream, and a stream that has a schema alone.
@@ -300,7 +314,7 @@ fn buffers_that_lie_upon_each_other_are_refused() {
     let place = bytes.windows(8).rposition(|part| part == length).unwrap();
     assert_eq!(bytes[place - 8..place], length);
     bytes[place..place + 8].copy_from_slice(&100_000_i64.to_le_bytes());
-    let error = ipc_stream(&*bytes).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>()).unwrap_err();
+    let error = ipc_stream(&*bytes, 0).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>()).unwrap_err();
     let expected = "the table cannot be read: its buffers say that they are longer than the body in which they lie";
     assert_eq!(error.to_string(), expected);
 }
@@ -310,7 +324,7 @@ fn a_schema_is_bounded_in_columns_and_names() {
     let reason = |columns: Vec<(String, ArrayRef)>| {
         let batch =
             RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
-        ipc_stream(&*stream(&batch.unwrap())).err().unwrap().to_string()
+        ipc_stream(&*stream(&batch.unwrap()), 0).err().unwrap().to_string()
     };
     let null = || Arc::new(NullArray::new(1)) as ArrayRef;
     let many = (0..5_000).map(|column| (format!("c{column}"), null())).collect();
