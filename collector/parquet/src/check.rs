@@ -22,8 +22,8 @@ const ROWS: usize = 1_024;
 /// How many rows may be decoded at a time.
 pub(crate) fn check<R: ChunkReader>(input: &R, metadata: &ParquetMetaData, limits: Limits) -> Result<usize> {
     let bytes = input.len();
-    let mut weights: Vec<Weight> = Vec::new();
-    weights.resize_with(metadata.file_metadata().schema_descr().num_columns(), Weight::default);
+    let columns = metadata.file_metadata().schema_descr().columns().iter();
+    let mut weights: Vec<Weight> = columns.map(|column| Weight::of(column)).collect();
     let mut stored = 0_u64;
     let mut spent = Spent::default();
     for group in metadata.row_groups() {
@@ -86,7 +86,7 @@ fn add_chunk<R: ChunkReader>(
     let (mut rows, mut added) = (Rows::default(), Chunk::default());
     while let Some(page) = pages.get_next_page()? {
         let beside = page::check(&page, column, &mut rows)?;
-        weight.add(&mut added, &page, beside, column, &rows);
+        weight.add(&mut added, &page, beside, &rows);
         spent.pages += 1;
         spent.bytes += page.buffer().len() as u64;
         if spent.pages > PAGES_MAX {

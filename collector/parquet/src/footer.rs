@@ -31,11 +31,11 @@ pub(crate) fn read(input: &impl ChunkReader) -> Result<ParquetMetaData> {
     let no_parquet = || refused("it does not end as a Parquet file does");
     let start = input.len().checked_sub(TAIL_BYTES as u64).ok_or_else(no_parquet)?;
     let tail = input.get_bytes(start, TAIL_BYTES)?;
-    let (length, magic) = tail.split_at_checked(4).ok_or_else(no_parquet)?;
+    let (length, magic) = tail.split_first_chunk::<4>().ok_or_else(no_parquet)?;
     if magic != MAGIC {
         return Err(no_parquet());
     }
-    let length = length.iter().rev().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    let length = u32::from_le_bytes(*length);
     if length > BYTES_MAX {
         return Err(refused(format!("its metadata has {length} bytes, the limit is {BYTES_MAX}")));
     }

@@ -1,5 +1,7 @@
 //! Where rows begin in a column of lists: at each value whose level of repetition is 0.
 
+use crate::thrift::varint;
+
 /// The rows of a column chunk, as far as its pages have been looked at.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rows {
@@ -23,18 +25,18 @@ impl Rows {
         let width = i16::BITS - level_max.leading_zeros();
         let mut left = u64::from(values);
         while left > 0 {
-            let (head, rest) = varint(levels)?;
+            let head = varint(&mut levels).ok()?;
             // The decoder takes the last 32 bits of it.
             let count = u64::from(u32::try_from(head >> 1).ok()?);
             if head & 1 == 0 {
-                let (level, rest) = rest.split_at_checked(width.div_ceil(8) as usize)?;
+                let (level, rest) = levels.split_at_checked(width.div_ceil(8) as usize)?;
                 levels = rest;
                 let count = count.min(left);
                 self.add(u64::from(level.iter().any(|byte| *byte != 0)), count);
                 left -= count;
             } else {
                 let bytes = usize::try_from(count * u64::from(width)).ok()?;
-                let (groups, rest) = rest.split_at_checked(bytes)?;
+                let (groups, rest) = levels.split_at_checked(bytes)?;
                 levels = rest;
                 let count = (8 * count).min(left);
                 for value in 0..count {
@@ -61,13 +63,6 @@ impl Rows {
         }
         self.longest = self.longest.max(self.last);
     }
-}
-
-/// A number in groups of seven bits, and what follows it.
-pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let end = bytes.iter().take(10).position(|byte| byte & 0x80 == 0)?;
-    let (groups, rest) = bytes.split_at_checked(end + 1)?;
-    Some((groups.iter().rev().fold(0, |number, group| number << 7 | u64::from(group & 0x7f)), rest))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use parquet::column::page::Page;
 use parquet::errors::Result;
 use parquet::schema::types::ColumnDescriptor;
 
-use crate::levels::{Rows, varint};
+use crate::levels::Rows;
 use crate::refused;
+use crate::thrift::varint;
 
 /// Refuses a page of which the decoder would make more values than it holds, and adds its rows. Returns the bytes that
 /// decoding takes beside the page, before any row is asked for.
@@ -106,8 +107,8 @@ fn first_levels(bytes: &[u8], level_max: i16) -> Option<(Option<&[u8]>, &[u8])> 
 
 /// How many numbers a list of `DELTA_BINARY_PACKED` says that it has: after the size of a block and the number of its parts
 /// (<https://github.com/apache/parquet-format/blob/master/Encodings.md>).
-fn announced_lengths(bytes: &[u8]) -> Option<u64> {
-    let (_, rest) = varint(bytes)?;
-    let (_, rest) = varint(rest)?;
-    Some(varint(rest)?.0)
+fn announced_lengths(mut bytes: &[u8]) -> Option<u64> {
+    varint(&mut bytes).ok()?;
+    varint(&mut bytes).ok()?;
+    varint(&mut bytes).ok()
 }

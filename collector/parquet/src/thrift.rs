@@ -47,7 +47,7 @@ impl<R: Read, V: Visitor> Walk<'_, R, V> {
     fn fields(&mut self, known: Fields) -> Result<()> {
         let mut id = 0_i16;
         loop {
-            let head = self.byte()?;
+            let head = byte(self.input)?;
             let (step, kind) = (head >> 4, head & 0x0f);
             if kind == 0 {
                 return self.visitor.end(&self.place);
@@ -85,7 +85,7 @@ impl<R: Read, V: Visitor> Walk<'_, R, V> {
             }
             7 => self.skip(8),
             8 => {
-                let length = self.varint()?;
+                let length = varint(self.input)?;
                 self.visitor.text(&self.place, length)?;
                 self.skip(length)
             }
@@ -112,9 +112,9 @@ impl<R: Read, V: Visitor> Walk<'_, R, V> {
         if !V::LISTS {
             return Err(refused("the header of a page holds a list"));
         }
-        let head = self.byte()?;
+        let head = byte(self.input)?;
         let kind = head & 0x0f;
-        let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
+        let count = if head >> 4 == 15 { varint(self.input)? } else { u64::from(head >> 4) };
         if count > self.input.limit() {
             return Err(refused(format!("a list says that it has {count} items, and is shorter")));
         }
@@ -124,27 +124,8 @@ impl<R: Read, V: Visitor> Walk<'_, R, V> {
         (0..count).try_for_each(|_| self.value(kind, expected))
     }
 
-    fn byte(&mut self) -> Result<u8> {
-        let mut byte = [0];
-        self.input.read_exact(&mut byte).map_err(cut_off)?;
-        Ok(byte[0])
-    }
-
-    /// A number in groups of seven bits.
-    fn varint(&mut self) -> Result<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let group = self.byte()?;
-            number |= u64::from(group & 0x7f) << shift;
-            if group & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(refused("the metadata holds a number of more than 64 bits"))
-    }
-
     fn zigzag(&mut self) -> Result<i64> {
-        let number = self.varint()?;
+        let number = varint(self.input)?;
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
@@ -152,6 +133,25 @@ impl<R: Read, V: Visitor> Walk<'_, R, V> {
         let skipped = std::io::copy(&mut (&mut *self.input).take(bytes), &mut std::io::sink())?;
         if skipped < bytes { Err(refused("the metadata ends too early")) } else { Ok(()) }
     }
+}
+
+fn byte(input: &mut impl Read) -> Result<u8> {
+    let mut byte = [0];
+    input.read_exact(&mut byte).map_err(cut_off)?;
+    Ok(byte[0])
+}
+
+/// A number in groups of seven bits.
+pub(crate) fn varint(input: &mut impl Read) -> Result<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let group = byte(input)?;
+        number |= u64::from(group & 0x7f) << shift;
+        if group & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(refused("the metadata holds a number of more than 64 bits"))
 }
 
 fn cut_off(error: std::io::Error) -> ParquetError {

@@ -12,8 +12,12 @@ const VALUE_BYTES: u64 = 32;
 const LIST_BYTES: u64 = 16;
 
 /// What is known of one column, over all its chunks; all in bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Weight {
+    /// What one of its values takes.
+    value: u64,
+    /// How many pieces a batch may touch with its ends, however few rows it has.
+    pieces_at_ends: u64,
     /// The largest piece: pages that follow each other and of which the first alone begins rows. A batch of rows keeps all
     /// pages alive in which its texts stand.
     piece: u64,
@@ -21,8 +25,6 @@ pub(crate) struct Weight {
     dictionary: u64,
     /// The values of the longest row.
     row_values: u64,
-    /// Whether a row may begin in one piece and end in the next.
-    repeated: bool,
     /// The most that pieces take for one of their rows, on average.
     pieces_per_row: u64,
     /// The most that a dictionary takes for one row of its chunk, on average.
@@ -39,23 +41,34 @@ pub(crate) struct Chunk {
 }
 
 impl Weight {
+    pub(crate) fn of(column: &ColumnDescriptor) -> Self {
+        let fixed = if column.physical_type() == Type::FIXED_LEN_BYTE_ARRAY { column.type_length() } else { 0 };
+        let lists = u64::try_from(column.max_rep_level()).unwrap_or(0);
+        Self {
+            value: VALUE_BYTES + LIST_BYTES * lists + u64::try_from(fixed).unwrap_or(0),
+            // The last row may begin in one piece and end in the next.
+            pieces_at_ends: if lists > 0 { 3 } else { 2 },
+            piece: 0,
+            dictionary: 0,
+            row_values: 0,
+            pieces_per_row: 0,
+            dictionary_per_row: 0,
+        }
+    }
+
     /// Adds a page after which `rows` are known; decoding takes the bytes `beside` it.
-    pub(crate) fn add(&mut self, chunk: &mut Chunk, page: &Page, beside: u64, column: &ColumnDescriptor, rows: &Rows) {
+    pub(crate) fn add(&mut self, chunk: &mut Chunk, page: &Page, beside: u64, rows: &Rows) {
         let (bytes, begun) = (page.buffer().len() as u64 + beside, rows.begun - chunk.rows);
         if page.is_dictionary_page() {
             chunk.dictionary += bytes + u64::from(page.num_values()) * VALUE_BYTES;
             return;
         }
         chunk.rows = rows.begun;
-        self.repeated = column.max_rep_level() > 0;
         if begun > 0 && chunk.piece.1 > 0 {
             self.add_piece(chunk);
         }
         chunk.piece = (chunk.piece.0 + bytes, chunk.piece.1 + begun);
-        let fixed = if column.physical_type() == Type::FIXED_LEN_BYTE_ARRAY { column.type_length() } else { 0 };
-        let lists = u64::try_from(column.max_rep_level()).unwrap_or(0);
-        let value = VALUE_BYTES + LIST_BYTES * lists + u64::try_from(fixed).unwrap_or(0);
-        self.row_values = self.row_values.max(rows.longest.saturating_mul(value));
+        self.row_values = self.row_values.max(rows.longest.saturating_mul(self.value));
     }
 
     /// Adds what is left at the end of a chunk.
@@ -73,8 +86,7 @@ impl Weight {
 
     /// What a batch takes however few rows it has: the pieces in which it begins and ends, the dictionary, and one row.
     pub(crate) fn least(&self) -> u64 {
-        let pieces = if self.repeated { 3 } else { 2 };
-        self.piece.saturating_mul(pieces).saturating_add(self.dictionary).saturating_add(self.row_values)
+        self.piece.saturating_mul(self.pieces_at_ends).saturating_add(self.dictionary).saturating_add(self.row_values)
     }
 
     fn per_row(&self) -> u64 {

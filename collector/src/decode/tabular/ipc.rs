@@ -101,33 +101,28 @@ impl<R: Read> Stream<R> {
 
     /// Decodes one message, or notes the end.
     fn read_message(&mut self) -> Result<(), TableError> {
-        let mut start = self.read(4, "a length")?;
+        // Nothing at all is the end as well: some programs end a stream without saying so.
+        let mut start = up_to(&mut self.content, 4)?;
         if start == CONTINUATION {
-            start.extend(self.read(4, "the length of a message")?);
+            start.extend(exactly(&mut self.content, 4, "the length of a message")?);
+        } else if (1..4).contains(&start.len()) {
+            return Err(damaged("it ends in a length"));
         }
         let length = start.last_chunk().map_or(0, |length| i32::from_le_bytes(*length));
         if length == 0 {
-            // Some programs end a stream without saying so. The decoder looks at a message without a body when more comes.
+            // The decoder looks at a message without a body when more comes.
             self.ended = true;
             return self.decode([CONTINUATION, [0; 4]].concat());
         }
         let length = u64::try_from(length).ok().filter(|length| *length <= MESSAGE_BYTES_MAX);
         let length = length.ok_or_else(|| damaged(&format!("a message is longer than {MESSAGE_BYTES_MAX} bytes")))?;
-        let message = self.read(length, "a message")?;
-        let body_bytes = self.messages.check(&message)?;
-        let body = self.read(body_bytes, "the body of a message")?;
-        self.messages.check_body(&message, &body)?;
-        start.extend(message);
+        let bytes = exactly(&mut self.content, length, "a message")?;
+        let message = self.messages.check(&bytes)?;
+        let body = exactly(&mut self.content, body_bytes(message)?, "the body of a message")?;
+        self.messages.check_body(message, &body)?;
+        start.extend(bytes);
         self.decode(start)?;
         self.decode(body)
-    }
-
-    /// As many bytes as that, or none at the end of the content.
-    fn read(&mut self, bytes: u64, what: &str) -> Result<Vec<u8>, TableError> {
-        let mut part = Vec::new();
-        self.content.by_ref().take(bytes).read_to_end(&mut part).map_err(failed)?;
-        let at_end = part.is_empty() && what == "a length";
-        if part.len() as u64 == bytes || at_end { Ok(part) } else { Err(damaged(&format!("it ends in {what}"))) }
     }
 
     fn decode(&mut self, bytes: Vec<u8>) -> Result<(), TableError> {
@@ -197,14 +192,13 @@ impl<R: Read + Seek> File<R> {
         let [metadata, body] = lengths_of(block).ok_or_else(negative)?;
         let start = u64::try_from(block.offset()).map_err(|_| negative())?;
         let content = read_at(&mut self.content, start, metadata + body)?;
-        let message = content.get(..usize::try_from(metadata).unwrap_or(usize::MAX)).unwrap_or_default();
+        let (message, body_content) = content.split_at(usize::try_from(metadata).unwrap_or(content.len()));
         let prefix = if message.starts_with(&CONTINUATION) { 8 } else { 4 };
-        let message = message.get(prefix..).unwrap_or_default();
-        if self.messages.check(message)? > body {
+        let message = self.messages.check(message.get(prefix..).unwrap_or_default())?;
+        if body_bytes(message)? > body {
             return Err(damaged("a message has a longer body than its block"));
         }
-        let body = content.get(usize::try_from(metadata).unwrap_or(usize::MAX)..).unwrap_or_default();
-        self.messages.check_body(message, body)?;
+        self.messages.check_body(message, body_content)?;
         Ok(content.into())
     }
 
@@ -236,10 +230,21 @@ fn lengths_of(block: &Block) -> Option<[u64; 2]> {
 }
 
 fn read_at(content: &mut (impl Read + Seek), start: u64, bytes: u64) -> Result<Vec<u8>, TableError> {
-    let mut part = Vec::new();
     content.seek(SeekFrom::Start(start)).map_err(failed)?;
-    content.by_ref().take(bytes).read_to_end(&mut part).map_err(failed)?;
-    if part.len() as u64 == bytes { Ok(part) } else { Err(damaged("it ends in a message")) }
+    exactly(content, bytes, "a message")
+}
+
+/// As many bytes as that, of which `what` is made.
+fn exactly(content: &mut impl Read, bytes: u64, what: &str) -> Result<Vec<u8>, TableError> {
+    let part = up_to(content, bytes)?;
+    if part.len() as u64 == bytes { Ok(part) } else { Err(damaged(&format!("it ends in {what}"))) }
+}
+
+/// As many bytes as that, or those that are left. What is taken grows with what comes.
+fn up_to(content: &mut impl Read, bytes: u64) -> Result<Vec<u8>, TableError> {
+    let mut part = Vec::new();
+    content.take(bytes).read_to_end(&mut part).map_err(failed)?;
+    Ok(part)
 }
 
 /// What has been seen of the messages of a table.
@@ -253,9 +258,10 @@ impl Messages {
         Self { dictionaries: 0, decompressed_max }
     }
 
-    /// Refuses a message that stands for more than it is; returns the bytes of its body.
-    fn check(&mut self, message: &[u8]) -> Result<u64, TableError> {
-        let message = verified(message)?;
+    /// Refuses a message that stands for more than it is.
+    fn check<'m>(&mut self, bytes: &'m [u8]) -> Result<Message<'m>, TableError> {
+        let message = root_as_message_with_opts(&verifier(), bytes);
+        let message = message.map_err(|error| TableError::Unreadable(error.to_string()))?;
         if let Some(schema) = message.header_as_schema() {
             check_columns(schema)?;
         }
@@ -268,12 +274,13 @@ impl Messages {
                 return Err(damaged("it has a dictionary that grows; write dictionaries as a whole"));
             }
         }
-        check_buffers(message)
+        check_buffers(message)?;
+        Ok(message)
     }
 
     /// Refuses a body that becomes more than it may.
-    fn check_body(&self, message: &[u8], body: &[u8]) -> Result<(), TableError> {
-        let Some(batch) = batch_of(verified(message)?).filter(|batch| batch.compression().is_some()) else {
+    fn check_body(&self, message: Message<'_>, body: &[u8]) -> Result<(), TableError> {
+        let Some(batch) = batch_of(message).filter(|batch| batch.compression().is_some()) else {
             return Ok(());
         };
         let limit = self.decompressed_max;
@@ -283,10 +290,6 @@ impl Messages {
             _ => Err(damaged(&format!("decompressed, a batch has more than {limit} bytes"))),
         }
     }
-}
-
-fn verified(message: &[u8]) -> Result<Message<'_>, TableError> {
-    root_as_message_with_opts(&verifier(), message).map_err(|error| TableError::Unreadable(error.to_string()))
 }
 
 fn verifier() -> VerifierOptions {
@@ -310,22 +313,26 @@ fn check_field(field: Field<'_>, left: &mut usize) -> Result<(), TableError> {
     field.children().into_iter().flatten().try_for_each(|child| check_field(child, left))
 }
 
-/// The bytes of the body, in which each buffer lies by itself.
+/// The buffers of a batch, or of a dictionary.
 fn batch_of(message: Message<'_>) -> Option<RecordBatchMessage<'_>> {
     let of_dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
     message.header_as_record_batch().or(of_dictionary)
 }
 
-/// The bytes of the body, in which each buffer lies by itself.
-fn check_buffers(message: Message<'_>) -> Result<u64, TableError> {
-    let body = u64::try_from(message.bodyLength()).map_err(|_| damaged("a length is negative"))?;
+fn body_bytes(message: Message<'_>) -> Result<u64, TableError> {
+    u64::try_from(message.bodyLength()).map_err(|_| damaged("a length is negative"))
+}
+
+/// Refuses buffers that cannot lie in the body each by itself.
+fn check_buffers(message: Message<'_>) -> Result<(), TableError> {
+    let body = body_bytes(message)?;
     let buffers = batch_of(message).and_then(|batch| batch.buffers()).into_iter().flatten();
     let mut lengths = buffers.map(|buffer| u64::try_from(buffer.length()).ok());
     let together = lengths.try_fold(0_u64, |together, length| together.checked_add(length?));
     if together.is_none_or(|together| together > body) {
         return Err(damaged("its buffers say that they are longer than the body in which they lie"));
     }
-    Ok(body)
+    Ok(())
 }
 
 /// What the buffers say that they become. Each begins with that length, or with −1 if it is not compressed after all.
