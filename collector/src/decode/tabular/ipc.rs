@@ -9,7 +9,10 @@
 //! | tables and texts of a message | what is shared counts as often as it is used, and is at most 16 MiB then |
 //! | columns | at most 4,096, with names of at most 256 bytes |
 //! | buffers | together they are no longer than the body, so that none is used twice; compressed ones become no more than they may |
+//! | views | what they show is at most 64 times the body; not looked at if it is compressed, which a sender may not do |
 //! | dictionaries | at most 65,536, each of them whole: one that grows is copied at each step |
+
+mod messages;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -19,13 +22,10 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, StreamDecoder, read_footer_length};
-use arrow_ipc::{
-    Block, Field, Message, RecordBatch as RecordBatchMessage, Schema, root_as_footer_with_opts,
-    root_as_message_with_opts,
-};
+use arrow_ipc::{Block, root_as_footer_with_opts};
 use arrow_schema::{ArrowError, SchemaRef};
-use flatbuffers::VerifierOptions;
 
+use self::messages::{MESSAGE_BYTES_MAX, Messages, body_bytes, verifier};
 use super::{Table, TableError, guarded};
 
 /// What each message begins with ("Encapsulated message format").
@@ -33,13 +33,6 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 const FILE_MAGIC: &[u8] = b"ARROW1";
 /// The length of the footer, and the magic again.
 const TAIL_BYTES: usize = 10;
-const MESSAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-const APPARENT_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A column takes a handful.
-const FLATBUFFER_TABLES_MAX: usize = 40_000;
-const COLUMNS_MAX: usize = 4_096;
-const NAME_BYTES_MAX: usize = 256;
-const DICTIONARIES_MAX: usize = 65_536;
 
 /// Whether these are the first bytes of a stream.
 pub fn is_ipc_stream(bytes: &[u8]) -> bool {
@@ -168,7 +161,8 @@ impl<R: Read + Seek> File<R> {
         let footer = root_as_footer_with_opts(&verifier(), &footer);
         let footer = footer.map_err(|error| TableError::Unreadable(error.to_string()))?;
         let schema = footer.schema().ok_or_else(|| damaged("its footer has no schema"))?;
-        check_columns(schema)?;
+        let mut messages = Messages::of(decompressed_max);
+        messages.check_schema(schema)?;
         let schema = Arc::new(fb_to_schema(schema));
         let dictionaries: Vec<Block> = footer.dictionaries().into_iter().flatten().copied().collect();
         let batches: VecDeque<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
@@ -178,7 +172,7 @@ impl<R: Read + Seek> File<R> {
             return Err(damaged(&format!("its blocks say that they are longer than the {bytes} bytes of the file")));
         }
         let decoder = FileDecoder::new(Arc::clone(&schema), footer.version());
-        let mut file = Self { content, schema, decoder, blocks: batches, messages: Messages::of(decompressed_max) };
+        let mut file = Self { content, schema, decoder, blocks: batches, messages };
         for block in dictionaries {
             let content = file.read_block(&block)?;
             file.decoder.read_dictionary(&block, &content).map_err(unreadable)?;
@@ -245,103 +239,6 @@ fn up_to(content: &mut impl Read, bytes: u64) -> Result<Vec<u8>, TableError> {
     let mut part = Vec::new();
     content.take(bytes).read_to_end(&mut part).map_err(failed)?;
     Ok(part)
-}
-
-/// What has been seen of the messages of a table.
-struct Messages {
-    dictionaries: usize,
-    decompressed_max: u64,
-}
-
-impl Messages {
-    fn of(decompressed_max: u64) -> Self {
-        Self { dictionaries: 0, decompressed_max }
-    }
-
-    /// Refuses a message that stands for more than it is.
-    fn check<'m>(&mut self, bytes: &'m [u8]) -> Result<Message<'m>, TableError> {
-        let message = root_as_message_with_opts(&verifier(), bytes);
-        let message = message.map_err(|error| TableError::Unreadable(error.to_string()))?;
-        if let Some(schema) = message.header_as_schema() {
-            check_columns(schema)?;
-        }
-        if let Some(dictionary) = message.header_as_dictionary_batch() {
-            self.dictionaries += 1;
-            if self.dictionaries > DICTIONARIES_MAX {
-                return Err(damaged(&format!("it has more than {DICTIONARIES_MAX} dictionaries")));
-            }
-            if dictionary.isDelta() {
-                return Err(damaged("it has a dictionary that grows; write dictionaries as a whole"));
-            }
-        }
-        check_buffers(message)?;
-        Ok(message)
-    }
-
-    /// Refuses a body that becomes more than it may.
-    fn check_body(&self, message: Message<'_>, body: &[u8]) -> Result<(), TableError> {
-        let Some(batch) = batch_of(message).filter(|batch| batch.compression().is_some()) else {
-            return Ok(());
-        };
-        let limit = self.decompressed_max;
-        match decompressed_bytes(batch, body) {
-            _ if limit == 0 => Err(TableError::Compressed),
-            Some(bytes) if bytes <= limit => Ok(()),
-            _ => Err(damaged(&format!("decompressed, a batch has more than {limit} bytes"))),
-        }
-    }
-}
-
-fn verifier() -> VerifierOptions {
-    VerifierOptions {
-        max_tables: FLATBUFFER_TABLES_MAX,
-        max_apparent_size: APPARENT_BYTES_MAX,
-        ..VerifierOptions::default()
-    }
-}
-
-fn check_columns(schema: Schema<'_>) -> Result<(), TableError> {
-    let mut left = COLUMNS_MAX;
-    schema.fields().into_iter().flatten().try_for_each(|field| check_field(field, &mut left))
-}
-
-fn check_field(field: Field<'_>, left: &mut usize) -> Result<(), TableError> {
-    *left = left.checked_sub(1).ok_or_else(|| damaged(&format!("it has more than {COLUMNS_MAX} columns")))?;
-    if field.name().is_some_and(|name| name.len() > NAME_BYTES_MAX) {
-        return Err(damaged(&format!("the name of a column has more than {NAME_BYTES_MAX} bytes")));
-    }
-    field.children().into_iter().flatten().try_for_each(|child| check_field(child, left))
-}
-
-/// The buffers of a batch, or of a dictionary.
-fn batch_of(message: Message<'_>) -> Option<RecordBatchMessage<'_>> {
-    let of_dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
-    message.header_as_record_batch().or(of_dictionary)
-}
-
-fn body_bytes(message: Message<'_>) -> Result<u64, TableError> {
-    u64::try_from(message.bodyLength()).map_err(|_| damaged("a length is negative"))
-}
-
-/// Refuses buffers that cannot lie in the body each by itself.
-fn check_buffers(message: Message<'_>) -> Result<(), TableError> {
-    let body = body_bytes(message)?;
-    let buffers = batch_of(message).and_then(|batch| batch.buffers()).into_iter().flatten();
-    let mut lengths = buffers.map(|buffer| u64::try_from(buffer.length()).ok());
-    let together = lengths.try_fold(0_u64, |together, length| together.checked_add(length?));
-    if together.is_none_or(|together| together > body) {
-        return Err(damaged("its buffers say that they are longer than the body in which they lie"));
-    }
-    Ok(())
-}
-
-/// What the buffers say that they become. Each begins with that length, or with −1 if it is not compressed after all.
-fn decompressed_bytes(batch: RecordBatchMessage<'_>, body: &[u8]) -> Option<u64> {
-    batch.buffers().into_iter().flatten().filter(|buffer| buffer.length() > 0).try_fold(0_u64, |together, buffer| {
-        let start = body.get(usize::try_from(buffer.offset()).ok()?..)?;
-        let length = i64::from_le_bytes(*start.first_chunk()?);
-        together.checked_add(u64::try_from(if length == -1 { buffer.length() } else { length }).ok()?)
-    })
 }
 
 fn damaged(reason: &str) -> TableError {

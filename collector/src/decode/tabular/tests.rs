@@ -319,6 +319,59 @@ fn buffers_that_lie_upon_each_other_are_refused() {
     assert_eq!(error.to_string(), expected);
 }
 
+const ROWS: usize = 2_000;
+
+/// Columns of each layout.
+fn layouts() -> Vec<ArrayRef> {
+    let numbers = || Arc::new((0..ROWS).map(|row| i64::try_from(row).ok()).collect::<Int64Array>()) as ArrayRef;
+    let texts = || Arc::new((0..ROWS).map(|row| Some(row.to_string())).collect::<StringArray>()) as ArrayRef;
+    let element = Arc::new(Field::new("item", DataType::Int64, true));
+    let single = OffsetBuffer::from_lengths([1; ROWS]);
+    let key = Arc::new(Field::new("key", DataType::Utf8, false));
+    let pairs = StructArray::from(vec![(key, texts()), (element.clone(), numbers())]);
+    let entries = Arc::new(Field::new("entries", pairs.data_type().clone(), false));
+    let places = arrow_array::Int32Array::from(vec![0; ROWS]);
+    vec![
+        Arc::new(NullArray::new(ROWS)),
+        numbers(),
+        texts(),
+        Arc::new(pairs.clone()),
+        Arc::new(ListArray::new(element.clone(), single.clone(), numbers(), None)),
+        Arc::new(arrow_array::FixedSizeListArray::new(element, 1, numbers(), None)),
+        Arc::new(arrow_array::MapArray::new(entries, single, pairs, None, false)),
+        Arc::new(arrow_array::DictionaryArray::new(places, texts())),
+    ]
+}
+
+/// The rows that are read of a batch of columns of each layout, one with a text of so many bytes in each row, and one more.
+fn show(bytes: usize, column: impl Fn(ArrayRef) -> ArrayRef) -> Result<usize, String> {
+    let mut views = StringViewBuilder::new();
+    let text = views.append_block("x".repeat(bytes).into_bytes().into());
+    (0..ROWS).for_each(|_| views.try_append_view(text, 0, u32::try_from(bytes).unwrap()).unwrap());
+    let columns = layouts().into_iter().chain([column(Arc::new(views.finish())), layouts().remove(1)]);
+    let columns = columns.enumerate().map(|(place, column)| (format!("c{place}"), column, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let read = ipc_stream(&*stream(&batch), 0).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>());
+    read.map(|batches| batches.iter().map(RecordBatch::num_rows).sum()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn views_that_show_one_text_over_and_over_are_refused_wherever_they_stand() {
+    let refused = "the table cannot be read: its views show more than 64 times what they lie in; write plain texts";
+    let check = |column: &dyn Fn(ArrayRef) -> ArrayRef| {
+        assert_eq!(show(1_000, column), Ok(ROWS));
+        assert_eq!(show(50_000, column), Err(refused.to_owned()));
+    };
+    check(&|views| views);
+    check(&|views| Arc::new(arrow_array::DictionaryArray::new(arrow_array::Int32Array::from(vec![0; ROWS]), views)));
+    check(&|views| {
+        let field = Arc::new(Field::new("text", DataType::Utf8View, true));
+        let texts = StructArray::from(vec![(field, views)]);
+        let element = Arc::new(Field::new("item", texts.data_type().clone(), true));
+        Arc::new(ListArray::new(element, OffsetBuffer::from_lengths([1; ROWS]), Arc::new(texts), None))
+    });
+}
+
 #[test]
 fn a_schema_is_bounded_in_columns_and_names() {
     let reason = |columns: Vec<(String, ArrayRef)>| {
