@@ -63,6 +63,9 @@ pub enum Error {
         #[source]
         source: TableError,
     },
+    /// Such a table is read from its end, and this one is compressed as a whole.
+    #[error("{} is a Parquet or Arrow file that was compressed once more", .0.display())]
+    Packed(PathBuf),
     /// A table of which hardly a row is an event. A few bytes can stand for any number of such rows.
     #[error("{} has {rows} rows one after the other that are no events", path.display())]
     NoEvents {
@@ -117,6 +120,7 @@ impl Error {
             Self::Table { .. } => {
                 Some("write it anew as Parquet or Arrow IPC; rows that came before, if any, were imported")
             }
+            Self::Packed(_) => Some("decompress it first, for instance with gunzip"),
             Self::NoEvents { .. } => Some("see above why they were refused; the events before them were imported"),
             Self::Run { .. } => Some("a run has lines of `query Q0 document rank score tag`"),
             Self::Untold(_) => Some("add --corpus NAME and --at TIME, and --corpus-version VERSION if it is known"),

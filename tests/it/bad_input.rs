@@ -117,6 +117,10 @@ fn what_is_no_file_of_events_is_refused_with_a_next_step() {
         Some(&gzip(|encoder| encoder.write_all(&b"x".repeat(100_000)).unwrap())[..60]),
         "error: /cut.ndjson.gz is no file of events\n",
     );
+    for (name, begin) in [("table.parquet.gz", b"PAR1\x15\x04"), ("table.arrow.gz", b"ARROW1")] {
+        let error = format!("error: /{name} is a Parquet or Arrow file that was compressed once more\n");
+        refused(name, Some(&gzip(|encoder| encoder.write_all(begin).unwrap())), &error);
+    }
 }
 
 /// INV-04: nothing grows without a bound.

@@ -98,6 +98,7 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mu
         Some(Form::Parquet | Form::Arrow) => {
             Err(Error::Form { path, form: options.form.map_or("", Form::name) }.into())
         }
+        None if tabular::is_parquet(first) || tabular::is_ipc_file(first) => Err(Error::Packed(path).into()),
         Some(Form::Trec) => taken.run(content, options),
         None if trec::is_run(first) => taken.run(content, options),
         None if trec::is_judgements(first) => Err(Error::Judgements(path).into()),
