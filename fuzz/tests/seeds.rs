@@ -10,7 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::types::Int8Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Int8Array, Int64Array, RecordBatch, StringArray, StringViewArray,
+    TimestampMillisecondArray,
+};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -312,6 +315,11 @@ fn write_the_seeds_of_spans_tables_and_runs() {
         ("query_fingerprint", Arc::new(["f"].into_iter().collect::<DictionaryArray<Int8Type>>())),
     ];
     let columns = RecordBatch::try_from_iter(columns).unwrap();
+    let text = "a text that is too long for a view";
+    let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some(text), None]));
+    let words = DictionaryArray::new(Int8Array::from(vec![0, 0]), Arc::new(StringViewArray::from(vec![text])));
+    let views: [(&str, ArrayRef, bool); 2] = [("corpus", texts, true), ("query_fingerprint", Arc::new(words), true)];
+    let views = RecordBatch::try_from_iter_with_nullable(views).unwrap();
     let event = Stored {
         received_at: "2026-11-18T10:00:00Z".parse().unwrap(),
         ingest: Ingest::Live,
@@ -320,20 +328,23 @@ fn write_the_seeds_of_spans_tables_and_runs() {
             Event::Output(_) => panic!("an output"),
         },
     };
-    for (name, batch) in [("columns", columns), ("every-column", retrievals::encode(&[event]).unwrap())] {
+    let every = retrievals::encode(&[event]).unwrap();
+    for (name, batch) in [("columns", &columns), ("every-column", &every), ("views", &views)] {
         let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
-        writer.write(&batch).unwrap();
+        writer.write(batch).unwrap();
         writer.finish().unwrap();
         seed("arrow_stream", name, writer.into_inner().unwrap());
         let mut writer = FileWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
-        writer.write(&batch).unwrap();
+        writer.write(batch).unwrap();
         writer.finish().unwrap();
         seed("arrow_file", name, writer.into_inner().unwrap());
-        seed("parquet_events", name, parquet_with(&batch, small()));
+    }
+    for (name, batch) in [("columns", &columns), ("every-column", &every)] {
+        seed("parquet_events", name, parquet_with(batch, small()));
         let lengths = small().set_dictionary_enabled(false).set_encoding(Encoding::PLAIN);
         let lengths = lengths.set_column_encoding("corpus".into(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
         let second = lengths.set_writer_version(WriterVersion::PARQUET_2_0).set_compression(Compression::SNAPPY);
-        seed("parquet_events", &format!("{name}-second-version"), parquet_with(&batch, second));
+        seed("parquet_events", &format!("{name}-second-version"), parquet_with(batch, second));
     }
     seed("trec_run", "two-queries", "1 Q0 a 1 0.5 t\n1 Q0 b 2 0.25 t\n\n2 Q0 a 0 1e3 t\r\n2 Q0 b 0 2 t\n3 Q0 c\n");
 }
