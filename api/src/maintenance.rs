@@ -56,9 +56,16 @@ pub struct Summary {
     pub failures: Vec<String>,
 }
 
-/// Looks after a store once.
-pub async fn maintain(store: &Store, rules: &Rules, audit: &AuditLog, actor: &str, now: Timestamp) -> Summary {
-    let mut look = Look { store, rules, audit, actor, now, summary: Summary::default() };
+/// Looks after a store once. Asks before each merge whether to `go_on` with them: they take the longest.
+pub async fn maintain(
+    store: &Store,
+    rules: &Rules,
+    audit: &AuditLog,
+    actor: &str,
+    now: Timestamp,
+    go_on: &(dyn Fn() -> bool + Sync),
+) -> Summary {
+    let mut look = Look { store, rules, audit, actor, now, go_on, summary: Summary::default() };
     for table in Table::ALL {
         let recorded = store.lake.record(table).await;
         look.noted("record", recorded.map_err(Into::into));
@@ -82,6 +89,7 @@ struct Look<'a> {
     audit: &'a AuditLog,
     actor: &'a str,
     now: Timestamp,
+    go_on: &'a (dyn Fn() -> bool + Sync),
     summary: Summary,
 }
 
@@ -140,6 +148,9 @@ impl Look<'_> {
     async fn compact(&mut self, table: Table) -> Result<(), Failed> {
         let files = self.store.lake.files(table).await?;
         for partition in due_for_compaction(&files, self.now) {
+            if !(self.go_on)() {
+                break;
+            }
             let Some(done) = self.store.lake.compact(table, &partition, self.now).await? else { continue };
             self.summary.compacted_partitions += 1;
             self.summary.duplicates += done.duplicates;

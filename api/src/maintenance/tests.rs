@@ -82,7 +82,7 @@ async fn over_a_week_tables_and_log_stay_within_their_budget_and_the_newest_days
             largest_log = largest_log.max(bytes_under(&store.log_directory()));
         }
         collector.flush().await.unwrap();
-        let summary = maintain(&store, &rules, &store.audit(), "test", now).await;
+        let summary = maintain(&store, &rules, &store.audit(), "test", now, &|| true).await;
         assert_eq!(summary.failures, Vec::<String>::new());
         dropped += summary.dropped_rows;
         let tables: u64 = ["retrievals", "outputs", "evidence", "corpora"]

@@ -1,10 +1,15 @@
 //! Work that may take its time.
 
+use std::time::Duration;
+
 use thread_priority::{ThreadPriority, set_current_thread_priority};
 use tokio::runtime::{Handle, Runtime};
 
 /// Of 0 to 99; the systems give a thread without a priority of its own half of that.
 const PRIORITY: u8 = 25;
+
+/// A disk that hangs is not waited for any longer.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Threads of their own, of lower priority, for decoding, flushes and maintenance: neither a flood of events nor merging a
 /// day of them shall keep a question waiting.
@@ -22,12 +27,21 @@ impl Background {
         Ok(Self(Some(runtime)))
     }
 
+    /// Cuts off what still runs, and waits until it no longer touches the disk.
+    pub(crate) async fn stop(mut self) {
+        let Some(runtime) = self.0.take() else { return };
+        let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_TIMEOUT));
+        if stopped.await.is_err() {
+            tracing::error!("the background ended early");
+        }
+    }
+
     pub(crate) fn handle(&self) -> Handle {
         self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
     }
 }
 
-/// What is cut off leaves the store as it was. Waiting for it is not possible from within another runtime.
+/// What is cut off leaves readers with the store as it was. Waiting for it is not possible from within another runtime.
 impl Drop for Background {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::Shared;
 use serde_json::json;
 use tidemark_api::maintenance::maintain;
 use tidemark_api::verification::note_leftovers;
@@ -24,6 +25,9 @@ use crate::failure::Failure;
 
 /// A log that takes longer to read is read on while events are refused.
 const START_WAIT: Duration = Duration::from_secs(10);
+/// A merge that takes longer is cut off when the server stops.
+const MERGE_WAIT: Duration = Duration::from_secs(5);
+const NOTE_WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Failure> {
     for address in std::iter::once(arguments.listen).chain(arguments.otlp_grpc) {
@@ -46,9 +50,7 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     };
     let clock = Arc::new(SystemClock);
     let sink = Arc::new(LakeSink(store.lake.clone()));
-    if let Err(error) = note_leftovers(&store, clock.now()).await {
-        tracing::warn!(%error, "what an interrupted write may have left could not be noted");
-    }
+    note_what_is_left(&store).await;
     let background = Background::start()?;
     let started = background.handle().spawn(Collector::start(settings(arguments, &store), sink, clock.clone()));
     let collector = Arc::new(started.await.map_err(Failure::of)??);
@@ -71,9 +73,11 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
         "recovered_events": health.recovered,
     });
     tell(audit.append(clock.now(), "server", "start", started));
-    background.handle().spawn(keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds));
+    let stopping = stopped.clone();
+    let kept = keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds, stopping);
+    let kept = background.handle().spawn(kept);
     let options = http::Options { policy, sources, decoding: Some(background.handle()), ..http::Options::default() };
-    let app = http::App::new(store, keys, collector.clone(), clock.clone(), options);
+    let app = http::App::new(store.clone(), keys, collector.clone(), clock.clone(), options);
     let over_grpc = async {
         match grpc {
             Some(listener) => grpc::serve(listener, app.clone(), stopped.clone()).await,
@@ -82,15 +86,26 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     };
     tokio::try_join!(http::serve(listener, http::router(app.clone()), stopped.clone()), over_grpc)?;
     drop(app);
-    let flushed = match Arc::try_unwrap(collector) {
-        Ok(collector) => collector.shutdown().await,
-        // A request that was cut off still holds it. What it took is in the log; what was acknowledged goes to the table.
-        Err(collector) => match tokio::time::timeout(Duration::from_secs(15), collector.flush()).await {
-            Ok(flushed) => flushed,
-            Err(_) => Err(tidemark_collector::Error::StopTimeout { seconds: 15 }),
-        },
+    let collector = Arc::try_unwrap(collector);
+    let requests_ended = collector.is_ok();
+    let flush = async {
+        match collector {
+            Ok(collector) => collector.shutdown().await,
+            // A request that was cut off still holds it. What it took is in the log; what was acknowledged goes to the table.
+            Err(collector) => match tokio::time::timeout(Duration::from_secs(15), collector.flush()).await {
+                Ok(flushed) => flushed,
+                Err(_) => Err(tidemark_collector::Error::StopTimeout { seconds: 15 }),
+            },
+        }
     };
-    drop(background);
+    let (flushed, kept) = tokio::join!(flush, tokio::time::timeout(MERGE_WAIT, kept));
+    background.stop().await;
+    let cut_off = !requests_ended || flushed.is_err() || kept.is_err();
+    if cut_off && tokio::time::timeout(NOTE_WAIT, note_what_is_left(&store)).await.is_err() {
+        tracing::warn!(
+            "the store does not answer; what an interrupted write may have left is noted with the next start"
+        );
+    }
     tell(audit.append(clock.now(), "server", "stop", json!({ "flushed": flushed.is_ok() })));
     flushed?;
     Ok(ExitCode::SUCCESS)
@@ -135,16 +150,36 @@ fn tell(appended: std::io::Result<()>) {
     }
 }
 
+/// Writes go in two steps, files and their commit. What was cut off in between is told, so that it is not taken for something
+/// that was put there.
+async fn note_what_is_left(store: &Store) {
+    if let Err(error) = note_leftovers(store, SystemClock.now()).await {
+        tracing::warn!(%error, "what an interrupted write may have left could not be noted");
+    }
+}
+
 /// Looks after the store again and again.
-async fn keep_maintained(store: Store, policy: Arc<tidemark_collector::policy::Policy>, seconds: u64) {
+async fn keep_maintained(
+    store: Store,
+    policy: Arc<tidemark_collector::policy::Policy>,
+    seconds: u64,
+    stopped: Shared<impl Future<Output = ()> + Send>,
+) {
     let rules = wire::rules(policy.retention());
     let audit = store.audit();
     let mut ticks = tokio::time::interval(Duration::from_secs(seconds));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut over_budget = false;
     loop {
-        ticks.tick().await;
-        let summary = maintain(&store, &rules, &audit, "server", SystemClock.now()).await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stopped.clone() => return,
+        }
+        let go_on = || stopped.peek().is_none();
+        let summary = maintain(&store, &rules, &audit, "server", SystemClock.now(), &go_on).await;
+        if !go_on() {
+            return;
+        }
         tracing::debug!(?summary, "looked after the store");
         if summary.over_budget != over_budget {
             over_budget = summary.over_budget;

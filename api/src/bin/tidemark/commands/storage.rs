@@ -17,7 +17,7 @@ pub(crate) async fn run(place: &Place, arguments: &Storage) -> Result<ExitCode, 
     let mut done = None;
     if arguments.maintain {
         let spinner = progress::spinner("dropping, merging, sweeping");
-        done = Some(maintain(&store, &rules, &store.audit(), "storage --maintain", now()).await);
+        done = Some(maintain(&store, &rules, &store.audit(), "storage --maintain", now(), &|| true).await);
         spinner.finish_and_clear();
     }
     let report = storage(&store, &rules).await?;
