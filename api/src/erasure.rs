@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::json;
-use tidemark_lake::{Erased, Share, Table};
+use tidemark_lake::{Erased, Table};
 use tidemark_schema::{FingerprintKey, Label, Timestamp};
 
 use crate::wire::Store;
@@ -29,27 +29,7 @@ pub struct TableErasure {
     pub erased: Erased,
 }
 
-/// What an erasure would take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owned {
-    /// Events that name the principal.
-    pub named: u64,
-    /// Events that name nobody and are of an operation or a trace in which another one names it.
-    pub nameless: u64,
-}
-
-/// Counts the events of a principal.
-pub async fn owned(store: &Store, principal: &Label) -> Result<Owned, tidemark_lake::Error> {
-    let owner = store.lake.owner(principal).await?;
-    let mut owned = Owned { named: 0, nameless: 0 };
-    for table in Table::ALL {
-        owned.named += store.lake.owned(table, &owner, Share::Named).await?;
-        owned.nameless += store.lake.owned(table, &owner, Share::Nameless).await?;
-    }
-    Ok(owned)
-}
-
-/// Rewrites every file that holds events of the principal, also those that do not name it ([`tidemark_lake::Owner`]), and deletes all earlier versions of the tables. The write-ahead
+/// Rewrites every file that holds events of the principal and deletes all earlier versions of the tables. The write-ahead
 /// log must have been brought into the tables before, and hold nothing that is in them.
 pub async fn erase(
     store: &Store,
@@ -59,15 +39,12 @@ pub async fn erase(
     now: Timestamp,
 ) -> Result<Erasure, tidemark_lake::Error> {
     let tombstone = key.fingerprint(&format!("erased principal {principal}")).to_string();
-    let owner = store.lake.owner(principal).await?;
-    let mut tables = Table::ALL.map(|table| TableErasure { table: table.name(), erased: Erased::default() });
-    for share in Share::ALL {
-        for (table, told) in Table::ALL.into_iter().zip(&mut tables) {
-            told.erased = told.erased.and(store.lake.erase(table, &owner, share, &tombstone, now).await?);
-        }
+    let mut erasure = Erasure { tombstone, rows: 0, tables: Vec::new() };
+    for table in Table::ALL {
+        let erased = store.lake.erase(table, principal, &erasure.tombstone, now).await?;
+        erasure.rows += erased.rows;
+        erasure.tables.push(TableErasure { table: table.name(), erased });
     }
-    let rows = tables.iter().map(|table| table.erased.rows).sum();
-    let erasure = Erasure { tombstone, rows, tables: tables.into() };
     let detail = json!({ "principal": erasure.tombstone, "rows": erasure.rows, "tables": erasure.tables });
     if let Err(error) = store.audit().append(now, actor, "erasure", detail) {
         tracing::error!(%error, "the audit log could not be written");

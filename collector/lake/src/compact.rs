@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use deltalake::arrow::compute::{filter_record_batch, not};
+use deltalake::arrow::compute::filter_record_batch;
 use deltalake::datafusion::logical_expr::{col, lit};
 use deltalake::datafusion::scalar::ScalarValue;
 use deltalake::protocol::DeltaOperation;
@@ -15,11 +15,10 @@ use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::{Value, json};
-use tidemark_schema::Timestamp;
 use tidemark_schema::columns::EVENT_DATE;
+use tidemark_schema::{Label, Timestamp};
 
 use crate::append::writer_properties;
-use crate::erase::{Owner, Share, unreadable};
 use crate::error::Error;
 use crate::files::{Change, DataFile, Partition, live_files};
 use crate::scan::{conform, first_copies};
@@ -90,13 +89,13 @@ impl Lake {
         self.rewrite(table, &delta, &files, None, json!({ "action": "compaction" }), now).await
     }
 
-    /// Writes the rows of a partition's files anew, each event once, and without those of an owner if one is given.
+    /// Writes the rows of a partition's files anew, each event once, and without those of a principal if one is given.
     pub(crate) async fn rewrite(
         &self,
         table: Table,
         delta: &DeltaTable,
         files: &[DataFile],
-        without: Option<(&Owner, Share)>,
+        without: Option<&Label>,
         note: Value,
         now: Timestamp,
     ) -> Result<Option<Compacted>, Error> {
@@ -158,7 +157,7 @@ impl Lake {
         table: Table,
         delta: &DeltaTable,
         partition: &Partition,
-        without: Option<(&Owner, Share)>,
+        without: Option<&Label>,
         writer: &mut RecordBatchWriter,
     ) -> Result<(u64, u64), Error> {
         let read = |source| table.read_error(source);
@@ -169,20 +168,20 @@ impl Lake {
         if let Some(corpus) = &partition.corpus {
             frame = frame.filter(col("corpus").eq(lit(corpus.as_str()))).map_err(read)?;
         }
+        if let Some(principal) = without {
+            let others = col("principal").is_null().or(col("principal").not_eq(lit(principal.as_str())));
+            frame = frame.filter(others).map_err(read)?;
+        }
         let order = table.sort_columns().iter().map(|name| col(*name).sort(true, false)).collect();
         let mut rows = frame.sort(order).map_err(read)?.execute_stream().await.map_err(read)?;
         let wanted = table.schema()?;
         let mut seen = HashSet::new();
         let (mut kept, mut copies) = (0, 0);
         while let Some(batch) = rows.next().await {
-            let layout = |source| Error::Layout { table: table.name(), source };
-            let mut batch = conform(&batch.map_err(read)?, &wanted).map_err(layout)?;
-            if let Some((owner, share)) = without {
-                let owned = owner.owns(share, &batch).map_err(|error| unreadable(table, error))?;
-                batch = filter_record_batch(&batch, &not(&owned).map_err(layout)?).map_err(layout)?;
-            }
+            let batch = batch.map_err(read)?;
             let first = first_copies(&batch, &mut seen)?;
-            let unique = filter_record_batch(&batch, &first).map_err(layout)?;
+            let layout = |source| Error::Layout { table: table.name(), source };
+            let unique = conform(&filter_record_batch(&batch, &first).map_err(layout)?, &wanted).map_err(layout)?;
             kept += unique.num_rows() as u64;
             copies += (batch.num_rows() - unique.num_rows()) as u64;
             if unique.num_rows() > 0 {

@@ -26,7 +26,7 @@ mod verify;
 pub use append::{Appended, Position};
 pub use arrow::{WriteArrowError, write_arrow};
 pub use compact::{Compacted, due_for_compaction};
-pub use erase::{Erased, Owner, Share};
+pub use erase::Erased;
 pub use error::Error;
 pub use files::{DataFile, Partition};
 pub use location::Location;

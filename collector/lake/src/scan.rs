@@ -50,8 +50,6 @@ pub enum Filter {
     UnderTwoKeys,
     /// Events of one principal.
     Principal(Label),
-    /// Events that name no principal.
-    Nobody,
     /// Events of one trace.
     Trace(TraceId),
     /// Events of one operation.
@@ -86,7 +84,6 @@ impl Filter {
             }
             Self::UnderTwoKeys => vec![col("query_fingerprint_previous").is_not_null()],
             Self::Principal(principal) => vec![col("principal").eq(lit(principal.as_str()))],
-            Self::Nobody => vec![col("principal").is_null()],
             Self::Trace(trace) => vec![col("trace_id").eq(lit(trace.as_str()))],
             Self::Operation(operation) => vec![col("operation_id").eq(lit(operation.as_str()))],
         }

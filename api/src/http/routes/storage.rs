@@ -125,8 +125,7 @@ pub(crate) struct ErasureRequest {
 
 /// Take all events of a principal out of the store, for good
 ///
-/// Its events are those that name it, and those that name nobody and are of an operation or a trace in which another one names
-/// it. Files that hold them are rewritten, and earlier versions of the tables are deleted. The chain of evidence and the
+/// Files that hold its events are rewritten, and earlier versions of the tables are deleted. The chain of evidence and the
 /// audit log keep a tombstone with a keyed hash of the name.
 #[utoipa::path(
     post,

@@ -118,10 +118,8 @@ pub(crate) struct Verify {
 #[command(after_help = "Example:
   tidemark --data store erase user:4711 --yes
 
-Its events are those that name it, and those that name nobody and are of an operation or a trace in \
-which another one names it. Files that hold them are rewritten, earlier versions of the tables are \
-deleted. The chain of evidence and the audit log keep a tombstone with a keyed hash of the name. Stop \
-the server first, or ask it: POST /v1/erasures.")]
+Files that hold its events are rewritten, earlier versions of the tables are deleted. The chain of evidence and the audit
+log keep a tombstone with a keyed hash of the name. Stop the server first, or ask it: POST /v1/erasures.")]
 pub(crate) struct Erase {
     /// The principal, as events name it
     pub(crate) principal: String,

@@ -2,15 +2,21 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tidemark_api::erasure::{Owned, erase, owned};
-use tidemark_api::wire::LakeSink;
+use futures::TryStreamExt;
+use tidemark_api::erasure::erase;
+use tidemark_api::wire::{LakeSink, Store};
 use tidemark_collector::{Collector, Settings};
+use tidemark_lake::{Filter, Scan, Table};
 use tidemark_schema::{Label, SystemClock};
 
 use super::{count, now, open, print, print_json};
 use crate::arguments::{Erase, Format, Place};
 use crate::failure::Failure;
+
+/// Nothing can be erased before the log was read and its newest events were looked up in the tables.
+const START_WAIT: Duration = Duration::from_mins(10);
 
 pub(crate) async fn run(place: &Place, arguments: &Erase) -> Result<ExitCode, Failure> {
     let principal: Label = arguments
@@ -19,17 +25,12 @@ pub(crate) async fn run(place: &Place, arguments: &Erase) -> Result<ExitCode, Fa
         .map_err(|error| Failure::usage(format!("the principal {:?} {error}", arguments.principal)))?;
     let store = open(place).await?;
     if !arguments.yes {
-        let Owned { named, nameless } = owned(&store, &principal).await?;
-        let beside = match nameless {
-            0 => String::new(),
-            nameless => format!(", and {} that name nobody but are of its operations,", count(nameless)),
-        };
-        let would = "would be erased for good; add --yes to do it";
-        print(&format!("{} events of {principal}{beside} {would}\n", count(named)))?;
+        let events = events_of(&store, &principal).await?;
+        print(&format!("{} events of {principal} would be erased for good; add --yes to do it\n", count(events)))?;
         return Ok(ExitCode::SUCCESS);
     }
     // The log first: what it still holds must not come back, and a running server keeps it locked.
-    let settings = Settings::in_directory(store.log_directory());
+    let settings = Settings { start_wait: START_WAIT, ..Settings::in_directory(store.log_directory()) };
     let sink = Arc::new(LakeSink(store.lake.clone()));
     let collector = Collector::start(settings, sink, Arc::new(SystemClock)).await?;
     collector.forget_flushed().await?;
@@ -52,4 +53,16 @@ pub(crate) async fn run(place: &Place, arguments: &Erase) -> Result<ExitCode, Fa
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn events_of(store: &Store, principal: &Label) -> Result<u64, Failure> {
+    let mut events = 0;
+    for table in Table::ALL {
+        let filters = vec![Filter::Principal(principal.clone())];
+        let mut rows = store.lake.scan(Scan { table, filters, columns: vec!["event_id"], version: None }).await?;
+        while let Some(batch) = rows.try_next().await? {
+            events += batch.num_rows() as u64;
+        }
+    }
+    Ok(events)
 }

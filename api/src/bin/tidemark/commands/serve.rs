@@ -86,6 +86,7 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     };
     tokio::try_join!(http::serve(listener, http::router(app.clone()), stopped.clone()), over_grpc)?;
     drop(app);
+    let flushes_failed = collector.health().flush_failures > 0;
     let collector = Arc::try_unwrap(collector);
     let requests_ended = collector.is_ok();
     let flush = async {
@@ -100,8 +101,9 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     };
     let (flushed, kept) = tokio::join!(flush, tokio::time::timeout(MERGE_WAIT, kept));
     background.stop().await;
-    let cut_off = !requests_ended || flushed.is_err() || kept.is_err();
-    if cut_off && tokio::time::timeout(NOTE_WAIT, note_what_is_left(&store)).await.is_err() {
+    let looks_ended_well = matches!(kept, Ok(Ok(true)));
+    let something_left = !requests_ended || flushes_failed || flushed.is_err() || !looks_ended_well;
+    if something_left && tokio::time::timeout(NOTE_WAIT, note_what_is_left(&store)).await.is_err() {
         tracing::warn!(
             "the store does not answer; what an interrupted write may have left is noted with the next start"
         );
@@ -150,35 +152,36 @@ fn tell(appended: std::io::Result<()>) {
     }
 }
 
-/// Writes go in two steps, files and their commit. What was cut off in between is told, so that it is not taken for something
-/// that was put there.
+/// Writes go in two steps, files and their commit. What was cut off in between, or failed in the second, is told, so that it
+/// is not taken for something that was put there.
 async fn note_what_is_left(store: &Store) {
     if let Err(error) = note_leftovers(store, SystemClock.now()).await {
         tracing::warn!(%error, "what an interrupted write may have left could not be noted");
     }
 }
 
-/// Looks after the store again and again.
+/// Looks after the store again and again, until the server stops; whether all of it went well.
 async fn keep_maintained(
     store: Store,
     policy: Arc<tidemark_collector::policy::Policy>,
     seconds: u64,
     stopped: Shared<impl Future<Output = ()> + Send>,
-) {
+) -> bool {
     let rules = wire::rules(policy.retention());
     let audit = store.audit();
     let mut ticks = tokio::time::interval(Duration::from_secs(seconds));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut over_budget = false;
+    let (mut over_budget, mut went_well) = (false, true);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = stopped.clone() => return,
+            () = stopped.clone() => return went_well,
         }
         let go_on = || stopped.peek().is_none();
         let summary = maintain(&store, &rules, &audit, "server", SystemClock.now(), &go_on).await;
+        went_well &= summary.failures.is_empty();
         if !go_on() {
-            return;
+            return went_well;
         }
         tracing::debug!(?summary, "looked after the store");
         if summary.over_budget != over_budget {
