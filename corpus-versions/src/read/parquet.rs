@@ -15,8 +15,8 @@ const COLUMNS: [&str; 6] = ["doc_id", "content_hash", "vector_hash", "tokens", "
 /// What decoding may take. Programs that make one page of each column and row group, hence of about a hundred thousand rows,
 /// fill half of it with rows of 500 bytes.
 const MEMORY_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// What an entry may take on average: in the file once it is decompressed, and of texts in memory. Rows that repeat a text share it
-/// in a file, and hold it each by itself as entries.
+/// What an entry may take on average: in the file once it is decompressed, and of texts in memory. Rows that repeat a text
+/// share it in a file, and hold it each by itself as entries.
 const ENTRY_BYTES_MAX: u64 = 1024;
 const ENTRY_TEXT_BYTES_MAX: u64 = 256;
 

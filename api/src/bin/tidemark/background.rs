@@ -41,7 +41,7 @@ impl Background {
     }
 }
 
-/// What is cut off leaves readers with the store as it was. Waiting for it is not possible from within another runtime.
+/// Without [`Self::stop`] nothing waits for what is cut off: a runtime cannot be waited for from within another one.
 impl Drop for Background {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {

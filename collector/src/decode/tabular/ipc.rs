@@ -15,7 +15,8 @@
 mod messages;
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fmt::Display;
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -23,7 +24,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, StreamDecoder, read_footer_length};
 use arrow_ipc::{Block, root_as_footer_with_opts};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 
 use self::messages::{MESSAGE_BYTES_MAX, Messages, body_bytes, verifier};
 use super::{Table, TableError, guarded};
@@ -108,7 +109,7 @@ impl<R: Read> Stream<R> {
             return self.decode([CONTINUATION, [0; 4]].concat());
         }
         let length = u64::try_from(length).ok().filter(|length| *length <= MESSAGE_BYTES_MAX);
-        let length = length.ok_or_else(|| damaged(&format!("a message is longer than {MESSAGE_BYTES_MAX} bytes")))?;
+        let length = length.ok_or_else(|| damaged(format!("a message is longer than {MESSAGE_BYTES_MAX} bytes")))?;
         let bytes = exactly(&mut self.content, length, "a message")?;
         let message = self.messages.check(&bytes)?;
         let body = exactly(&mut self.content, body_bytes(message)?, "the body of a message")?;
@@ -147,19 +148,18 @@ struct File<R> {
 
 impl<R: Read + Seek> File<R> {
     fn open(mut content: R, decompressed_max: u64) -> Result<Self, TableError> {
-        let bytes = content.seek(SeekFrom::End(0)).map_err(failed)?;
+        let bytes = content.seek(SeekFrom::End(0)).map_err(unreadable)?;
         let end = bytes.checked_sub(TAIL_BYTES as u64).ok_or_else(|| damaged("it ends before its footer"))?;
         let mut tail = [0; TAIL_BYTES];
-        content.seek(SeekFrom::Start(end)).map_err(failed)?;
-        content.read_exact(&mut tail).map_err(failed)?;
+        content.seek(SeekFrom::Start(end)).map_err(unreadable)?;
+        content.read_exact(&mut tail).map_err(unreadable)?;
         let length = read_footer_length(tail).map_err(unreadable)? as u64;
         let start = end.checked_sub(length).ok_or_else(|| damaged("its footer is longer than the file"))?;
         if length > MESSAGE_BYTES_MAX {
-            return Err(damaged(&format!("its footer is longer than {MESSAGE_BYTES_MAX} bytes")));
+            return Err(damaged(format!("its footer is longer than {MESSAGE_BYTES_MAX} bytes")));
         }
         let footer = read_at(&mut content, start, length)?;
-        let footer = root_as_footer_with_opts(&verifier(), &footer);
-        let footer = footer.map_err(|error| TableError::Unreadable(error.to_string()))?;
+        let footer = root_as_footer_with_opts(&verifier(), &footer).map_err(unreadable)?;
         let schema = footer.schema().ok_or_else(|| damaged("its footer has no schema"))?;
         let mut messages = Messages::of(decompressed_max);
         messages.check_schema(schema)?;
@@ -169,7 +169,7 @@ impl<R: Read + Seek> File<R> {
         let lengths = dictionaries.iter().chain(&batches).map(|block| Some(lengths_of(block)?.iter().sum::<u64>()));
         let together = lengths.into_iter().try_fold(0_u64, |together, length| together.checked_add(length?));
         if together.is_none_or(|together| together > bytes) {
-            return Err(damaged(&format!("its blocks say that they are longer than the {bytes} bytes of the file")));
+            return Err(damaged(format!("its blocks say that they are longer than the {bytes} bytes of the file")));
         }
         let decoder = FileDecoder::new(Arc::clone(&schema), footer.version());
         let mut file = Self { content, schema, decoder, blocks: batches, messages };
@@ -224,33 +224,27 @@ fn lengths_of(block: &Block) -> Option<[u64; 2]> {
 }
 
 fn read_at(content: &mut (impl Read + Seek), start: u64, bytes: u64) -> Result<Vec<u8>, TableError> {
-    content.seek(SeekFrom::Start(start)).map_err(failed)?;
+    content.seek(SeekFrom::Start(start)).map_err(unreadable)?;
     exactly(content, bytes, "a message")
 }
 
 /// As many bytes as that, of which `what` is made.
 fn exactly(content: &mut impl Read, bytes: u64, what: &str) -> Result<Vec<u8>, TableError> {
     let part = up_to(content, bytes)?;
-    if part.len() as u64 == bytes { Ok(part) } else { Err(damaged(&format!("it ends in {what}"))) }
+    if part.len() as u64 == bytes { Ok(part) } else { Err(damaged(format!("it ends in {what}"))) }
 }
 
 /// As many bytes as that, or those that are left. What is taken grows with what comes.
 fn up_to(content: &mut impl Read, bytes: u64) -> Result<Vec<u8>, TableError> {
     let mut part = Vec::new();
-    content.take(bytes).read_to_end(&mut part).map_err(failed)?;
+    content.take(bytes).read_to_end(&mut part).map_err(unreadable)?;
     Ok(part)
 }
 
-fn damaged(reason: &str) -> TableError {
-    TableError::Unreadable(reason.to_owned())
+fn damaged(reason: impl Into<String>) -> TableError {
+    TableError::Unreadable(reason.into())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
-fn unreadable(error: ArrowError) -> TableError {
-    damaged(&error.to_string())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
-fn failed(error: io::Error) -> TableError {
-    damaged(&error.to_string())
+fn unreadable(error: impl Display) -> TableError {
+    damaged(error.to_string())
 }

@@ -244,25 +244,28 @@ fn stream(batch: &RecordBatch) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
+/// The batches of a stream, or why it is refused.
+fn batches_of(stream: &[u8]) -> Result<Vec<RecordBatch>, TableError> {
+    ipc_stream(stream, 0)?.batches.collect()
+}
+
 #[test]
 fn a_stream_is_recognised_read_and_named_when_it_ends_early() {
     let batch = nested(vec![Some(0.5), None]);
     let bytes = stream(&batch);
     assert!(is_ipc_stream(&bytes) && !is_ipc_file(&bytes) && !is_parquet(&bytes));
-    let read: Vec<_> = ipc_stream(&*bytes, 0).unwrap().batches.map(Result::unwrap).collect();
-    assert_eq!(read, [batch]);
+    assert_eq!(batches_of(&bytes).unwrap(), [batch]);
 }
 
 #[test]
 fn a_stream_that_is_cut_off_or_announces_more_than_there_is_is_unreadable() {
     let bytes = stream(&nested(vec![Some(0.5), None]));
-    let read = |bytes: &[u8]| ipc_stream(bytes, 0).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>());
     for end in [5, 40, bytes.len() - 100] {
-        assert!(matches!(read(&bytes[..end]), Err(TableError::Unreadable(_))), "{end}");
+        assert!(matches!(batches_of(&bytes[..end]), Err(TableError::Unreadable(_))), "{end}");
     }
     // The length of the first message: 2 GiB must not be taken before they have come.
     let long = [&bytes[..4], &i32::MAX.to_le_bytes(), &bytes[8..]].concat();
-    assert!(matches!(read(&long), Err(TableError::Unreadable(_))));
+    assert!(matches!(batches_of(&long), Err(TableError::Unreadable(_))));
 }
 
 #[test]
@@ -294,8 +297,7 @@ fn a_file_is_read_by_its_footer_which_may_not_announce_more_than_there_is() {
 fn a_batch_without_bytes_is_a_batch_also_at_the_end() {
     let nulls = Arc::new(NullArray::new(3)) as ArrayRef;
     let batch = RecordBatch::try_from_iter_with_nullable([("segment", nulls, true)]).unwrap();
-    let read =
-        |bytes: &[u8]| ipc_stream(bytes, 0).unwrap().batches.map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>();
+    let read = |bytes: &[u8]| batches_of(bytes).unwrap().iter().map(RecordBatch::num_rows).collect::<Vec<_>>();
     let bytes = stream(&batch);
     assert_eq!(read(&bytes), [3]);
     // The same without the eight bytes that end a stream, and a stream that has a schema alone.
@@ -314,7 +316,7 @@ fn buffers_that_lie_upon_each_other_are_refused() {
     let place = bytes.windows(8).rposition(|part| part == length).unwrap();
     assert_eq!(bytes[place - 8..place], length);
     bytes[place..place + 8].copy_from_slice(&100_000_i64.to_le_bytes());
-    let error = ipc_stream(&*bytes, 0).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>()).unwrap_err();
+    let error = batches_of(&bytes).unwrap_err();
     let expected = "the table cannot be read: its buffers say that they are longer than the body in which they lie";
     assert_eq!(error.to_string(), expected);
 }
@@ -351,8 +353,9 @@ fn show(bytes: usize, column: impl Fn(ArrayRef) -> ArrayRef) -> Result<usize, St
     let columns = layouts().into_iter().chain([column(Arc::new(views.finish())), layouts().remove(1)]);
     let columns = columns.enumerate().map(|(place, column)| (format!("c{place}"), column, true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-    let read = ipc_stream(&*stream(&batch), 0).and_then(|table| table.batches.collect::<Result<Vec<_>, _>>());
-    read.map(|batches| batches.iter().map(RecordBatch::num_rows).sum()).map_err(|error| error.to_string())
+    batches_of(&stream(&batch))
+        .map(|batches| batches.iter().map(RecordBatch::num_rows).sum())
+        .map_err(|error| error.to_string())
 }
 
 #[test]

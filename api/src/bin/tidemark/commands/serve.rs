@@ -73,9 +73,8 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
         "recovered_events": health.recovered,
     });
     tell(audit.append(clock.now(), "server", "start", started));
-    let stopping = stopped.clone();
-    let kept = keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds, stopping);
-    let kept = background.handle().spawn(kept);
+    let looks = keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds, stopped.clone());
+    let looks = background.handle().spawn(looks);
     let options = http::Options { policy, sources, decoding: Some(background.handle()), ..http::Options::default() };
     let app = http::App::new(store.clone(), keys, collector.clone(), clock.clone(), options);
     let over_grpc = async {
@@ -99,9 +98,9 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
             },
         }
     };
-    let (flushed, kept) = tokio::join!(flush, tokio::time::timeout(MERGE_WAIT, kept));
+    let (flushed, looks) = tokio::join!(flush, tokio::time::timeout(MERGE_WAIT, looks));
     background.stop().await;
-    let looks_ended_well = matches!(kept, Ok(Ok(true)));
+    let looks_ended_well = matches!(looks, Ok(Ok(true)));
     let something_left = !requests_ended || flushes_failed || flushed.is_err() || !looks_ended_well;
     if something_left && tokio::time::timeout(NOTE_WAIT, note_what_is_left(&store)).await.is_err() {
         tracing::warn!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow_ipc::{Buffer, Field, Message, RecordBatch as RecordBatchMessage, Schema, Type, root_as_message_with_opts};
 use flatbuffers::VerifierOptions;
 
-use super::{TableError, damaged};
+use super::{TableError, damaged, unreadable};
 
 pub(super) const MESSAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const APPARENT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -32,15 +32,14 @@ impl Messages {
 
     /// Refuses a message that stands for more than it is.
     pub(super) fn check<'m>(&mut self, bytes: &'m [u8]) -> Result<Message<'m>, TableError> {
-        let message = root_as_message_with_opts(&verifier(), bytes);
-        let message = message.map_err(|error| TableError::Unreadable(error.to_string()))?;
+        let message = root_as_message_with_opts(&verifier(), bytes).map_err(unreadable)?;
         if let Some(schema) = message.header_as_schema() {
             self.check_schema(schema)?;
         }
         if let Some(dictionary) = message.header_as_dictionary_batch() {
             self.dictionaries += 1;
             if self.dictionaries > DICTIONARIES_MAX {
-                return Err(damaged(&format!("it has more than {DICTIONARIES_MAX} dictionaries")));
+                return Err(damaged(format!("it has more than {DICTIONARIES_MAX} dictionaries")));
             }
             if dictionary.isDelta() {
                 return Err(damaged("it has a dictionary that grows; write dictionaries as a whole"));
@@ -66,7 +65,7 @@ impl Messages {
             if shown > (body.len() as u64).saturating_mul(SHOWN_TIMES_MAX) {
                 let reason =
                     format!("its views show more than {SHOWN_TIMES_MAX} times what they lie in; write plain texts");
-                return Err(damaged(&reason));
+                return Err(damaged(reason));
             }
             return Ok(());
         }
@@ -74,7 +73,7 @@ impl Messages {
         match decompressed_bytes(batch, body) {
             _ if limit == 0 => Err(TableError::Compressed),
             Some(bytes) if bytes <= limit => Ok(()),
-            _ => Err(damaged(&format!("decompressed, a batch has more than {limit} bytes"))),
+            _ => Err(damaged(format!("decompressed, a batch has more than {limit} bytes"))),
         }
     }
 }
@@ -146,10 +145,10 @@ impl Columns {
     fn add(&mut self, field: Field<'_>, levels: &mut Vec<Level>) -> Result<(), TableError> {
         self.seen += 1;
         if self.seen > COLUMNS_MAX {
-            return Err(damaged(&format!("it has more than {COLUMNS_MAX} columns")));
+            return Err(damaged(format!("it has more than {COLUMNS_MAX} columns")));
         }
         if field.name().is_some_and(|name| name.len() > NAME_BYTES_MAX) {
-            return Err(damaged(&format!("the name of a column has more than {NAME_BYTES_MAX} bytes")));
+            return Err(damaged(format!("the name of a column has more than {NAME_BYTES_MAX} bytes")));
         }
         let Some(dictionary) = field.dictionary() else {
             return self.add_values(field, levels);
@@ -159,7 +158,7 @@ impl Columns {
         self.add_values(field, &mut values)?;
         let known = self.of_dictionaries.entry(dictionary.id()).or_default();
         if !known.is_empty() && *known != values {
-            return Err(damaged(&format!("dictionary {} is that of columns of different types", dictionary.id())));
+            return Err(damaged(format!("dictionary {} is that of columns of different types", dictionary.id())));
         }
         *known = values;
         Ok(())
