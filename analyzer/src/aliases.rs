@@ -41,6 +41,11 @@ impl Aliases {
         oldest
     }
 
+    /// Whether there are none: no key was ever rotated.
+    pub fn is_empty(&self) -> bool {
+        self.previous.is_empty()
+    }
+
     /// Whether there were more pairs than are kept.
     pub fn is_full(&self) -> bool {
         self.full

@@ -1,15 +1,18 @@
 //! What a query was answered: documents best first, how they were, and their scores.
 
-use tidemark_stats::Ranking;
+use std::borrow::Cow;
+
+use tidemark_stats::{Persistence, Ranking, closest_orders, truncated_distance};
 
 use crate::error::Error;
+use crate::intern::DocumentNumber;
 use crate::vocabulary::Vocabulary;
 
 /// One answer, ready to be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The documents, with groups of equal scores.
-    pub ranking: Ranking<u32>,
+    pub ranking: Ranking<DocumentNumber>,
     /// The state of each document.
     pub states: Vec<u32>,
     /// The score of each document, where the retriever gave one.
@@ -73,6 +76,12 @@ impl Place {
 }
 
 impl Answer {
+    fn reordered(&self, order: &[usize]) -> Self {
+        let states = order.iter().filter_map(|i| self.states.get(*i).copied()).collect();
+        let scores = order.iter().filter_map(|i| self.scores.get(*i).copied()).collect();
+        Self { ranking: self.ranking.reordered(order), states, scores, context: self.context }
+    }
+
     /// The answer that a window kept.
     pub fn of(places: &[Place], context: u32, vocabulary: &Vocabulary) -> Result<Self, Error> {
         let states: Vec<u32> = places.iter().map(|place| place.state()).collect();
@@ -85,6 +94,24 @@ impl Answer {
         });
         let ranking = Ranking::with_scores(documents, &groups.collect::<Vec<_>>())?;
         Ok(Self { ranking, states, scores, context })
+    }
+}
+
+/// Two answers in the closest of the orders that their ties allow, without ties; as they are where nothing ties.
+pub(crate) fn aligned<'a>(a: &'a Answer, b: &'a Answer) -> (Cow<'a, Answer>, Cow<'a, Answer>) {
+    match closest_orders(&a.ranking, &b.ranking) {
+        None => (Cow::Borrowed(a), Cow::Borrowed(b)),
+        Some((order_a, order_b)) => (Cow::Owned(a.reordered(&order_a)), Cow::Owned(b.reordered(&order_b))),
+    }
+}
+
+/// How far two answers are apart: the truncated, normalised distance of the closest orders that their ties allow.
+pub(crate) fn distance(a: &Answer, b: &Answer, p: Persistence) -> f64 {
+    match closest_orders(&a.ranking, &b.ranking) {
+        None => truncated_distance(&a.ranking, &b.ranking, p),
+        Some((order_a, order_b)) => {
+            truncated_distance(&a.ranking.reordered(&order_a), &b.ranking.reordered(&order_b), p)
+        }
     }
 }
 

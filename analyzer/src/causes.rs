@@ -11,16 +11,19 @@ mod evidence;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use serde::Serialize;
 use tidemark_stats::Persistence;
 
 pub(crate) use classify::{Classifier, Reason};
-pub(crate) use evidence::sentence;
+pub(crate) use evidence::{Seen, sentence};
 
 use crate::answer::Answer;
 use crate::error::Error;
-use crate::matched::{Answers, MatchedQuery};
+use crate::matched::Answers;
+use crate::units::{Matched, MatchedUnit};
 
 /// What can change a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -133,8 +136,10 @@ impl Account {
         self.charged.iter().sum()
     }
 
-    fn is_declared(&self, cause: Cause) -> bool {
-        self.declared[cause as usize] * 2.0 > self.charged[cause as usize]
+    /// Which part of a cause's charge was declared.
+    fn declared_share(&self, cause: Cause) -> f64 {
+        let (declared, charged) = (self.declared[cause as usize], self.charged[cause as usize]);
+        if charged > 0.0 { (declared / charged).clamp(0.0, 1.0) } else { 0.0 }
     }
 
     fn combine(mut self, other: &Self, times: f64) -> Self {
@@ -154,45 +159,81 @@ pub(crate) struct Share {
     pub(crate) cause: Cause,
     /// Its part of the excess change, between 0 and 1.
     pub(crate) part: f64,
-    /// Whether events or registry said that it would happen.
-    pub(crate) declared: bool,
-    /// In how many matched queries it is charged more than noise is.
+    /// The part of it that events or registry said would happen.
+    pub(crate) declared: f64,
+    /// In how many units it is charged more than noise is.
     pub(crate) queries: usize,
 }
 
-/// The account of all matched queries, each with equal weight.
-///
-/// Queries that the reference asked only once take the noise of the others, as their floor does. A cause that is charged
-/// less between the windows than inside the reference has no part in the change.
-pub(crate) fn shares(
-    queries: &[MatchedQuery<'_>],
-    classifier: &Classifier<'_>,
-    p: Persistence,
-) -> Result<Vec<Share>, Error> {
-    let accounts: Vec<(Entries, Option<Entries>)> = queries
-        .par_iter()
-        .map(|query| {
-            let (between, within) = account_of(&query.answers(classifier.vocabulary)?, classifier, p);
-            Ok((between.entries(), within.map(|within| within.entries())))
-        })
-        .collect::<Result<_, Error>>()?;
-    let (noise, repeated) = accounts
-        .iter()
-        .filter_map(|(_, within)| within.as_ref())
-        .fold((Account::default(), 0.0), |(sum, count), within| {
-            (sum.combine(&Account::of_entries(within), 1.0), count + 1.0)
-        });
-    let pooled = if repeated > 0.0 { Account::default().combine(&noise, 1.0 / repeated) } else { noise };
+/// What is charged for one unit: between the windows, and inside of the reference if it repeats the unit.
+#[derive(Debug)]
+pub(crate) struct UnitAccount {
+    between: Entries,
+    within: Option<Entries>,
+}
 
+/// Causes that no noise can make: replicas that miss documents change who is there, never a score, a content, a bound or
+/// what a manifest lists.
+const NO_NOISE: [Cause; 7] = [
+    Cause::Bounds,
+    Cause::Scope,
+    Cause::CorpusRemoved,
+    Cause::CorpusModified,
+    Cause::CorpusAdded,
+    Cause::Scoring,
+    Cause::Embedding,
+];
+
+impl UnitAccount {
+    /// The part of the distance between the windows that no noise can make.
+    pub(crate) fn proof(&self) -> f64 {
+        self.between.iter().filter(|(cause, _, _)| NO_NOISE.contains(cause)).map(|(_, charged, _)| charged).sum()
+    }
+
+    /// What is charged beyond the noise of repeats; where nothing repeats, what no noise can make.
+    fn left(&self) -> Account {
+        match &self.within {
+            Some(within) => Account::of_entries(&self.between).combine(&Account::of_entries(within), -1.0),
+            None => Account::of_entries(
+                &self.between.iter().filter(|(cause, _, _)| NO_NOISE.contains(cause)).copied().collect(),
+            ),
+        }
+    }
+}
+
+/// The accounts of some units, each by the rules of its stage.
+pub(crate) fn accounts(
+    units: &[usize],
+    matched: &Matched<'_>,
+    classifiers: &BTreeMap<u32, Classifier<'_>>,
+    p: Persistence,
+) -> Result<Vec<UnitAccount>, Error> {
+    units
+        .par_iter()
+        .filter_map(|unit| {
+            let unit = matched.units.get(*unit)?;
+            Some(unit_account(unit, classifiers.get(&unit.stage)?, p))
+        })
+        .collect()
+}
+
+fn unit_account(unit: &MatchedUnit<'_>, classifier: &Classifier<'_>, p: Persistence) -> Result<UnitAccount, Error> {
+    let (between, within) = account_of(&unit.answers(classifier.vocabulary)?, classifier, p);
+    Ok(UnitAccount { between: between.entries(), within: within.map(|within| within.entries()) })
+}
+
+/// The parts of the causes in the change of some units, largest first. A cause that is charged less between the windows
+/// than inside of the reference has no part in the change.
+pub(crate) fn shares(accounts: &[UnitAccount], weights: Option<&[f64]>) -> Vec<Share> {
     let mut excess = Account::default();
     let mut affected = [0_usize; CAUSES];
-    for (between, within) in &accounts {
-        let within = within.as_ref().map_or(pooled, Account::of_entries);
-        let left = Account::of_entries(between).combine(&within, -1.0);
+    for (at, account) in accounts.iter().enumerate() {
+        let left = account.left();
         for (count, charged) in affected.iter_mut().zip(left.charged) {
             *count += usize::from(charged > 1e-9);
         }
-        excess = excess.combine(&left, 1.0);
+        let weight = weights.and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+        excess = excess.combine(&left, weight);
     }
     let total: f64 = excess.charged.iter().map(|charged| charged.max(0.0)).sum();
     let mut shares: Vec<Share> = Cause::ALL
@@ -201,12 +242,12 @@ pub(crate) fn shares(
         .map(|cause| Share {
             cause,
             part: excess.of(cause) / total,
-            declared: excess.is_declared(cause),
+            declared: excess.declared_share(cause),
             queries: affected[cause as usize],
         })
         .collect();
     shares.sort_by(|a, b| b.part.total_cmp(&a.part));
-    Ok(shares)
+    shares
 }
 
 /// The mean account between the windows, and the one inside the reference.

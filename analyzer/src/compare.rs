@@ -3,17 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidemark_corpus::{Manifest, Registry};
-use tidemark_lake::Lake;
+use tidemark_lake::{Lake, Table};
 use tidemark_schema::{CorpusName, CorpusVersion, ErrorKind, Timestamp};
 
 use crate::error::Error;
 use crate::judge::{Windows, judge};
 use crate::observe::Observations;
-use crate::read::{Versions, read_aliases, read_window};
-use crate::relevance::relevance;
-use crate::report::{Report, WindowReport};
+use crate::read::{Versions, read_aliases, read_windows};
+use crate::report::{IntegrityReport, Judgement, Report, RetrievalReport, WindowReport};
 use crate::selector::{Segment, Window};
-use crate::vocabulary::Vocabulary;
 
 /// How a comparison judges. The defaults are those of the design; every number is in the report.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,8 +34,11 @@ pub struct Options {
     pub confidence: f64,
     /// The level of tests.
     pub alpha: f64,
-    /// With fewer matched queries there is no verdict.
+    /// With fewer matched queries nothing is called stable.
     pub queries_min: usize,
+    /// With fewer matched queries there is no verdict at all: as many as `queries_min` for all traffic, fewer for a part of
+    /// it, which has fewer.
+    pub matched_min: usize,
     /// With fewer operations in a window there is no verdict on traffic.
     pub operations_min: u64,
     /// Resamples of the bootstrap.
@@ -65,6 +66,7 @@ impl Default for Options {
             confidence: 0.95,
             alpha: 0.05,
             queries_min: 30,
+            matched_min: 30,
             operations_min: 100,
             resamples: 2_000,
             permutations: 1_999,
@@ -75,6 +77,9 @@ impl Default for Options {
     }
 }
 
+/// A part of the traffic is judged from so many matched queries on; fewer than 30 are never called stable.
+const PART_MIN: usize = 10;
+
 /// Compares two windows of one corpus, or a segment of them. `now` is the time of the report; it decides nothing.
 pub async fn compare(
     lake: &Lake,
@@ -84,60 +89,93 @@ pub async fn compare(
     options: &Options,
     now: Timestamp,
 ) -> Result<Report, Error> {
+    refuse_overlap(reference, current)?;
     let tables = Versions::newest(lake).await?;
     let aliases = read_aliases(lake, reference, tables).await?;
-    let mut vocabulary = Vocabulary::with_aliases(aliases);
-    let before = read_window(lake, reference, segment, tables, &mut vocabulary).await?;
-    let after = read_window(lake, current, segment, tables, &mut vocabulary).await?;
+    let (vocabulary, before, after) = read_windows(lake, [reference, current], segment, tables, aliases).await?;
     for (side, window, observations) in [("reference", reference, &before), ("current", current, &after)] {
         if observations.events == 0 {
             let (selector, corpus) = (window.selector.clone(), window.corpus.to_string());
             return Err(Error::EmptyWindow { side, selector, corpus, segment: segment.to_string() });
         }
     }
-    let mut windows = Windows { vocabulary, before, after, manifests: BTreeMap::new() };
+    let mut windows = Windows { vocabulary, before, after, manifests: BTreeMap::new(), judgements: None };
     let versions = windows.declared_versions();
     let mut notes = Vec::new();
     if windows.vocabulary.aliases.is_full() {
         notes.push("more queries were asked while keys were rotated than are matched across the rotation".to_owned());
     }
-    if reference.version == current.version && reference.from < current.to && current.from < reference.to {
-        notes.push("the windows overlap: events in both make them look more alike than they are".to_owned());
-    }
     windows.manifests = manifests(registry, &reference.corpus, &versions, &mut notes).await?;
     let [declared_before, declared_after] = versions;
     let reference_report = window_report(reference, &windows.before, declared_before, tables);
     let current_report = window_report(current, &windows.after, declared_after, tables);
-    let judgements = registry.judgements(&reference.corpus).await?;
+    windows.judgements = registry.judgements(&reference.corpus).await?;
+    let judgements_known = windows.judgements.is_some();
+    let store = lake.identity(Table::Retrievals).await?;
     // From here on nothing waits for anything: it is arithmetic over what was read.
-    let relevance = match &judgements {
-        Some(judgements) => relevance(&windows, judgements, options)?,
-        None => None,
-    };
-    if judgements.is_some() && relevance.is_none() {
+    let options = &for_part(options, segment);
+    let judged = judge(windows, options)?;
+    if judgements_known && judged.relevance.is_none() {
         notes.push("no query that both windows asked has a document that was judged relevant".to_owned());
     }
-    let judged = judge(windows, options)?;
     notes.extend(judged.notes);
+    let [operations_before, operations_after] = judged.operations;
+    let reference_report = WindowReport { operations: operations_before, ..reference_report };
+    let current_report = WindowReport { operations: operations_after, ..current_report };
     Ok(Report {
-        id: identify(&reference.corpus, segment, [&reference_report, &current_report], options),
+        id: identify(&store, &reference.corpus, segment, [&reference_report, &current_report], options),
         corpus: reference.corpus.clone(),
         segment: segment.labels().clone(),
         created_at: now,
         reference: reference_report,
         current: current_report,
+        verdict: overall(&judged.retrieval, &judged.integrity),
+        symptoms: judged.symptoms,
+        since: judged.since,
         retrieval: judged.retrieval,
-        relevance,
+        quality: judged.quality,
+        relevance: judged.relevance,
         traffic: judged.traffic,
         outputs: judged.outputs,
         exposure: judged.exposure,
         causes: judged.causes,
         integrity: judged.integrity,
         segments: judged.segments,
+        stages: judged.stages,
         queries: judged.queries,
         multiplicity: judged.multiplicity,
         notes,
     })
+}
+
+/// The verdict that the exit code follows by default: rankings, scores where there are any, and integrity.
+fn overall(retrieval: &RetrievalReport, integrity: &[IntegrityReport]) -> Judgement {
+    let scores = if retrieval.scores.queries == 0 { Judgement::Stable } else { retrieval.scores.verdict };
+    let integrity = if integrity.is_empty() { Judgement::Stable } else { Judgement::Drift };
+    let verdicts = [retrieval.verdict, scores, integrity];
+    let first = |wanted: Judgement| verdicts.contains(&wanted).then_some(wanted);
+    first(Judgement::Drift).or_else(|| first(Judgement::InsufficientEvidence)).unwrap_or(Judgement::Stable)
+}
+
+/// A part of the traffic has a part of its questions: alone it is judged as it is within the whole.
+fn for_part(options: &Options, segment: &Segment) -> Options {
+    let matched_min = if segment.is_all() { options.matched_min } else { options.matched_min.min(PART_MIN) };
+    Options { matched_min, ..*options }
+}
+
+/// Windows of one kind that share time make each other look alike. What was meant is most often the time before.
+fn refuse_overlap(reference: &Window, current: &Window) -> Result<(), Error> {
+    let overlap = reference.version == current.version && reference.from < current.to && current.from < reference.to;
+    if !overlap {
+        return Ok(());
+    }
+    let length = current.to.micros().saturating_sub(current.from.micros());
+    let meant = if current.from > Timestamp::MIN {
+        format!("before:{}", crate::selector::length(length / 1_000_000))
+    } else {
+        "FROM..TO".to_owned()
+    };
+    Err(Error::Overlap { reference: reference.selector.clone(), current: current.selector.clone(), meant })
 }
 
 /// The manifests of all declared versions that are registered, and a note for each that is not.
@@ -183,7 +221,7 @@ fn window_report(
         from: observations.span.map(|span| span.0),
         to: observations.span.map(|span| span.1),
         events: observations.events,
-        operations: observations.operations,
+        operations: 0,
         queries: observations.query_count(),
         corpus_versions: versions,
         table_version: tables.retrievals,
@@ -192,9 +230,15 @@ fn window_report(
     }
 }
 
-/// The same comparison of the same rows with the same options has the same id.
-fn identify(corpus: &CorpusName, segment: &Segment, windows: [&WindowReport; 2], options: &Options) -> String {
-    let described = format!("{corpus}\n{segment}\n{windows:?}\n{options:?}");
+/// The same comparison of the same rows of one store with the same options has the same id.
+fn identify(
+    store: &str,
+    corpus: &CorpusName,
+    segment: &Segment,
+    windows: [&WindowReport; 2],
+    options: &Options,
+) -> String {
+    let described = format!("{store}\n{corpus}\n{segment}\n{windows:?}\n{options:?}");
     let digest = blake3::hash(described.as_bytes()).to_hex();
     format!("cmp_{}", digest.get(..16).unwrap_or_default())
 }

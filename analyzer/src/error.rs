@@ -19,6 +19,27 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The windows share events.
+    #[error("the windows {reference} and {current} overlap: events in both make them look more alike than they are")]
+    Overlap {
+        /// The reference's selector.
+        reference: String,
+        /// The current window's.
+        current: String,
+        /// The selector of the reference that was probably meant.
+        meant: String,
+    },
+    /// The trace to compare with belongs to another tenant.
+    #[error("trace {other} was answered for another tenant than trace {trace}; answers of two tenants are never compared")]
+    OtherTenant {
+        /// The trace that is looked at.
+        trace: String,
+        /// The one it was to be compared with.
+        other: String,
+    },
+    /// The server stops.
+    #[error("the comparison was stopped before it was done")]
+    Stopped,
     /// A window holds no event at all.
     #[error("the {side} window {selector} holds no retrieval of corpus {corpus}{}", if segment.is_empty() { String::new() } else { format!(" in segment {segment}") })]
     EmptyWindow {
@@ -55,7 +76,10 @@ impl Error {
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Selector { .. } | Self::Segment { .. } => ErrorKind::Invalid,
+            Self::Selector { .. } | Self::Segment { .. } | Self::Overlap { .. } | Self::OtherTenant { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::Stopped => ErrorKind::Unavailable,
             Self::EmptyWindow { .. } | Self::NoTrace(_) | Self::NoReference(_) => ErrorKind::NotFound,
             Self::Lake(error) => error.kind(),
             Self::Column(_) => ErrorKind::Corrupt,
@@ -68,9 +92,15 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Selector { .. } => {
-                "use version:NAME, FROM..TO (dates or RFC 3339 times, TO excluded) or last:7d (s, m, h, d, w)"
+                "use version:NAME, FROM..TO (dates or RFC 3339 times, TO excluded), last:7d (s, m, h, d, w), or before:7d for the \
+                 7 days before the other window"
             }
             Self::Segment { .. } => "use KEY=VALUE with a key that events declare, for instance locale=de",
+            Self::Overlap { meant, .. } => {
+                return Some(format!("for the same length of time before the current window: --reference {meant}"));
+            }
+            Self::OtherTenant { .. } => "leave the second trace out: then it is compared with what its own tenant got before",
+            Self::Stopped => "ask again",
             Self::EmptyWindow { .. } => "`tidemark doctor` shows which corpora, versions and days are stored",
             Self::NoTrace(_) => "an event is visible a few seconds after it was acknowledged; check the id and --data",
             Self::NoReference(_) => "name another trace to compare with: `tidemark diff TRACE OTHER`",

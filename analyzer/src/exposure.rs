@@ -1,11 +1,13 @@
 //! Which documents were shown, weighted by the place at which they were shown.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tidemark_stats::{Persistence, gini, jensen_shannon_distance};
 
 use crate::error::Error;
+use crate::intern::DocumentNumber;
 use crate::observe::Observations;
+use crate::pipeline::Pipeline;
 use crate::report::ExposureReport;
 use crate::vocabulary::Vocabulary;
 
@@ -13,18 +15,20 @@ use crate::vocabulary::Vocabulary;
 pub(crate) fn measure_exposure(
     before: &Observations,
     after: &Observations,
+    pipeline: &Pipeline,
     vocabulary: &Vocabulary,
     p: Persistence,
 ) -> Result<ExposureReport, Error> {
-    let (reference, current) = (exposure(before, vocabulary, p), exposure(after, vocabulary, p));
+    let (reference, current) =
+        (exposure(before, pipeline, vocabulary, p), exposure(after, pipeline, vocabulary, p));
     if reference.is_empty() || current.is_empty() {
         return Ok(ExposureReport::default());
     }
     // Both in the order of the documents' names, so that every sum has one order.
-    let mut documents: Vec<u32> = reference.keys().chain(current.keys()).copied().collect();
+    let mut documents: Vec<DocumentNumber> = reference.keys().chain(current.keys()).copied().collect();
     documents.sort_unstable_by_key(|document| vocabulary.documents.text(*document));
     documents.dedup();
-    let of = |exposure: &HashMap<u32, f64>| -> Vec<f64> {
+    let of = |exposure: &BTreeMap<DocumentNumber, f64>| -> Vec<f64> {
         documents.iter().map(|document| exposure.get(document).copied().unwrap_or(0.0)).collect()
     };
     let (x, y) = (of(&reference), of(&current));
@@ -38,11 +42,21 @@ pub(crate) fn measure_exposure(
     })
 }
 
-fn exposure(window: &Observations, vocabulary: &Vocabulary, p: Persistence) -> HashMap<u32, f64> {
-    let mut masses = HashMap::new();
-    for (_, query) in window.ordered(vocabulary) {
-        let per_operation = query.weight() / query.sample.len().max(1) as f64;
-        for observed in &query.sample {
+fn exposure(
+    window: &Observations,
+    pipeline: &Pipeline,
+    vocabulary: &Vocabulary,
+    p: Persistence,
+) -> BTreeMap<DocumentNumber, f64> {
+    let mut masses = BTreeMap::new();
+    let mut units: Vec<_> = window.units.iter().filter(|(unit, _)| pipeline.is_judged(unit.stage)).collect();
+    // So that every sum has one order.
+    units.sort_unstable_by_key(|(unit, sample)| {
+        (vocabulary.queries.text(unit.query), sample.sample.first().map(|observed| observed.operation))
+    });
+    for (_, sample) in units {
+        let per_operation = sample.weight() / sample.sample.len().max(1) as f64;
+        for observed in &sample.sample {
             let mut weight = per_operation;
             for place in observed.places.iter() {
                 *masses.entry(vocabulary.state_of(place.state()).document).or_insert(0.0) += weight;

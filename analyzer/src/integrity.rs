@@ -1,13 +1,16 @@
 //! What contradicts what was declared: in the current window, with the count of the reference beside it.
 
 mod hubs;
+mod identity;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tidemark_corpus::Manifest;
 
 use crate::error::Error;
-use crate::observe::{Observations, Observed, QuerySample};
+use crate::intern::DocumentNumber;
+use crate::observe::{Observations, Observed};
+use crate::pipeline::Pipeline;
 use crate::presence::{Presence, Standing};
 use crate::report::{IntegrityKind, IntegrityReport};
 use crate::sightings::Breaches;
@@ -23,6 +26,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) vocabulary: &'a Vocabulary,
     pub(crate) presence: &'a Presence,
     pub(crate) manifests: &'a BTreeMap<String, Manifest>,
+    pub(crate) pipeline: &'a Pipeline,
     /// Whether the scores of unchanged documents changed: then every document may stand elsewhere.
     pub(crate) rescored: bool,
 }
@@ -32,6 +36,7 @@ pub(crate) fn find(evidence: &Evidence<'_>) -> Result<Vec<IntegrityReport>, Erro
     let mut found = Vec::new();
     found.extend(evidence.unregistered());
     found.extend(evidence.contradicted());
+    found.extend(identity::find(evidence));
     found.extend(hubs::find(evidence)?);
     found.extend(evidence.breached());
     found.extend(evidence.cited_unretrieved());
@@ -51,25 +56,25 @@ enum Content {
 }
 
 /// Contents by version and document.
-type SeenContents = HashMap<(u32, u32), HashSet<u32>>;
+type SeenContents = HashMap<(u32, DocumentNumber), HashSet<u32>>;
 
 /// Documents with contents that contradict the declared version, and the number of their retrievals.
 #[derive(Default)]
 struct Contradicted {
-    of_other_version: HashMap<u32, u64>,
-    mutated: HashMap<u32, u64>,
+    of_other_version: HashMap<DocumentNumber, u64>,
+    mutated: HashMap<DocumentNumber, u64>,
 }
 
 impl Evidence<'_> {
     /// Documents that the manifest of the declared version does not list, with the number of their retrievals.
     fn unregistered(&self) -> Option<IntegrityReport> {
         let of = |window: &Observations| {
-            let mut documents: HashMap<u32, u64> = HashMap::new();
-            for ((version, state), count) in &window.sightings.documents {
-                let document = self.vocabulary.state_of(*state).document;
-                let version = self.vocabulary.versions.text(*version);
+            let mut documents: HashMap<DocumentNumber, u64> = HashMap::new();
+            for ((version, state), count) in window.sightings.declared() {
+                let document = self.vocabulary.state_of(state).document;
+                let version = self.vocabulary.versions.text(version);
                 if self.presence.standing(Some(version), document) == Standing::Absent {
-                    *documents.entry(document).or_default() += u64::from(*count);
+                    *documents.entry(document).or_default() += u64::from(count);
                 }
             }
             documents
@@ -105,7 +110,7 @@ impl Evidence<'_> {
     fn documents(
         &self,
         kind: IntegrityKind,
-        (before, after): (&HashMap<u32, u64>, &HashMap<u32, u64>),
+        (before, after): (&HashMap<DocumentNumber, u64>, &HashMap<DocumentNumber, u64>),
         how: &str,
         advice: &'static str,
     ) -> Option<IntegrityReport> {
@@ -147,10 +152,10 @@ impl Evidence<'_> {
     /// The contents that the reference saw of each document under each version.
     fn seen_before(&self) -> SeenContents {
         let mut seen = SeenContents::new();
-        for (version, state) in self.before.sightings.documents.keys() {
-            let state = self.vocabulary.state_of(*state);
+        for ((version, state), _) in self.before.sightings.declared() {
+            let state = self.vocabulary.state_of(state);
             if let Some(content) = state.content {
-                seen.entry((*version, state.document)).or_default().insert(content);
+                seen.entry((version, state.document)).or_default().insert(content);
             }
         }
         seen
@@ -160,30 +165,35 @@ impl Evidence<'_> {
     /// retrievals.
     fn contents(&self, window: &Observations, seen: &SeenContents) -> Contradicted {
         let mut found = Contradicted::default();
-        for ((version, state), count) in &window.sightings.documents {
-            let state = self.vocabulary.state_of(*state);
+        for ((version, state), count) in window.sightings.declared() {
+            let state = self.vocabulary.state_of(state);
             let Some(content) = state.content else { continue };
-            let documents = match self.content(*version, state.document, content, seen.get(&(*version, state.document)))
+            let documents = match self.content(version, state.document, content, seen.get(&(version, state.document)))
             {
                 Content::AsDeclared => continue,
                 Content::OfOtherVersion => &mut found.of_other_version,
                 Content::Mutated => &mut found.mutated,
             };
-            *documents.entry(state.document).or_default() += u64::from(*count);
+            *documents.entry(state.document).or_default() += u64::from(count);
         }
         found
     }
 
-    fn content(&self, version: u32, document: u32, content: u32, earlier: Option<&HashSet<u32>>) -> Content {
+    /// Whether a content is another one than those seen before, as far as they were hashed alike.
+    fn is_new(&self, content: u32, earlier: &HashSet<u32>) -> bool {
+        !earlier.contains(&content) && earlier.iter().any(|other| self.vocabulary.contents_differ(content, *other))
+    }
+
+    fn content(&self, version: u32, document: DocumentNumber, content: u32, earlier: Option<&HashSet<u32>>) -> Content {
         let version = self.vocabulary.versions.text(version);
         match self.presence.standing(Some(version), document) {
-            Standing::Present(listed) if listed != content => {
+            Standing::Present(listed) if self.vocabulary.contents_differ(listed, content) => {
                 let elsewhere = self.manifests.keys().filter(|other| other.as_str() != version);
                 let same = |other: &String| self.presence.standing(Some(other), document) == Standing::Present(content);
                 if elsewhere.into_iter().any(same) { Content::OfOtherVersion } else { Content::Mutated }
             }
             // A manifest that was registered after the change agrees with what came of it; the reference still knows.
-            _ if earlier.is_some_and(|earlier| !earlier.contains(&content)) => Content::Mutated,
+            _ if earlier.is_some_and(|earlier| self.is_new(content, earlier)) => Content::Mutated,
             _ => Content::AsDeclared,
         }
     }
@@ -206,15 +216,14 @@ impl Evidence<'_> {
     }
 
     /// For each operation with such an output the documents in question.
-    fn unretrieved(&self, window: &Observations) -> HashMap<u64, Vec<u32>> {
+    fn unretrieved(&self, window: &Observations) -> HashMap<u64, Vec<DocumentNumber>> {
         let retrieved = Retrieved::of(window, self.vocabulary);
-        let sampled = window.queries.values().flat_map(|query: &QuerySample| &query.sample);
-        let cited = sampled.map(|observed| (observed.operation, retrieved.missing(observed, self.vocabulary)));
+        let cited = window.sampled().map(|observed| (observed.operation, retrieved.missing(observed, self.vocabulary)));
         cited.filter(|(_, documents)| !documents.is_empty()).collect()
     }
 
     /// The most often returned documents, and how often all of them were; none if there are none.
-    fn most_seen(&self, documents: &HashMap<u32, u64>) -> Option<(Vec<String>, u64)> {
+    fn most_seen(&self, documents: &HashMap<DocumentNumber, u64>) -> Option<(Vec<String>, u64)> {
         let mut most: Vec<(u64, &str)> =
             documents.iter().map(|(document, count)| (*count, self.vocabulary.documents.text(*document))).collect();
         most.sort_unstable_by_key(|(count, name)| (std::cmp::Reverse(*count), *name));
@@ -227,12 +236,12 @@ impl Evidence<'_> {
 /// of several retrievals (an agent's, or a search and its reranker) not all of them are at hand. There only what no
 /// retrieval of the window returned is certain not to have been retrieved.
 pub(crate) struct Retrieved {
-    anywhere: Option<HashSet<u32>>,
+    anywhere: Option<HashSet<DocumentNumber>>,
 }
 
 impl Retrieved {
     pub(crate) fn of(window: &Observations, vocabulary: &Vocabulary) -> Self {
-        let sampled = || window.queries.values().flat_map(|query| &query.sample);
+        let sampled = || window.sampled();
         let mut operations = HashSet::new();
         let several = sampled().any(|observed| !operations.insert(observed.operation));
         let documents = || {
@@ -244,12 +253,12 @@ impl Retrieved {
 
     /// The documents that an operation's output cites and the operation did not retrieve. An output of an attempt other
     /// than the one that is kept says nothing.
-    pub(crate) fn missing(&self, observed: &Observed, vocabulary: &Vocabulary) -> Vec<u32> {
+    pub(crate) fn missing(&self, observed: &Observed, vocabulary: &Vocabulary) -> Vec<DocumentNumber> {
         let Some(outcome) = &observed.outcome else { return Vec::new() };
         if outcome.attempt != observed.attempt() && observed.attempt() > 1 {
             return Vec::new();
         }
-        let retrieved = |document: &u32| match &self.anywhere {
+        let retrieved = |document: &DocumentNumber| match &self.anywhere {
             Some(anywhere) => anywhere.contains(document),
             None => observed.places.iter().any(|place| vocabulary.state_of(place.state()).document == *document),
         };

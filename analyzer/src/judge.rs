@@ -1,15 +1,17 @@
 //! From what two windows held to what a report says: arithmetic, no input and no output.
 
 mod causes;
-mod floors;
+mod rankings;
+mod stages;
+mod verdicts;
+
+pub(crate) use verdicts::verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidemark_corpus::Manifest;
-use tidemark_stats::{
-    KernelStratum, Persistence, Resampling, bootstrap_mean, excess_permutation_test, holm, mmd_permutation_test,
-};
+use tidemark_corpus::{Judgements, Manifest};
+use tidemark_stats::Persistence;
 
 use crate::answer::Place;
 use crate::causes::Classifier;
@@ -17,19 +19,30 @@ use crate::compare::Options;
 use crate::error::Error;
 use crate::exposure::measure_exposure;
 use crate::integrity::{self, Evidence};
-use crate::matched::{self, MatchedQuery, QueryChange};
-use crate::observe::{Observations, QuerySample};
+use crate::intern::{DocumentNumber, FastMap, FastSet};
+use crate::learn::splitting_keys;
+use crate::matched::{self, UnitChange};
+use crate::observe::Observations;
 use crate::outputs::measure_outputs;
-use crate::presence::{Presence, contents, new_searches};
+use crate::pipeline::Pipeline;
+use crate::presence::{Presence, contents};
+use crate::quality::quality;
 use crate::report::{
-    CauseReport, ExposureReport, IntegrityReport, Judgement, MultiplicityReport, OutputReport, QueryReport,
-    RetrievalReport, ScoreReport, SegmentReport, TestReport, TrafficReport,
+    Affects, CauseReport, ExposureReport, FloorBasis, IntegrityReport, Judgement, MultiplicityReport, OutputReport,
+    QualityReport, QueryReport, RelevanceReport, RetrievalReport, SegmentReport, Since, StageReport, SymptomReport,
+    TrafficReport,
 };
-use crate::scores::{mean, measure_scores, rescoring};
+use crate::scores::{Rescoring, measure_scores, rescoring};
 use crate::segments::judge_segments;
+use crate::since::Timeline;
+use crate::symptoms::symptoms;
 use crate::traffic::measure_traffic;
+use crate::units::{Matched, MatchedUnit, matched};
 use crate::vocabulary::Vocabulary;
-use floors::Floors;
+use causes::{Causes, beyond_noise};
+use rankings::Rankings;
+use stages::judge_stages;
+use verdicts::{correct, decide};
 
 /// Two windows, and what is known of the corpus versions that they declare.
 #[derive(Debug)]
@@ -42,6 +55,8 @@ pub struct Windows {
     pub after: Observations,
     /// The registered manifests of the declared versions.
     pub manifests: BTreeMap<String, Manifest>,
+    /// What people judged relevant, if anything was registered.
+    pub judgements: Option<Judgements>,
 }
 
 /// What was found.
@@ -49,6 +64,14 @@ pub struct Windows {
 pub struct Judged {
     /// Rankings and scores.
     pub retrieval: RetrievalReport,
+    /// What a user of the service would notice.
+    pub symptoms: Vec<SymptomReport>,
+    /// From when on.
+    pub since: Option<Since>,
+    /// Better or worse.
+    pub quality: QualityReport,
+    /// Where people judged documents.
+    pub relevance: Option<RelevanceReport>,
     /// What was asked.
     pub traffic: TrafficReport,
     /// Outputs.
@@ -61,10 +84,14 @@ pub struct Judged {
     pub integrity: Vec<IntegrityReport>,
     /// Parts of the traffic.
     pub segments: Vec<SegmentReport>,
+    /// Stages of the pipelines.
+    pub stages: Vec<StageReport>,
     /// The queries that changed most.
     pub queries: Vec<QueryReport>,
     /// The correction of the tests.
     pub multiplicity: MultiplicityReport,
+    /// How many operations each window held: retries and the stages of one operation count once.
+    pub operations: [u64; 2],
     /// What a reader should know besides.
     pub notes: Vec<String>,
 }
@@ -73,15 +100,14 @@ impl Windows {
     /// The versions of the corpus that the events of each window declare.
     pub fn declared_versions(&self) -> [Vec<String>; 2] {
         [&self.before, &self.after].map(|window| {
-            let versions = window.sightings.documents.keys().map(|(version, _)| *version);
-            let sampled = window.queries.values().flat_map(|query| &query.sample);
+            let versions = window.sightings.documents.keys().filter_map(|(version, _)| *version);
             // A window that returned nothing still declares its version.
-            let contexts = sampled.filter_map(|o| self.vocabulary.context_of(o.context).corpus_version.clone());
+            let contexts: FastSet<u32> = window.sampled().map(|observed| observed.context).collect();
             versions
                 .collect::<BTreeSet<_>>()
                 .into_iter()
                 .map(|version| self.vocabulary.versions.text(version).to_owned())
-                .chain(contexts)
+                .chain(contexts.iter().filter_map(|o| self.vocabulary.context_of(*o).corpus_version.clone()))
                 .collect::<BTreeSet<String>>()
                 .into_iter()
                 .collect()
@@ -89,10 +115,16 @@ impl Windows {
     }
 }
 
+/// Of how many of the drifting segments it is said since when.
+const SEGMENTS_DATED: usize = 10;
+/// A cause with a larger share than this is dated.
+const CAUSES_DATED: f64 = 0.1;
+
 /// Judges two windows.
 pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
-    let [versions_before, versions_after] = windows.declared_versions();
-    let Windows { mut vocabulary, mut before, mut after, manifests } = windows;
+    let versions = windows.declared_versions();
+    let declared = (versions[0].as_slice(), versions[1].as_slice());
+    let Windows { mut vocabulary, mut before, mut after, manifests, judgements } = windows;
     let p = Persistence::new(options.persistence)?;
     let mut notes = Vec::new();
     before.keep_alike(&mut after, &vocabulary);
@@ -105,60 +137,90 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let mut presence = Presence::new(&manifests, &mut vocabulary);
     let contents_before = contents(&before, &vocabulary);
     let mut contents_after = contents(&after, &vocabulary);
-    let seen = (&contents_before, &contents_after);
-    presence.find_renamed(&manifests, (&versions_before, &versions_after), seen, &vocabulary);
+    presence.find_renamed(&manifests, declared, (&contents_before, &contents_after), &vocabulary);
     let renamed = rename(&mut after, &mut vocabulary, &presence);
     if renamed > 0 {
         contents_after = contents(&after, &vocabulary);
     }
 
-    let queries = matched::matched(&before, &after, &vocabulary);
-    let changes = matched::measure(&queries, &vocabulary, p)?;
-    let rescoring = rescoring(&queries, &vocabulary)?;
-    let floors = Floors::measure(&before, &after, &vocabulary, p, &mut notes)?;
-    let mut retrieval = RetrievalReport {
-        scores: measure_scores(&queries, &vocabulary, options)?,
-        ..measure_rankings(&queries, &changes, &vocabulary, floors, p, options)?
+    let pipeline = Pipeline::of(&before, &after, &vocabulary);
+    let last = pipeline.last();
+    let learnt = splitting_keys((&before, &after), &last, &vocabulary, p, options)?;
+    let matched = matched(&before, &after, &pipeline, &learnt, &vocabulary);
+    let changes = matched::measure(&matched.units, &vocabulary, p)?;
+    let seen = (&contents_before, &contents_after);
+    let classifiers = classifiers(&matched, &vocabulary, &presence, seen)?;
+    let rankings = Rankings {
+        matched: &matched,
+        changes: &changes,
+        classifiers: &classifiers,
+        vocabulary: &vocabulary,
+        p,
+        options,
     };
-    let mut traffic = measure_traffic(&before, &after, &vocabulary, options)?;
+    let judged_units = matched.of_stages(&last);
+    let measure = rankings.measure(&judged_units)?;
+    let mut retrieval = rankings.report(&judged_units, &measure);
+    let (scores, declared_rescoring) =
+        measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
+    retrieval.scores = scores;
+    let stages = judge_stages(&pipeline, &rankings)?;
+    let mut traffic = measure_traffic((&before, &after), &pipeline, &learnt, &vocabulary, options)?;
+    let operations = traffic.operations;
     let rankings_changed = retrieval.interval.is_some_and(|[low, _]| low > options.threshold);
-    let mut outputs = measure_outputs(&queries, &after, &vocabulary, (p, rankings_changed), options)?;
+    let units: Vec<&MatchedUnit<'_>> = judged_units.iter().filter_map(|unit| matched.units.get(*unit)).collect();
+    let mut outputs = measure_outputs(&units, &after, &vocabulary, (p, rankings_changed), options)?;
     let mut multiplicity = correct(&retrieval, &traffic, &outputs, options)?;
-    decide(&mut retrieval, &mut traffic, &mut outputs, &multiplicity, options);
+    decide(&mut retrieval, &measure.effect, &mut traffic, &mut outputs, &multiplicity, options);
     outputs.because = outputs.because.filter(|_| outputs.verdict == Judgement::Drift);
 
-    let new_searches = new_searches(&before, &vocabulary);
-    let classifier = Classifier {
-        vocabulary: &vocabulary,
-        presence: &presence,
-        rescoring,
-        reference: &contents_before,
-        current: &contents_after,
-        new_searches: &new_searches,
+    let explaining = Causes {
+        matched: &matched,
+        classifiers: &classifiers,
+        p,
+        first: &stages.first,
+        last: &last,
+        versions: declared,
     };
-    let declared = (versions_before.as_slice(), versions_after.as_slice());
-    let causes =
-        causes::of((&retrieval, &multiplicity), &traffic, (&queries, &after), (renamed, declared), &classifier, p)?;
-    let segments = judge_segments(&queries, &after, &vocabulary, (floors.pooled(), p), options)?;
-    if segments.too_small > 0 {
-        let (parts, share) = if segments.too_small == 1 { ("part", "shares") } else { ("parts", "share") };
-        notes.push(format!(
-            "{} {parts} of the traffic {share} too few queries between the windows to be judged",
-            segments.too_small
-        ));
+    let mut causes = Vec::new();
+    if beyond_noise(&retrieval, &multiplicity) {
+        let accounts = explaining.explained(&measure)?;
+        causes.extend(explaining.of_rankings(&accounts));
     }
+    if retrieval.scores.verdict == Judgement::Drift {
+        causes.extend(explaining.of_scores(&retrieval, declared_rescoring, &judged_units, &causes));
+    }
+    if traffic.verdict == Judgement::Drift {
+        causes.push(causes::of_traffic(&traffic));
+    }
+    if renamed > 0 {
+        causes.push(causes::of_ids(renamed, after.query_count(), declared.0 != declared.1));
+    }
+    let mut segments = judge_segments(&judged_units, (&after, &pipeline), &rankings_of(&rankings), options)?;
+    notes.extend(segments.note());
     multiplicity.segments_tested = segments.tested;
-    let moved =
-        multiplicity.tests.iter().any(|test| test.verdict == "retrieval" && test.adjusted_p_value < options.alpha);
-    if moved && retrieval.excess_change.is_some_and(|excess| excess < 0.0) {
-        notes.push(
-            "answers changed, though none is farther from the reference than its own answers are from each other: the \
-             reference itself was mixed, as during a rollout that has since ended; compare with a window before it"
-                .to_owned(),
-        );
-    }
+    notes.extend(floor_notes(&retrieval, &measure.effect, options));
+    notes.extend(mixed_reference(&retrieval, &multiplicity, options));
+    notes.extend(pipeline_notes(&pipeline, &learnt, &vocabulary));
     if outputs.matched_queries == 0 {
         notes.push("no query has outputs in both windows, so outputs were not judged".to_owned());
+    }
+    let drifting = segments.reports.iter_mut().filter(|segment| segment.verdict == Judgement::Drift);
+    let mut drifting: Vec<&mut SegmentReport> = drifting.take(SEGMENTS_DATED).collect();
+    let mut since = None;
+    if retrieval.verdict == Judgement::Drift || !drifting.is_empty() {
+        let compared = (&matched, changes.as_slice(), judged_units.as_slice());
+        let timeline = Timeline::new([&before, &after], compared, &pipeline, &vocabulary, p)?;
+        if retrieval.verdict == Judgement::Drift {
+            since = timeline.since(None, options)?;
+            let large = |cause: &&mut CauseReport| cause.affects == Affects::Ranking && cause.share > CAUSES_DATED;
+            for cause in causes.iter_mut().filter(large) {
+                cause.since = timeline.since_cause(cause.cause, &classifiers, options)?;
+            }
+        }
+        for segment in &mut drifting {
+            segment.since = timeline.since(Some(&segment.segment), options)?;
+        }
     }
     let evidence = Evidence {
         before: &before,
@@ -166,180 +228,165 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         vocabulary: &vocabulary,
         presence: &presence,
         manifests: &manifests,
-        rescored: rescoring.seen,
+        pipeline: &pipeline,
+        rescored: classifiers.values().any(|classifier| classifier.rescoring.seen),
     };
+    let (quality, relevance) =
+        quality(&judged_units, &matched, &changes, judgements.as_ref(), (&vocabulary, options))?;
     Ok(Judged {
-        exposure: measure_exposure(&before, &after, &vocabulary, p)?,
+        symptoms: symptoms(&judged_units, &matched, (&vocabulary, p), options)?,
+        since,
+        quality,
+        relevance,
+        exposure: measure_exposure(&before, &after, &pipeline, &vocabulary, p)?,
         integrity: integrity::find(&evidence)?,
-        queries: most_changed(&queries, &changes, &vocabulary, options.queries_listed),
+        queries: most_changed(&judged_units, &matched, &changes, &vocabulary, options.queries_listed),
         segments: segments.reports,
+        stages: stages.reports,
         retrieval,
         traffic,
         outputs,
         causes,
         multiplicity,
+        operations,
         notes,
     })
 }
 
-/// Measures rankings; the verdict is left to the report's correction.
-fn measure_rankings(
-    queries: &[MatchedQuery<'_>],
-    changes: &[QueryChange],
-    vocabulary: &Vocabulary,
-    floors: Floors,
-    p: Persistence,
-    options: &Options,
-) -> Result<RetrievalReport, Error> {
-    let of = |value: fn(&QueryChange) -> f64| mean(&changes.iter().map(value).collect::<Vec<_>>());
-    let mut report = RetrievalReport {
-        verdict: Judgement::InsufficientEvidence,
-        matched_queries: queries.len(),
-        queries_min: options.queries_min,
-        queries_needed: Some(options.queries_min),
-        mean_rbo: of(|change| change.rbo),
-        mean_jaccard: of(|change| change.jaccard),
-        mean_kendall_top_k: of(|change| change.kendall),
-        noise_floor: floors.reference,
-        current_noise_floor: floors.current,
-        excess_change: None,
-        interval: None,
-        confidence: options.confidence,
-        threshold: options.threshold,
-        p_value: None,
-        test: None,
-        scores: ScoreReport::default(),
-    };
-    let excess: Vec<f64> =
-        changes.iter().map(|change| change.distance - change.within_reference.unwrap_or(floors.pooled())).collect();
-    if excess.len() < 2 {
-        return Ok(report);
+fn rankings_of<'a, 'b>(rankings: &'b Rankings<'a>) -> crate::segments::Measured<'b> {
+    crate::segments::Measured {
+        matched: rankings.matched,
+        changes: rankings.changes,
+        vocabulary: rankings.vocabulary,
+        p: rankings.p,
     }
-    let resampling = Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed };
-    let effect = bootstrap_mean(&excess, None, options.threshold, resampling)?;
-    report.excess_change = Some(effect.estimate);
-    report.interval = Some([effect.low, effect.high]);
-    let strata = matched::kernel_strata(queries, vocabulary, p, options.kernel_queries)?;
-    let (test, p_value) = if strata.is_empty() {
-        ("bootstrap", effect.p_value)
-    } else {
-        ("kernel_two_sample", two_sample(&strata, options)?)
-    };
-    (report.test, report.p_value) = (Some(test), Some(p_value));
-    Ok(report)
 }
 
-/// The p-value of two statistics of one kernel, the smaller one doubled (Bonferroni).
-///
-/// The unbiased MMD^2 sees any difference between the windows' answers and weakens with the square of the share of answers
-/// that a change reached; the excess over the reference's repeats sees only answers that moved away, and weakens with the
-/// share itself. Small but thorough changes are found by the one, partial rollouts by the other.
-fn two_sample(strata: &[KernelStratum], options: &Options) -> Result<f64, Error> {
-    let excess = excess_permutation_test(strata, options.permutations, options.seed)?.p_value;
-    let repeated: Vec<KernelStratum> = strata.iter().filter(|stratum| stratum.is_repeated()).cloned().collect();
-    if repeated.is_empty() {
-        return Ok(excess);
+/// What a single pair of answers of each stage is judged by.
+fn classifiers<'a>(
+    matched: &Matched<'_>,
+    vocabulary: &'a Vocabulary,
+    presence: &'a Presence,
+    (reference, current): (&'a crate::presence::Contents, &'a crate::presence::Contents),
+) -> Result<BTreeMap<u32, Classifier<'a>>, Error> {
+    let mut by_stage: BTreeMap<u32, Vec<&MatchedUnit<'_>>> = BTreeMap::new();
+    for unit in &matched.units {
+        by_stage.entry(unit.stage).or_default().push(unit);
     }
-    let whole = mmd_permutation_test(&repeated, options.permutations, options.seed)?.p_value;
-    Ok((2.0 * excess.min(whole)).min(1.0))
+    by_stage
+        .into_iter()
+        .map(|(stage, units)| {
+            let rescoring: Rescoring = rescoring(&units, vocabulary)?;
+            let usual_lengths = usual_lengths(&units);
+            Ok((stage, Classifier { vocabulary, presence, rescoring, usual_lengths, reference, current }))
+        })
+        .collect()
 }
 
-/// Corrects the tests of the verdicts for being several (Holm).
-fn correct(
+/// Nearly all answers of a window hold as many documents.
+const USUAL: f64 = 0.95;
+
+/// How many documents an answer holds in each window, where nearly all that are not empty hold as many.
+fn usual_lengths(units: &[&MatchedUnit<'_>]) -> Option<[usize; 2]> {
+    let mut counts: [FastMap<usize, u32>; 2] = Default::default();
+    for unit in units {
+        for (counts, sample) in counts.iter_mut().zip([&unit.reference, &unit.current]) {
+            for observed in sample.iter().filter(|observed| !observed.places.is_empty()) {
+                *counts.entry(observed.places.len()).or_default() += 1;
+            }
+        }
+    }
+    let usual = |counts: &FastMap<usize, u32>| {
+        let all: u32 = counts.values().sum();
+        let (length, most) = counts.iter().max_by_key(|(length, count)| (**count, **length))?;
+        (f64::from(*most) >= USUAL * f64::from(all)).then_some(*length)
+    };
+    Some([usual(&counts[0])?, usual(&counts[1])?])
+}
+
+/// A floor that rose by more than what matters in practice is a finding of its own.
+const RISEN_FLOOR: f64 = 0.02;
+
+/// What the verdict on rankings rests on, where that is not the ordinary case.
+fn floor_notes(retrieval: &RetrievalReport, effect: &crate::effect::Effect, options: &Options) -> Vec<String> {
+    let mut notes = Vec::new();
+    match effect.basis {
+        FloorBasis::Current => notes.push(
+            "too few queries repeat in the reference: the noise floor is that of the current window".to_owned(),
+        ),
+        FloorBasis::Unknown if retrieval.matched_queries > 0 => notes.push(format!(
+            "too few queries repeat within a window, so the noise floor is unknown: only a change that noise cannot make is \
+             called drift; ask {} of these queries twice to know it",
+            options.queries_min
+        )),
+        FloorBasis::Reference | FloorBasis::Unknown => {}
+    }
+    if let [Some(before), Some(after)] = effect.floors
+        && effect.basis == FloorBasis::Reference
+        && after > before + RISEN_FLOOR
+    {
+        notes.push(format!(
+            "the noise floor rose from {before:.3} to {after:.3}: the same query is answered differently inside the \
+             current window (replicas that disagree, or a partial rollout)"
+        ));
+    }
+    if effect.is_open(options.threshold)
+        && let Some((units, apart)) = &effect.unknown
+    {
+        notes.push(format!(
+            "{units} queries were asked only once in the reference, so their noise floor is unknown; their answers are {:.3} \
+             apart, more than those that repeat: ask {} of them twice to tell noise from a change",
+            apart.estimate,
+            options.queries_min.min(*units)
+        ));
+    }
+    notes
+}
+
+fn mixed_reference(
     retrieval: &RetrievalReport,
-    traffic: &TrafficReport,
-    outputs: &OutputReport,
+    multiplicity: &MultiplicityReport,
     options: &Options,
-) -> Result<MultiplicityReport, Error> {
-    let tests: Vec<(&'static str, f64)> = [
-        ("retrieval", retrieval.p_value),
-        ("scores", retrieval.scores.p_value),
-        ("traffic", traffic.p_value),
-        ("outputs", outputs.p_value),
-    ]
-    .into_iter()
-    .filter_map(|(verdict, p_value)| Some((verdict, p_value?)))
-    .collect();
-    let adjusted = holm(&tests.iter().map(|(_, p_value)| *p_value).collect::<Vec<_>>())?;
-    Ok(MultiplicityReport {
-        method: "holm",
-        alpha: options.alpha,
-        tests: tests
-            .into_iter()
-            .zip(adjusted)
-            .map(|((verdict, p_value), adjusted_p_value)| TestReport { verdict, p_value, adjusted_p_value })
-            .collect(),
-        segment_false_discovery_rate: options.alpha,
-        segments_tested: 0,
+) -> Option<String> {
+    let test = multiplicity.tests.iter().find(|test| test.verdict == "retrieval")?;
+    let moved = test.adjusted_p_value < options.alpha && retrieval.excess_change.is_some_and(|excess| excess < 0.0);
+    (moved && retrieval.floor_basis == FloorBasis::Reference).then(|| {
+        "answers changed, though none is farther from the reference than its own answers are from each other: the reference \
+         itself was mixed, as during a rollout that has since ended; compare with a window before it"
+            .to_owned()
     })
 }
 
-/// What an effect with its interval and its corrected test comes to. An estimate that matters and is not certain is
-/// neither drift nor stable.
-pub(crate) fn verdict(estimate: f64, low: f64, threshold: f64, adjusted_p: f64, alpha: f64) -> Judgement {
-    if low > threshold && adjusted_p < alpha {
-        Judgement::Drift
-    } else if estimate > threshold {
-        Judgement::InsufficientEvidence
-    } else {
-        Judgement::Stable
-    }
-}
-
-fn decide(
-    retrieval: &mut RetrievalReport,
-    traffic: &mut TrafficReport,
-    outputs: &mut OutputReport,
-    multiplicity: &MultiplicityReport,
-    options: &Options,
-) {
-    let adjusted = |name: &str| {
-        multiplicity.tests.iter().find(|test| test.verdict == name).map_or(1.0, |test| test.adjusted_p_value)
-    };
-    let alpha = options.alpha;
-    if let (Some(estimate), Some([low, _])) = (retrieval.excess_change, retrieval.interval)
-        && retrieval.matched_queries >= options.queries_min
-    {
-        retrieval.verdict = verdict(estimate, low, options.threshold, adjusted("retrieval"), alpha);
-        retrieval.queries_needed = (retrieval.verdict == Judgement::InsufficientEvidence)
-            .then(|| needed((estimate, low), options.threshold, retrieval.matched_queries));
-    }
-    let scores = &mut retrieval.scores;
-    if let (Some(estimate), Some([low, _])) = (scores.effect, scores.interval) {
-        scores.verdict = verdict(estimate, low, options.score_threshold, adjusted("scores"), alpha);
-    }
-    if let (Some(estimate), Some([low, _])) = (traffic.excess_distance, traffic.interval) {
-        traffic.verdict = verdict(estimate, low, options.traffic_threshold, adjusted("traffic"), alpha);
-        let operations = usize::try_from(traffic.operations.into_iter().min().unwrap_or(0)).unwrap_or(usize::MAX);
-        traffic.operations_needed = (traffic.verdict == Judgement::InsufficientEvidence)
-            .then(|| needed((estimate, low), options.traffic_threshold, operations) as u64);
-    }
-    if outputs.p_value.is_some() {
-        let family = adjusted("outputs") / outputs.p_value.filter(|p| *p > 0.0).unwrap_or(1.0);
-        for measure in &mut outputs.measures {
-            let (estimate, low) = measure.lead();
-            // What the family of four multiplies the smallest p-value with, every one of them is multiplied with.
-            measure.verdict = verdict(estimate, low, measure.threshold, measure.adjusted_p_value * family, alpha);
+/// What is not compared, and what was learnt to be apart.
+fn pipeline_notes(pipeline: &Pipeline, learnt: &[String], vocabulary: &Vocabulary) -> Vec<String> {
+    let name = |stage: u32| vocabulary.stage_of(stage).name().to_owned();
+    let mut notes = Vec::new();
+    for placed in pipeline.reported() {
+        let replaced = pipeline.replacement_of(placed.stage);
+        match (placed.recorded, replaced) {
+            ([true, false], None) => notes.push(format!(
+                "only the reference records the stage {}: it is not compared and judges nothing",
+                name(placed.stage)
+            )),
+            ([false, true], None) => notes.push(format!(
+                "only the current window records the stage {}: it is not compared and judges nothing",
+                name(placed.stage)
+            )),
+            (_, Some(new)) => notes.push(format!(
+                "the stage {} took the place of {} and is compared with it",
+                name(new),
+                name(placed.stage)
+            )),
+            _ => {}
         }
-        let any = |wanted: Judgement| outputs.measures.iter().any(|measure| measure.verdict == wanted);
-        outputs.verdict = if any(Judgement::Drift) {
-            Judgement::Drift
-        } else if any(Judgement::InsufficientEvidence) {
-            Judgement::InsufficientEvidence
-        } else {
-            Judgement::Stable
-        };
     }
-}
-
-/// How many queries or operations would bring the lower end of the interval above the threshold, if the effect is what it
-/// seems to be: the half-width of an interval of a mean shrinks with the root of the number of values.
-fn needed((estimate, low): (f64, f64), threshold: f64, have: usize) -> usize {
-    let (half_width, lead) = (estimate - low, estimate - threshold);
-    let ratio = if lead > 0.0 { half_width / lead } else { f64::INFINITY };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates at the largest number")]
-    let needed = (have as f64 * ratio * ratio).ceil() as usize;
-    needed.max(have + 1)
+    if !learnt.is_empty() {
+        notes.push(format!(
+            "answers differ by {} within the reference: a query is compared only within one value of it",
+            learnt.join(" and ")
+        ));
+    }
+    notes
 }
 
 /// Gives documents that came back under a new id their old number, in every answer and every citation that holds one; says
@@ -348,20 +395,21 @@ fn rename(window: &mut Observations, vocabulary: &mut Vocabulary, presence: &Pre
     if presence.renamed.is_empty() {
         return 0;
     }
-    let mut touched = 0;
-    let old = |document: u32| presence.renamed.get(&document).copied().unwrap_or(document);
-    for query in window.queries.values_mut() {
+    let mut touched = FastSet::default();
+    let old = |document: DocumentNumber| presence.renamed.get(&document).copied().unwrap_or(document);
+    for (asked, unit) in &mut window.units {
         let mut any = false;
-        for observed in &mut query.sample {
+        for observed in &mut unit.sample {
             if let Some(outcome) = &mut observed.outcome {
-                let mut citations: Vec<u32> = outcome.citations.iter().map(|document| old(*document)).collect();
+                let mut citations: Vec<DocumentNumber> =
+                    outcome.citations.iter().map(|document| old(*document)).collect();
                 citations.sort_unstable();
                 outcome.citations = citations.into();
             }
             let documents = observed.places.iter().map(|place| vocabulary.state_of(place.state()).document);
-            let renamed: Vec<u32> = documents.clone().map(old).collect();
+            let renamed: Vec<DocumentNumber> = documents.clone().map(old).collect();
             // Two names of one content in one answer stay two documents.
-            let distinct: BTreeSet<&u32> = renamed.iter().collect();
+            let distinct: BTreeSet<&DocumentNumber> = renamed.iter().collect();
             if documents.eq(renamed.iter().copied()) || distinct.len() < renamed.len() {
                 continue;
             }
@@ -378,27 +426,35 @@ fn rename(window: &mut Observations, vocabulary: &mut Vocabulary, presence: &Pre
             observed.places = Arc::from(places);
             any = true;
         }
-        touched += usize::from(any);
-        query.share_equal_answers();
+        if any {
+            touched.insert(asked.query);
+        }
+        unit.share_equal_answers();
     }
-    touched
+    touched.len()
 }
 
 fn most_changed(
-    queries: &[MatchedQuery<'_>],
-    changes: &[QueryChange],
+    units: &[usize],
+    matched: &Matched<'_>,
+    changes: &[UnitChange],
     vocabulary: &Vocabulary,
     limit: usize,
 ) -> Vec<QueryReport> {
-    let mut worst: Vec<_> = queries.iter().zip(changes).filter(|(_, change)| change.distance > 0.0).collect();
+    let excess = |change: &UnitChange| change.distance - change.within_reference.unwrap_or(0.0);
+    let mut worst: Vec<(&MatchedUnit<'_>, &UnitChange)> = units
+        .iter()
+        .filter_map(|unit| Some((matched.units.get(*unit)?, changes.get(*unit)?)))
+        .filter(|(_, change)| excess(change) > 1e-9)
+        .collect();
     // Stable, so that equal changes stay in the order of their fingerprints.
-    worst.sort_by(|(_, a), (_, b)| a.rbo.total_cmp(&b.rbo).then(b.distance.total_cmp(&a.distance)));
-    let trace = |query: &QuerySample| query.trace.as_deref().map(str::to_owned);
-    let report = |(query, change): (&MatchedQuery<'_>, &QueryChange)| QueryReport {
-        fingerprint: vocabulary.fingerprints.text(query.fingerprint).to_owned(),
+    worst.sort_by(|(_, a), (_, b)| excess(b).total_cmp(&excess(a)).then(a.rbo.total_cmp(&b.rbo)));
+    let report = |(unit, change): (&MatchedUnit<'_>, &UnitChange)| QueryReport {
+        fingerprint: vocabulary.queries.text(unit.query).to_owned(),
+        excess_change: excess(change),
         rbo: change.rbo,
-        reference_trace: trace(query.reference),
-        current_trace: trace(query.current),
+        reference_trace: unit.traces[0].map(str::to_owned),
+        current_trace: unit.traces[1].map(str::to_owned),
     };
     worst.into_iter().take(limit).map(report).collect()
 }

@@ -1,56 +1,73 @@
 //! What a window held, in the form that comparisons need and in a bounded size.
 //!
-//! - *Which queries*: all of them up to [`QUERIES`]; beyond, those whose fingerprints have the smallest hashes. Both
-//!   windows keep the same ones, so the queries that match stay matched.
-//! - *Which operations of a query*: the [`SAMPLE`] whose ids have the smallest hashes, half as many where there are more
-//!   than [`MANY_QUERIES`]. All attempts of one operation fall on the same place, where the last one stands for the
-//!   operation.
+//! - *Which units* (a question, the stage that answered it, and what limited the answer): all of them up to [`UNITS`];
+//!   beyond, those of the queries whose fingerprints have the smallest hashes. Both windows keep the same queries, so those
+//!   that match stay matched.
+//! - *Which operations of a unit*: the [`SAMPLE`] whose ids have the smallest hashes, half as many where there are more
+//!   than [`MANY_UNITS`]. All attempts of one operation fall on the same place, where the last one stands for the
+//!   operation; and all stages of a pipeline keep the same operations.
 //!
-//! Both are uniform samples, do not depend on the order of the rows, and can be merged. What integrity is judged by
-//! ([`Sightings`]) is counted over every row.
+//! Both are uniform samples that do not depend on the order of the rows: [`Observations::merge`] of two halves is the
+//! whole. What integrity is judged by ([`Sightings`]) is counted over every row.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidemark_schema::Timestamp;
 
 use crate::answer::{Answer, Place};
 use crate::error::Error;
-use crate::marginals::OperationSample;
+use crate::intern::{FastMap, FastSet, QueryNumber, stable_hash};
+use crate::operations::OperationSample;
 use crate::outcome::Outcome;
 use crate::sightings::Sightings;
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Renumbering, Vocabulary, renumbered};
 
-/// How many operations of one query a window keeps: their pairs grow with its square.
+/// How many operations of one unit a window keeps: their pairs grow with its square.
 pub const SAMPLE: usize = 8;
-/// How many queries a window keeps.
-pub const QUERIES: usize = 1 << 17;
-/// With more queries than this, half as many operations of each are enough: certainty comes from the number of queries.
-pub const MANY_QUERIES: usize = 1 << 16;
+/// How many units a window keeps.
+pub const UNITS: usize = 1 << 17;
+/// With more units than this, half as many operations of each are enough: certainty comes from the number of units.
+pub const MANY_UNITS: usize = 1 << 16;
 
-/// One operation in the sample of its query. Equal answers are kept once.
+/// What an answer is compared within: the question, who answered it, and what limited the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unit {
+    /// The query.
+    pub query: QueryNumber,
+    /// The number of the stage.
+    pub stage: u32,
+    /// The number of what limited the answer.
+    pub limits: u32,
+}
+
+/// One operation in the sample of its unit. Equal answers are kept once.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    key: u64,
+    /// The hash of its operation's id: it is sampled by it, and outputs find their retrievals by it.
+    pub(crate) operation: u64,
     attempt: u32,
     tie: u64,
-    /// The hash of its operation's id: by it outputs find their retrievals.
-    pub(crate) operation: u64,
     /// How it was retrieved.
     pub context: u32,
     /// Which part of the traffic it belongs to.
     pub segment: u32,
     /// The hash of its trace, if it had one.
     pub(crate) trace: Option<std::num::NonZeroU64>,
+    /// Which documents it was answered, in which order, as a hash.
+    pub(crate) digest: u64,
+    /// How long it took, in milliseconds; not a number where that is unknown.
+    pub(crate) latency_ms: f32,
+    /// What it cost, in US dollars; not a number where that is unknown.
+    pub(crate) cost_usd: f32,
     /// What it was answered.
     pub places: Arc<[Place]>,
     /// What came of it, if an output was recorded.
     pub outcome: Option<Box<Outcome>>,
 }
 
-/// What one query was answered in a window.
+/// What one unit was answered in a window.
 #[derive(Debug, Default)]
-pub struct QuerySample {
+pub struct UnitSample {
     /// How many operations asked it.
     pub operations: u32,
     /// A hash by which similar queries are found.
@@ -66,49 +83,41 @@ pub struct QuerySample {
 pub struct Observations {
     /// How many events it held.
     pub events: u64,
-    /// How many operations: retries count once.
-    pub operations: u64,
-    /// The queries, by their numbers.
-    pub queries: HashMap<u32, QuerySample>,
+    /// The units and what they were answered.
+    pub units: FastMap<Unit, UnitSample>,
     /// The earliest and the latest event.
     pub span: Option<(Timestamp, Timestamp)>,
-    /// Scores of a uniform sample of operations.
-    pub scored: OperationSample,
+    /// A uniform sample of operations with all their stages.
+    pub operations: OperationSample,
     /// Which documents were returned as what, over all rows.
     pub sightings: Sightings,
-    /// Fingerprints with a hash up to this are kept.
+    /// Queries whose fingerprint has a hash up to this are kept.
     level: u64,
-    /// How many operations of one query are kept.
-    per_query: usize,
+    /// How many operations of one unit are kept.
+    per_unit: usize,
 }
 
 impl Default for Observations {
     fn default() -> Self {
         Self {
             events: 0,
-            operations: 0,
-            queries: HashMap::new(),
+            units: FastMap::default(),
             span: None,
-            scored: OperationSample::default(),
+            operations: OperationSample::default(),
             sightings: Sightings::default(),
             level: u64::MAX,
-            per_query: SAMPLE,
+            per_unit: SAMPLE,
         }
     }
-}
-
-/// A 64-bit hash of a text, the same on every machine.
-pub(crate) fn hash(text: &str) -> u64 {
-    blake3::hash(text.as_bytes()).as_bytes().iter().take(8).fold(0, |key, byte| (key << 8) | u64::from(*byte))
 }
 
 impl Observations {
     /// Whether a query is among those that are kept.
     pub fn wants(&self, fingerprint: &str) -> bool {
-        self.level == u64::MAX || hash(fingerprint) <= self.level
+        self.level == u64::MAX || stable_hash(fingerprint.as_bytes()) <= self.level
     }
 
-    /// The share of queries that are kept; 1 unless there were more than [`QUERIES`].
+    /// The share of queries that are kept; 1 unless there were more units than [`UNITS`].
     pub fn kept(&self) -> f64 {
         // 2^64 is exact as a floating-point number, 2^64 - 1 is not; both give 1 here.
         self.level as f64 / 2.0_f64.powi(64)
@@ -117,43 +126,45 @@ impl Observations {
     /// How many different queries there were: counted, or estimated where not all are kept.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
     pub fn query_count(&self) -> usize {
-        if self.level == u64::MAX {
-            self.queries.len()
-        } else {
-            (self.queries.len() as f64 / self.kept()).round() as usize
-        }
+        let queries: FastSet<QueryNumber> = self.units.keys().map(|unit| unit.query).collect();
+        if self.level == u64::MAX { queries.len() } else { (queries.len() as f64 / self.kept()).round() as usize }
     }
 
-    /// How many operations of one query are kept.
-    pub(crate) fn per_query(&self) -> usize {
-        self.per_query
+    /// How many operations of one unit are kept.
+    pub(crate) fn per_unit(&self) -> usize {
+        self.per_unit
     }
 
-    /// Keeps fewer operations of each query, then fewer queries, until there are few enough.
+    /// Every sampled operation of every unit.
+    pub(crate) fn sampled(&self) -> impl Iterator<Item = &Observed> {
+        self.units.values().flat_map(|unit| &unit.sample)
+    }
+
+    /// Keeps fewer operations of each unit, then fewer queries, until there are few enough.
     pub(crate) fn bound(&mut self, vocabulary: &Vocabulary) {
-        if self.queries.len() > MANY_QUERIES {
+        if self.units.len() > MANY_UNITS {
             self.shorten(SAMPLE / 2);
         }
-        while self.queries.len() > QUERIES {
+        while self.units.len() > UNITS {
             self.restrict(self.level / 2, vocabulary);
         }
     }
 
-    fn shorten(&mut self, per_query: usize) {
-        if per_query < self.per_query {
-            self.per_query = per_query;
-            for query in self.queries.values_mut() {
-                query.sample.truncate(per_query);
-                query.sample.shrink_to_fit();
+    fn shorten(&mut self, per_unit: usize) {
+        if per_unit < self.per_unit {
+            self.per_unit = per_unit;
+            for unit in self.units.values_mut() {
+                unit.sample.truncate(per_unit);
+                unit.sample.shrink_to_fit();
             }
         }
     }
 
     /// Keeps what another window kept.
     pub(crate) fn keep_alike(&mut self, other: &mut Self, vocabulary: &Vocabulary) {
-        let (level, per_query) = (self.level.min(other.level), self.per_query.min(other.per_query));
-        self.shorten(per_query);
-        other.shorten(per_query);
+        let (level, per_unit) = (self.level.min(other.level), self.per_unit.min(other.per_unit));
+        self.shorten(per_unit);
+        other.shorten(per_unit);
         self.restrict(level, vocabulary);
         other.restrict(level, vocabulary);
     }
@@ -161,96 +172,160 @@ impl Observations {
     fn restrict(&mut self, level: u64, vocabulary: &Vocabulary) {
         if level < self.level {
             self.level = level;
-            self.queries.retain(|query, _| hash(vocabulary.fingerprints.text(*query)) <= level);
+            self.units.retain(|unit, _| stable_hash(vocabulary.queries.text(unit.query).as_bytes()) <= level);
         }
     }
 
-    /// The queries in the order of their fingerprints, so that every sum has one order.
-    pub fn ordered<'a>(&'a self, vocabulary: &Vocabulary) -> Vec<(u32, &'a QuerySample)> {
-        let mut queries: Vec<_> = self.queries.iter().map(|(number, query)| (*number, query)).collect();
-        queries.sort_unstable_by_key(|(number, _)| vocabulary.fingerprints.text(*number));
-        queries
+    /// Takes in another part of the same window; the numbers of both must be of one vocabulary. The parts of a window
+    /// merge to the whole of it, in whatever order.
+    pub fn merge(&mut self, mut other: Self, vocabulary: &Vocabulary) {
+        self.keep_alike(&mut other, vocabulary);
+        self.events += other.events;
+        self.span = match (self.span, other.span) {
+            (Some((from, to)), Some((other_from, other_to))) => Some((from.min(other_from), to.max(other_to))),
+            (span, other) => span.or(other),
+        };
+        for (unit, sample) in other.units {
+            self.units.entry(unit).or_default().merge(sample, self.per_unit);
+        }
+        self.operations.merge(other.operations);
+        self.sightings.merge(other.sightings);
+        self.bound(vocabulary);
+    }
+
+    /// Gives everything the numbers of another vocabulary.
+    pub(crate) fn renumber(self, new: &Renumbering) -> Self {
+        let units = self.units.into_iter().map(|(unit, mut sample)| {
+            sample.renumber(new);
+            (unit.renumber(new), sample)
+        });
+        Self {
+            units: units.collect(),
+            operations: self.operations.renumber(new),
+            sightings: self.sightings.renumber(new),
+            ..self
+        }
+    }
+}
+
+impl Unit {
+    pub(crate) fn renumber(self, new: &Renumbering) -> Self {
+        Self {
+            query: renumbered(&new.queries, self.query, self.query),
+            stage: renumbered(&new.stages, self.stage, u32::MAX),
+            limits: renumbered(&new.limits, self.limits, u32::MAX),
+        }
     }
 }
 
 impl Observed {
-    /// The hash by which it is sampled.
-    pub(crate) fn key(&self) -> u64 {
-        self.key
-    }
-
     /// Which attempt it is, from 1.
     pub(crate) fn attempt(&self) -> u32 {
         self.attempt
     }
+
+    fn precedence(&self) -> (u32, u64) {
+        (self.attempt, self.tie)
+    }
 }
 
-/// One attempt of a retrieval: where it falls in the sample of its query. Several retrievers may work for one operation (a
-/// search and a reranker, say); each one's retrieval stands for itself.
+/// One attempt of a retrieval: where it falls in the sample of its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// The hash of operation and retriever.
-    pub(crate) key: u64,
     /// The hash of the operation's id.
     pub(crate) operation: u64,
     /// 1 for the first.
     pub(crate) number: u32,
     /// Which of two events with the same number stands: the one with the larger id, so that their order does not matter.
-    tie: u64,
+    pub(crate) tie: u64,
 }
 
 impl Attempt {
-    /// An attempt of a retriever for an operation, told by an event.
-    pub fn of(operation: &str, retriever: &str, number: u32, event: &[u8]) -> Self {
+    /// An attempt for an operation, told by an event.
+    pub fn of(operation: &str, number: u32, event: &[u8]) -> Self {
         let tie = event.iter().take(8).fold(0, |tie, byte| (tie << 8) | u64::from(*byte));
-        let operation_hash = hash(operation);
-        let key = if retriever.is_empty() { operation_hash } else { hash(&format!("{operation}\u{1f}{retriever}")) };
-        Self { key, operation: operation_hash, number, tie }
+        Self { operation: stable_hash(operation.as_bytes()), number, tie }
     }
 
-    fn precedence(self) -> (u32, u64) {
+    pub(crate) fn precedence(self) -> (u32, u64) {
         (self.number, self.tie)
     }
 }
 
-impl QuerySample {
+/// What is known of one answer besides its documents.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// How it was retrieved.
+    pub context: u32,
+    /// Which part of the traffic it belongs to.
+    pub segment: u32,
+    /// Its trace.
+    pub trace: Option<&'a str>,
+    /// How long it took, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// What it cost, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// Its documents and their order, as a hash.
+    pub digest: u64,
+}
+
+impl UnitSample {
     /// Whether an operation would enter a sample of at most `limit`, so that its answer need not be built if not.
     pub fn wants(&self, attempt: Attempt, limit: usize) -> bool {
-        match self.sample.binary_search_by_key(&attempt.key, |observed| observed.key) {
-            Ok(at) => {
-                self.sample.get(at).is_some_and(|observed| (observed.attempt, observed.tie) < attempt.precedence())
-            }
+        match self.place(attempt.operation) {
+            Ok(at) => self.sample.get(at).is_some_and(|observed| observed.precedence() < attempt.precedence()),
             Err(at) => at < limit,
         }
     }
 
-    /// Whether it would be the first of the sample, which stands for the query in lists.
+    fn place(&self, operation: u64) -> Result<usize, usize> {
+        self.sample.binary_search_by_key(&operation, |observed| observed.operation)
+    }
+
+    /// Whether it would be the first of the sample, which stands for the unit in lists.
     pub fn leads(&self, attempt: Attempt) -> bool {
         self.sample.first().is_none_or(|first| {
-            attempt.key < first.key || (attempt.key == first.key && (first.attempt, first.tie) < attempt.precedence())
+            attempt.operation < first.operation
+                || (attempt.operation == first.operation && first.precedence() < attempt.precedence())
         })
     }
 
     /// Takes an answer into a sample of at most `limit`, if it is wanted.
-    pub fn insert(
-        &mut self,
-        (attempt, limit): (Attempt, usize),
-        (context, segment): (u32, u32),
-        trace: Option<&str>,
-        places: Vec<Place>,
-    ) {
+    pub fn insert(&mut self, (attempt, limit): (Attempt, usize), told: Circumstances<'_>, places: Vec<Place>) {
         if !self.wants(attempt, limit) {
             return;
         }
+        #[expect(clippy::cast_possible_truncation, reason = "24 bits are enough for a duration and a cost")]
+        let short = |value: Option<f64>| value.map_or(f32::NAN, |value| value as f32);
+        let trace = told.trace.and_then(|trace| std::num::NonZeroU64::new(stable_hash(trace.as_bytes())));
+        let observed = Observed {
+            operation: attempt.operation,
+            attempt: attempt.number,
+            tie: attempt.tie,
+            context: told.context,
+            segment: told.segment,
+            trace,
+            digest: told.digest,
+            latency_ms: short(told.latency_ms),
+            cost_usd: short(told.cost_usd),
+            places: self.shared(told.context, places),
+            outcome: None,
+        };
+        self.place_in(observed, limit);
+    }
+
+    /// An answer, or the equal one that is kept already.
+    fn shared(&self, context: u32, places: Vec<Place>) -> Arc<[Place]> {
         let equal = self.sample.iter().find(|observed| observed.context == context && *observed.places == *places);
-        let places = equal.map_or_else(|| Arc::from(places), |observed| observed.places.clone());
-        let trace = trace.and_then(|trace| std::num::NonZeroU64::new(hash(trace)));
-        let Attempt { key, operation, number, tie } = attempt;
-        let observed =
-            Observed { key, attempt: number, tie, operation, context, segment, trace, places, outcome: None };
-        match self.sample.binary_search_by_key(&key, |observed| observed.key) {
+        equal.map_or_else(|| Arc::from(places), |observed| observed.places.clone())
+    }
+
+    fn place_in(&mut self, observed: Observed, limit: usize) {
+        match self.place(observed.operation) {
             Ok(at) => {
-                if let Some(earlier) = self.sample.get_mut(at) {
+                if let Some(earlier) = self.sample.get_mut(at)
+                    && earlier.precedence() < observed.precedence()
+                {
                     *earlier = observed;
                 }
             }
@@ -266,13 +341,51 @@ impl QuerySample {
         }
     }
 
+    /// Takes in another part of the same unit's answers.
+    fn merge(&mut self, other: Self, limit: usize) {
+        let first = other.sample.first().map(|first| (first.operation, first.precedence()));
+        let leads = first.is_some_and(|(operation, (number, tie))| self.leads(Attempt { operation, number, tie }));
+        if leads || self.sample.is_empty() {
+            self.trace = other.trace;
+            self.signature = other.signature;
+        }
+        self.operations += other.operations;
+        for observed in other.sample {
+            self.place_in(observed, limit);
+        }
+        self.share_equal_answers();
+    }
+
+    fn renumber(&mut self, new: &Renumbering) {
+        for i in 0..self.sample.len() {
+            let (earlier, rest) = self.sample.split_at_mut(i);
+            let Some(observed) = rest.first_mut() else { continue };
+            observed.context = renumbered(&new.contexts, observed.context, u32::MAX);
+            observed.segment = renumbered(&new.segments, observed.segment, u32::MAX);
+            if let Some(outcome) = &mut observed.outcome {
+                outcome.renumber(new);
+            }
+            let places = observed
+                .places
+                .iter()
+                .map(|place| place.with_state(renumbered(&new.states, place.state(), place.state())));
+            let same = |earlier: &&Observed| {
+                earlier.context == observed.context && earlier.places.iter().copied().eq(places.clone())
+            };
+            observed.places = match earlier.iter().map(|e| &*e).find(same) {
+                Some(equal) => equal.places.clone(),
+                None => places.collect(),
+            };
+        }
+    }
+
     /// The sampled operation with a hash.
-    pub(crate) fn find(&mut self, key: u64) -> Option<&mut Observed> {
-        let at = self.sample.binary_search_by_key(&key, |observed| observed.key).ok()?;
+    pub(crate) fn find(&mut self, operation: u64) -> Option<&mut Observed> {
+        let at = self.place(operation).ok()?;
         self.sample.get_mut(at)
     }
 
-    /// How much the query counts: its operations. One of which only retries lie in the window counts as one.
+    /// How much the unit counts: its operations. One of which only retries lie in the window counts as one.
     pub(crate) fn weight(&self) -> f64 {
         f64::from(self.operations.max(1))
     }
@@ -289,30 +402,19 @@ impl QuerySample {
             }
         }
     }
-
-    /// The different answers of the sample, and how many operations got each.
-    pub fn answers(&self, vocabulary: &Vocabulary) -> Result<Vec<(Answer, f64)>, Error> {
-        distinct(self.sample.iter(), vocabulary)
-    }
-
-    /// The same for the operations of one part of the traffic.
-    pub fn answers_in(
-        &self,
-        vocabulary: &Vocabulary,
-        part: impl Fn(&Observed) -> bool,
-    ) -> Result<Vec<(Answer, f64)>, Error> {
-        distinct(self.sample.iter().filter(|observed| part(observed)), vocabulary)
-    }
 }
 
-fn distinct<'a>(
+/// The different answers of some operations, and how many operations got each.
+pub(crate) fn distinct<'a>(
     sample: impl Iterator<Item = &'a Observed>,
     vocabulary: &Vocabulary,
 ) -> Result<Vec<(Answer, f64)>, Error> {
     let mut kept: Vec<(&Observed, f64)> = Vec::new();
     for observed in sample {
-        let equal =
-            |other: &Observed| Arc::ptr_eq(&other.places, &observed.places) && other.context == observed.context;
+        let equal = |other: &Observed| {
+            other.context == observed.context
+                && (Arc::ptr_eq(&other.places, &observed.places) || *other.places == *observed.places)
+        };
         match kept.iter_mut().find(|(other, _)| equal(other)) {
             Some((_, count)) => *count += 1.0,
             None => kept.push((observed, 1.0)),
@@ -327,53 +429,65 @@ fn distinct<'a>(
 mod tests {
     use super::*;
 
-    fn sample(operations: &[(&str, u32, &[u32])]) -> Vec<Vec<u32>> {
-        let mut query = QuerySample::default();
+    const NOTHING: Circumstances<'static> =
+        Circumstances { context: 0, segment: 0, trace: None, latency_ms: None, cost_usd: None, digest: 0 };
+
+    fn filled(operations: &[(&str, u32, &[u32])]) -> UnitSample {
+        let mut unit = UnitSample::default();
         for (operation, attempt, states) in operations {
             let places = states.iter().map(|state| Place::new(*state, None)).collect();
-            query.insert((Attempt::of(operation, "", *attempt, &[]), SAMPLE), (0, 0), None, places);
+            unit.insert((Attempt::of(operation, *attempt, &[]), SAMPLE), NOTHING, places);
         }
-        query.sample.iter().map(|observed| observed.places.iter().map(|place| place.state()).collect()).collect()
+        unit
+    }
+
+    fn states(unit: &UnitSample) -> Vec<Vec<u32>> {
+        unit.sample.iter().map(|observed| observed.places.iter().map(|place| place.state()).collect()).collect()
     }
 
     #[test]
-    fn the_sample_does_not_depend_on_the_order_of_the_rows() {
+    fn the_sample_does_not_depend_on_the_order_of_the_rows_nor_on_how_they_are_cut() {
         let names: Vec<String> = (0..40).map(|i| format!("op-{i}")).collect();
-        let documents: Vec<[u32; 1]> = (0..40).map(|i| [i]).collect();
+        let documents: Vec<[u32; 1]> = (0..40).map(|i| [i % 3]).collect();
         let rows: Vec<_> = names.iter().zip(&documents).map(|(name, d)| (name.as_str(), 1, d.as_slice())).collect();
         let mut reversed = rows.clone();
         reversed.reverse();
-        assert_eq!(sample(&rows).len(), SAMPLE);
-        assert_eq!(sample(&rows), sample(&reversed));
+        let whole = filled(&rows);
+        assert_eq!(whole.sample.len(), SAMPLE);
+        assert_eq!(states(&whole), states(&filled(&reversed)));
+        for cut in [0, 1, 13, 40] {
+            let (left, right) = rows.split_at(cut);
+            let mut merged = filled(right);
+            merged.merge(filled(left), SAMPLE);
+            assert_eq!(states(&merged), states(&whole));
+        }
     }
 
     #[test]
     fn the_last_attempt_stands_for_its_operation() {
         let rows: [(&str, u32, &[u32]); 3] = [("op", 2, &[2]), ("op", 3, &[3]), ("op", 1, &[1])];
-        assert_eq!(sample(&rows), vec![vec![3]]);
+        assert_eq!(states(&filled(&rows)), vec![vec![3]]);
     }
 
     #[test]
     fn of_two_events_of_one_attempt_the_one_with_the_larger_id_stands() {
         let kept = |ids: [u8; 2]| {
-            let mut query = QuerySample::default();
+            let mut unit = UnitSample::default();
             for id in ids {
-                let attempt = Attempt::of("op", "dense", 1, &[id; 16]);
-                query.insert((attempt, SAMPLE), (0, 0), None, vec![Place::new(u32::from(id), None)]);
+                let attempt = Attempt::of("op", 1, &[id; 16]);
+                unit.insert((attempt, SAMPLE), NOTHING, vec![Place::new(u32::from(id), None)]);
             }
-            query.sample.iter().map(|observed| observed.places[0].state()).collect::<Vec<_>>()
+            states(&unit)
         };
-        assert_eq!((kept([3, 9]), kept([9, 3])), (vec![9], vec![9]));
+        assert_eq!((kept([3, 9]), kept([9, 3])), (vec![vec![9]], vec![vec![9]]));
     }
 
     #[test]
     fn equal_answers_are_kept_once_and_counted() {
-        let mut query = QuerySample::default();
-        for i in 0..5 {
-            query.insert((Attempt::of(&format!("op-{i}"), "", 1, &[]), SAMPLE), (0, 0), None, Vec::new());
-        }
-        let answers = query.answers(&Vocabulary::default()).unwrap();
-        assert_eq!((answers.len(), answers[0].1), (1, 5.0));
+        let names: Vec<String> = (0..5).map(|i| format!("op-{i}")).collect();
+        let rows: Vec<(&str, u32, &[u32])> = names.iter().map(|name| (name.as_str(), 1, [].as_slice())).collect();
+        let answers = distinct(filled(&rows).sample.iter(), &Vocabulary::default());
+        assert!(answers.is_ok_and(|answers| answers.len() == 1 && answers[0].1 > 4.5));
     }
 
     #[test]
@@ -381,16 +495,16 @@ mod tests {
         let mut vocabulary = Vocabulary::default();
         let (mut first, mut second) = (Observations::default(), Observations::default());
         for i in 0..2_000 {
-            let text = format!("query-{i}");
-            let number = vocabulary.fingerprints.number(&text);
-            first.queries.insert(number, QuerySample::default());
-            second.queries.insert(number, QuerySample::default());
+            let query = vocabulary.queries.number(&format!("query-{i}"));
+            let unit = Unit { query, stage: 0, limits: 0 };
+            first.units.insert(unit, UnitSample::default());
+            second.units.insert(unit, UnitSample::default());
         }
         first.restrict(u64::MAX / 4, &vocabulary);
         first.keep_alike(&mut second, &vocabulary);
-        let numbers = |window: &Observations| window.ordered(&vocabulary).iter().map(|(n, _)| *n).collect::<Vec<_>>();
-        assert_eq!(numbers(&first), numbers(&second));
-        assert!((400..600).contains(&first.queries.len()), "{}", first.queries.len());
-        assert!((1_800..2_200).contains(&first.query_count()), "{}", first.query_count());
+        assert!((400..600).contains(&first.units.len()), "{}", first.units.len());
+        assert!(first.units.keys().all(|unit| second.units.contains_key(unit)));
+        assert_eq!(first.units.len(), second.units.len());
+        assert!((1_600..2_400).contains(&first.query_count()), "{}", first.query_count());
     }
 }

@@ -1,5 +1,8 @@
 //! What came of a retrieval: the output of its operation, in a bounded size.
 
+use crate::intern::DocumentNumber;
+use crate::vocabulary::{Renumbering, renumbered};
+
 /// An output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -12,15 +15,32 @@ pub struct Outcome {
     /// Whether the model refused, if that is known.
     pub refusal: Option<bool>,
     /// The numbers of the cited documents, ascending.
-    pub citations: Box<[u32]>,
+    pub citations: Box<[DocumentNumber]>,
     /// Evaluation scores by the numbers of their names, ascending.
     pub scores: Box<[(u32, f32)]>,
+    /// What a person said of it, from -1 to 1 by convention.
+    pub feedback: Option<f32>,
     /// The direction of its embedding, in at most [`DIMENSIONS`] dimensions.
     pub embedding: Option<Box<[f32]>>,
     /// Which of several outputs of one operation stands for it: the last attempt, then the latest, then the largest hash.
     pub(crate) precedence: (u32, i64, u64),
     /// The attempt that it answers.
     pub(crate) attempt: u32,
+}
+
+impl Outcome {
+    pub(crate) fn renumber(&mut self, new: &Renumbering) {
+        let output = |old: u32| renumbered(&new.outputs, old, u32::MAX);
+        (self.hash, self.model, self.prompt) = (self.hash.map(output), self.model.map(output), self.prompt.map(output));
+        for document in &mut self.citations {
+            *document = renumbered(&new.documents, *document, *document);
+        }
+        self.citations.sort_unstable();
+        for (name, _) in &mut self.scores {
+            *name = output(*name);
+        }
+        self.scores.sort_unstable_by_key(|(name, _)| *name);
+    }
 }
 
 /// An embedding with more dimensions is projected onto so many random directions (Johnson & Lindenstrauss 1984 with the

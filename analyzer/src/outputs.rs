@@ -21,9 +21,9 @@ use tidemark_stats::{
 use crate::compare::Options;
 use crate::error::Error;
 use crate::integrity::Retrieved;
-use crate::matched::MatchedQuery;
 use crate::observe::Observations;
 use crate::report::{Because, ChangedBy, DoseResponse, Factors, Grounding, OutputReport, StratifiedDifference};
+use crate::units::MatchedUnit;
 use crate::vocabulary::Vocabulary;
 use measures::measures;
 use pairs::{Pair, Trials, trials};
@@ -34,7 +34,7 @@ const DOSE_PERMUTATIONS: u32 = 999;
 
 /// Measures outputs of matched queries; verdicts are left to the report's correction, `because` holds in case of drift.
 pub(crate) fn measure_outputs(
-    queries: &[MatchedQuery<'_>],
+    queries: &[&MatchedUnit<'_>],
     after: &Observations,
     vocabulary: &Vocabulary,
     (p, rankings_changed): (Persistence, bool),
@@ -175,7 +175,7 @@ fn dose_response(pairs: &[&Pair], options: &Options) -> Result<Option<DoseRespon
 fn grounding(window: &Observations, vocabulary: &Vocabulary) -> Grounding {
     let (mut citations, mut not_retrieved, mut cited, mut retrieved) = (0_u64, 0_u64, 0_u64, 0_u64);
     let known = Retrieved::of(window, vocabulary);
-    for observed in window.queries.values().flat_map(|query| &query.sample) {
+    for observed in window.sampled() {
         let Some(outcome) = observed.outcome.as_ref().filter(|outcome| !outcome.citations.is_empty()) else { continue };
         let missing = known.missing(observed, vocabulary).len() as u64;
         let named = outcome.citations.len() as u64;

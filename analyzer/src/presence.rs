@@ -1,9 +1,11 @@
 //! What the manifests say about the documents that were seen, by number.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use tidemark_corpus::Manifest;
+use tidemark_corpus::{Manifest, diff};
 
+use crate::causes::Cause;
+use crate::intern::{DocumentNumber, Number};
 use crate::observe::Observations;
 use crate::vocabulary::Vocabulary;
 
@@ -23,7 +25,9 @@ pub(crate) enum Standing {
 pub(crate) struct Presence {
     versions: HashMap<String, Vec<Option<u32>>>,
     /// Documents under a new name: the name in the current window, and the one in the reference.
-    pub(crate) renamed: BTreeMap<u32, u32>,
+    pub(crate) renamed: BTreeMap<DocumentNumber, DocumentNumber>,
+    /// What most of the documents that differ between two versions underwent.
+    changes: BTreeMap<(String, String), Cause>,
 }
 
 impl Presence {
@@ -35,21 +39,40 @@ impl Presence {
                 if let Some(place) = vocabulary
                     .documents
                     .find(entry.doc_id.as_str())
-                    .and_then(|number| contents.get_mut(number as usize))
+                    .and_then(|number| contents.get_mut(number.place() as usize))
                 {
                     *place = Some(vocabulary.contents.number(entry.content_hash.as_str()));
                 }
             }
             versions.insert(version.clone(), contents);
         }
-        Self { versions, renamed: BTreeMap::new() }
+        let mut changes = BTreeMap::new();
+        for (a, before) in manifests {
+            for (b, after) in manifests.iter().filter(|(b, _)| *b != a) {
+                let summary = diff(before, after).summary(0);
+                let counts = [
+                    (summary.added, Cause::CorpusAdded),
+                    (summary.removed, Cause::CorpusRemoved),
+                    (summary.modified, Cause::CorpusModified),
+                ];
+                // Of equals the first.
+                let most = counts.into_iter().rev().max_by_key(|(count, _)| *count).filter(|(count, _)| *count > 0);
+                changes.extend(most.map(|(_, cause)| ((a.clone(), b.clone()), cause)));
+            }
+        }
+        Self { versions, renamed: BTreeMap::new(), changes }
     }
 
-    pub(crate) fn standing(&self, version: Option<&str>, document: u32) -> Standing {
+    /// What most of the documents underwent that two registered versions tell apart.
+    pub(crate) fn main_change(&self, (before, after): (Option<&str>, Option<&str>)) -> Option<Cause> {
+        self.changes.get(&(before?.to_owned(), after?.to_owned())).copied()
+    }
+
+    pub(crate) fn standing(&self, version: Option<&str>, document: DocumentNumber) -> Standing {
         match version.and_then(|version| self.versions.get(version)) {
             None => Standing::Unknown,
             Some(contents) => {
-                contents.get(document as usize).copied().flatten().map_or(Standing::Absent, Standing::Present)
+                contents.get(document.place() as usize).copied().flatten().map_or(Standing::Absent, Standing::Present)
             }
         }
     }
@@ -76,8 +99,8 @@ impl Presence {
                 }
             }
             _ => {
-                let only = |mine: &Contents, theirs: &Contents| -> BTreeMap<u32, Vec<u32>> {
-                    let mut by_content: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+                let only = |mine: &Contents, theirs: &Contents| -> BTreeMap<u32, Vec<DocumentNumber>> {
+                    let mut by_content: BTreeMap<u32, Vec<DocumentNumber>> = BTreeMap::new();
                     for (document, contents) in mine.iter().filter(|(document, _)| !theirs.contains_key(document)) {
                         for content in contents {
                             by_content.entry(*content).or_default().push(*document);
@@ -90,8 +113,8 @@ impl Presence {
         }
         for contents in self.versions.values_mut() {
             for (new, old) in &self.renamed {
-                let content = contents.get(*new as usize).copied().flatten();
-                if let (Some(content), Some(place)) = (content, contents.get_mut(*old as usize)) {
+                let content = contents.get(new.place() as usize).copied().flatten();
+                if let (Some(content), Some(place)) = (content, contents.get_mut(old.place() as usize)) {
                     *place = Some(content);
                 }
             }
@@ -100,7 +123,7 @@ impl Presence {
 
     fn rename_between(&mut self, before: &Manifest, after: &Manifest, vocabulary: &Vocabulary) {
         let only = |mine: &Manifest, theirs: &Manifest| {
-            let mut by_content: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+            let mut by_content: BTreeMap<u32, Vec<DocumentNumber>> = BTreeMap::new();
             for entry in mine.entries().iter().filter(|entry| theirs.get(&entry.doc_id).is_none()) {
                 // A content or a document that no window returned has no number, and nothing to rename.
                 let content = vocabulary.contents.find(entry.content_hash.as_str());
@@ -118,14 +141,14 @@ impl Presence {
     /// of rows.
     fn pair(
         &mut self,
-        mut left: BTreeMap<u32, Vec<u32>>,
-        mut entered: BTreeMap<u32, Vec<u32>>,
+        mut left: BTreeMap<u32, Vec<DocumentNumber>>,
+        mut entered: BTreeMap<u32, Vec<DocumentNumber>>,
         vocabulary: &Vocabulary,
     ) {
         for documents in left.values_mut().chain(entered.values_mut()) {
             documents.sort_unstable_by_key(|document| vocabulary.documents.text(*document));
         }
-        let mut contents: Vec<(&u32, &Vec<u32>)> = entered.iter().collect();
+        let mut contents: Vec<(&u32, &Vec<DocumentNumber>)> = entered.iter().collect();
         contents.sort_unstable_by_key(|(content, _)| vocabulary.contents.text(**content));
         for (content, new) in contents {
             for (new, old) in new.iter().zip(left.get(content).into_iter().flatten()) {
@@ -136,11 +159,11 @@ impl Presence {
 }
 
 /// Which contents each document was returned with in a window.
-pub(crate) type Contents = BTreeMap<u32, Vec<u32>>;
+pub(crate) type Contents = BTreeMap<DocumentNumber, Vec<u32>>;
 
 pub(crate) fn contents(window: &Observations, vocabulary: &Vocabulary) -> Contents {
     let mut contents = Contents::new();
-    for observed in window.queries.values().flat_map(|query| &query.sample) {
+    for observed in window.sampled() {
         for state in observed.places.iter().map(|place| vocabulary.state_of(place.state())) {
             let known = contents.entry(state.document).or_default();
             if let Some(content) = state.content
@@ -154,13 +177,4 @@ pub(crate) fn contents(window: &Observations, vocabulary: &Vocabulary) -> Conten
         known.sort_unstable();
     }
     contents
-}
-
-/// The contexts that declare a search which a window did not use.
-pub(crate) fn new_searches(window: &Observations, vocabulary: &Vocabulary) -> BTreeSet<u32> {
-    let sampled = window.queries.values().flat_map(|query| &query.sample);
-    let used: BTreeSet<u32> = sampled.map(|observed| observed.context).collect();
-    let searches: HashSet<_> = used.iter().map(|context| vocabulary.context_of(*context).search()).collect();
-    let all = (0..).zip(vocabulary.contexts());
-    all.filter(|(_, context)| !searches.contains(&context.search())).map(|(number, _)| number).collect()
 }

@@ -4,9 +4,11 @@ mod aliases;
 mod outputs;
 mod retrievals;
 
+use arrow_array::RecordBatch;
 use futures::StreamExt;
-use tidemark_lake::{Filter, Lake, Scan, Table};
+use tidemark_lake::{Filter, Lake, RowStream, Scan, Table};
 
+use crate::aliases::Aliases;
 use crate::error::Error;
 use crate::observe::Observations;
 use crate::selector::{Segment, Window};
@@ -14,7 +16,8 @@ use crate::vocabulary::Vocabulary;
 
 pub use aliases::read_aliases;
 pub use outputs::join_outputs;
-pub use retrievals::observe;
+pub(crate) use retrievals::TENANT_KEYS;
+pub use retrievals::{Reader, observe};
 
 /// The versions of the two tables that a comparison reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,36 +38,91 @@ impl Versions {
 /// An output that comes later than this after the window's last retrieval is not looked for.
 const OUTPUT_DELAY_S: i64 = 3_600;
 
-/// Reads a window at a version of the tables: retrievals, and the outputs of the operations that were kept.
-pub async fn read_window(
+/// Reads two windows at a version of the tables, side by side: retrievals, and the outputs of the operations that were kept.
+pub async fn read_windows(
+    lake: &Lake,
+    windows: [&Window; 2],
+    segment: &Segment,
+    versions: Versions,
+    aliases: Aliases,
+) -> Result<(Vocabulary, Observations, Observations), Error> {
+    let [before, after] = windows.map(|window| read_window(lake, window, segment, versions, aliases.clone()));
+    let (before, after) = futures::try_join!(before, after)?;
+    let (mut vocabulary, before) = (before.vocabulary, before.observations);
+    let after = after.observations.renumber(&vocabulary.absorb(after.vocabulary));
+    Ok((vocabulary, before, after))
+}
+
+/// What is made of the rows of a window.
+struct Read {
+    reader: Reader,
+    vocabulary: Vocabulary,
+    observations: Observations,
+    join: Option<outputs::Join>,
+}
+
+impl Read {
+    fn take(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        match &self.join {
+            None => self.reader.observe(batch, &mut self.vocabulary, &mut self.observations),
+            Some(join) => join.take(batch, &mut self.vocabulary, &mut self.observations),
+        }
+    }
+}
+
+async fn read_window(
     lake: &Lake,
     window: &Window,
     segment: &Segment,
     versions: Versions,
-    vocabulary: &mut Vocabulary,
-) -> Result<Observations, Error> {
-    let mut observations = Observations::default();
+    aliases: Aliases,
+) -> Result<Read, Error> {
     let scan = Scan {
         table: Table::Retrievals,
         filters: window.filters(),
         columns: retrievals::COLUMNS.to_vec(),
         version: Some(versions.retrievals),
     };
-    let mut rows = lake.scan(scan).await?;
-    while let Some(batch) = rows.next().await {
-        observe(&batch?, segment, vocabulary, &mut observations)?;
-    }
-    let Some((from, to)) = observations.span else { return Ok(observations) };
+    let empty = Read {
+        reader: Reader::new(segment.clone()),
+        vocabulary: Vocabulary::with_aliases(aliases),
+        observations: Observations::default(),
+        join: None,
+    };
+    let mut read = through(lake.scan(scan).await?, empty).await?;
+    let Some((from, to)) = read.observations.span else { return Ok(read) };
     let scan = Scan {
         table: Table::Outputs,
         filters: vec![Filter::Between(from, to.plus_seconds(OUTPUT_DELAY_S))],
         columns: outputs::COLUMNS.to_vec(),
         version: Some(versions.outputs),
     };
-    let join = outputs::Join::new(&observations);
-    let mut rows = lake.scan(scan).await?;
+    read.join = Some(outputs::Join::new(&read.observations));
+    through(lake.scan(scan).await?, read).await
+}
+
+/// Batches that wait between the thread that decodes files and the one that reads the rows.
+const WAITING: usize = 2;
+
+/// Reads rows on a thread of their own, while the next ones are decoded.
+async fn through(mut rows: RowStream, mut read: Read) -> Result<Read, Error> {
+    let (send, mut receive) = tokio::sync::mpsc::channel::<RecordBatch>(WAITING);
+    let worker = tokio::task::spawn_blocking(move || {
+        while let Some(batch) = receive.blocking_recv() {
+            read.take(&batch)?;
+        }
+        Ok(read)
+    });
     while let Some(batch) = rows.next().await {
-        join.take(&batch?, vocabulary, &mut observations)?;
+        // Closed: the worker has failed, and says why.
+        if send.send(batch?).await.is_err() {
+            break;
+        }
     }
-    Ok(observations)
+    drop(send);
+    match worker.await {
+        Ok(read) => read,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(Error::Stopped),
+    }
 }

@@ -3,7 +3,11 @@
 mod integrity;
 mod multiplicity;
 mod outputs;
+mod quality;
 mod segments;
+mod since;
+mod stages;
+mod symptoms;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -18,8 +22,12 @@ pub use multiplicity::{MultiplicityReport, TestReport};
 pub use outputs::{
     Because, ChangedBy, DoseResponse, Factors, Grounding, OutputMeasure, OutputReport, StratifiedDifference,
 };
+pub use quality::{QualityMeasure, QualityReport, QualityVerdict};
 pub use segments::SegmentReport;
-pub use traffic::{ClusterShare, ExposureReport, MarginalReport, TrafficBasis, TrafficReport};
+pub use since::Since;
+pub use stages::{StageName, StageReport};
+pub use symptoms::{SymptomKind, SymptomReport};
+pub use traffic::{ClusterShare, ExposureReport, MarginalReport, MixReport, TrafficBasis, TrafficReport, ValueShare};
 
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,8 +45,16 @@ pub struct Report {
     pub reference: WindowReport,
     /// The window that is judged.
     pub current: WindowReport,
+    /// The overall verdict: that on retrieval, its scores and integrity together, which the exit code follows by default.
+    pub verdict: Judgement,
+    /// What a user of the service would notice, largest first.
+    pub symptoms: Vec<SymptomReport>,
+    /// From when on retrieval differs; none where it does not.
+    pub since: Option<Since>,
     /// Does the same query get different context?
     pub retrieval: RetrievalReport,
+    /// Was the change for the better?
+    pub quality: QualityReport,
     /// Is the context better or worse, where people judged it? Nothing where nobody did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relevance: Option<RelevanceReport>,
@@ -54,7 +70,9 @@ pub struct Report {
     pub integrity: Vec<IntegrityReport>,
     /// The parts of the traffic, those that changed first.
     pub segments: Vec<SegmentReport>,
-    /// The queries that changed most.
+    /// The stages of the pipelines in their order, each compared with itself alone.
+    pub stages: Vec<StageReport>,
+    /// The queries that changed most; none that did not change.
     pub queries: Vec<QueryReport>,
     /// How the tests of this report were corrected for being several.
     pub multiplicity: MultiplicityReport,
@@ -133,29 +151,50 @@ pub struct WindowReport {
     pub queries_kept: f64,
 }
 
+/// Which repeats a noise floor is that of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FloorBasis {
+    /// Those of the reference.
+    Reference,
+    /// Those of the current window: the reference repeats too few questions.
+    Current,
+    /// None: too few questions repeat in either window.
+    #[default]
+    Unknown,
+}
+
 /// Rankings and scores of matched queries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RetrievalReport {
     /// Whether rankings drifted.
     pub verdict: Judgement,
-    /// Queries that both windows asked.
+    /// Questions that both windows asked, of one stage and within the same limits each.
     pub matched_queries: usize,
+    /// Those of them that the effect rests on: their noise floor is known.
+    pub judged_queries: usize,
     /// With fewer matched queries there is no verdict on rankings, scores or outputs.
     pub queries_min: usize,
     /// How many would be enough for a verdict, when there are too few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries_needed: Option<usize>,
-    /// Mean extrapolated rank-biased overlap, persistence 0.9; 1 is the same.
+    /// 1 minus the mean distance: rank-biased overlap as deep as the longer answer, which sees answers that were cut; 1 is
+    /// the same.
+    pub mean_overlap: Option<f64>,
+    /// Mean extrapolated rank-biased overlap, persistence 0.9; 1 is the same, or the same as far as both go.
     pub mean_rbo: Option<f64>,
     /// Mean Jaccard similarity of the sets; 1 is the same.
     pub mean_jaccard: Option<f64>,
     /// Mean Kendall similarity of the top-k lists (penalty 1/2, normalised); 1 is the same.
     pub mean_kendall_top_k: Option<f64>,
-    /// Mean distance between repeats of a query inside the reference.
+    /// Which repeats the noise floor is that of.
+    pub floor_basis: FloorBasis,
+    /// Mean distance between repeats of a question; none where nothing repeats.
     pub noise_floor: Option<f64>,
     /// The same inside the current window.
     pub current_noise_floor: Option<f64>,
-    /// How much farther current answers are from the reference's than the reference's are from each other.
+    /// How much farther current answers are from the reference's than the reference's are from each other. Where the noise
+    /// floor is unknown, the part of the distance that no noise can make: it is at least so much.
     pub excess_change: Option<f64>,
     /// Its bootstrap interval over queries.
     pub interval: Option<[f64; 2]>,
@@ -233,10 +272,15 @@ pub struct CauseReport {
     pub affects: Affects,
     /// Its part of the change in what it affects; these add up to 1.
     pub share: f64,
-    /// Whether events or registry said that it would happen.
+    /// Whether events or registry said that most of it would happen.
     pub declared: bool,
+    /// The part of it that they said would happen, between 0 and 1.
+    pub declared_share: f64,
     /// What was counted.
     pub evidence: String,
+    /// From when on it acts, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// One query that changed.
@@ -244,6 +288,8 @@ pub struct CauseReport {
 pub struct QueryReport {
     /// Its fingerprint.
     pub fingerprint: String,
+    /// Mean distance between its answers in the two windows, beyond that of its repeats where these are known.
+    pub excess_change: f64,
     /// Mean overlap between its answers in the two windows; 1 is the same.
     pub rbo: f64,
     /// A trace of it in the reference.

@@ -1,17 +1,23 @@
 //! Scores of documents that did not change, for queries that did not change.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use tidemark_schema::ScoreKind;
 use tidemark_stats::{Resampling, affine_fit, bootstrap_mean, hodges_lehmann_pseudo_median, kendall_tau_b};
 
 use crate::answer::Answer;
+use crate::causes::Classifier;
 use crate::compare::Options;
+use crate::effect::interval;
 use crate::error::Error;
-use crate::matched::{Answers, MatchedQuery, mean_between, mean_within};
+use crate::observe::distinct;
+use crate::matched::{Answers, mean_between, mean_within};
 use crate::report::{Judgement, ScoreReport};
+use crate::units::{Matched, MatchedUnit};
 use crate::vocabulary::Vocabulary;
 
-/// What a change of scores looks like, learnt from all matched queries, so that a single pair of answers can be judged.
+/// What a change of scores looks like, learnt from all matched units of a stage, so that a single pair of answers can be judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rescoring {
     /// Two scores of one document that differ by no more are the same score.
@@ -24,9 +30,14 @@ pub struct Rescoring {
 }
 
 impl Rescoring {
-    /// Whether the scores changed as one scale does, keeping the order.
+    /// Whether the scores changed as one scale does: all orders kept, or all turned round.
     pub fn is_rescaling(&self) -> bool {
-        self.order_agreement > ORDER_KEPT
+        self.order_agreement.abs() > ORDER_KEPT
+    }
+
+    /// Whether what scored high scores low now: a distance in place of a similarity, or a list sorted the other way.
+    pub fn is_turned(&self) -> bool {
+        self.seen && self.order_agreement < -ORDER_KEPT
     }
 }
 
@@ -38,6 +49,8 @@ pub(crate) const REPRESENTATION: f64 = 2e-6;
 const NOISE_QUANTILE: f64 = 0.99;
 /// From how many queries that quantile is learnt at most, evenly spread.
 const NOISE_QUERIES: usize = 2_000;
+/// With fewer units nothing is measured, whatever is asked for.
+const MATCHED_MIN: usize = 10;
 /// From how many queries shift and scale are estimated at most, evenly spread.
 const PAIRED_QUERIES: usize = 10_000;
 
@@ -54,7 +67,7 @@ pub(crate) fn common_scores<'a>(
         let content =
             |answer: &Answer, at: usize| answer.states.get(at).and_then(|state| vocabulary.state_of(*state).content);
         let unchanged = match (content(a, i), content(b, j)) {
-            (Some(before), Some(after)) => before == after,
+            (Some(before), Some(after)) => !vocabulary.contents_differ(before, after),
             _ => true,
         };
         let (before, after) = (a.scores.get(i).copied().flatten()?, b.scores.get(j).copied().flatten()?);
@@ -62,13 +75,36 @@ pub(crate) fn common_scores<'a>(
     })
 }
 
-/// Learns from all matched queries what a change of scores looks like.
-pub fn rescoring(queries: &[MatchedQuery<'_>], vocabulary: &Vocabulary) -> Result<Rescoring, Error> {
-    let step = queries.len().div_ceil(NOISE_QUERIES).max(1);
-    let learnt: Vec<(Vec<f64>, f64)> = queries
+/// Which way the scores of an answer run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// The best is the largest.
+    Down,
+    /// The best is the smallest.
+    Up,
+}
+
+/// Which way scores run, if they run one way; none where they do neither or there are fewer than two.
+pub(crate) fn direction(scores: &[Option<f64>]) -> Option<Direction> {
+    let known: Vec<f64> = scores.iter().copied().flatten().collect();
+    let (first, last) = (known.first()?, known.last()?);
+    let runs = |holds: fn(f64, f64) -> bool| known.windows(2).all(|pair| matches!(pair, [a, b] if holds(*a, *b)));
+    if first > last && runs(|a, b| a >= b) {
+        Some(Direction::Down)
+    } else if first < last && runs(|a, b| a <= b) {
+        Some(Direction::Up)
+    } else {
+        None
+    }
+}
+
+/// Learns from matched units what a change of scores looks like.
+pub(crate) fn rescoring(units: &[&MatchedUnit<'_>], vocabulary: &Vocabulary) -> Result<Rescoring, Error> {
+    let step = units.len().div_ceil(NOISE_QUERIES).max(1);
+    let learnt: Vec<(Vec<f64>, f64)> = units
         .par_iter()
         .step_by(step)
-        .map(|query| Ok(repeated_scores(&query.reference.answers(vocabulary)?, vocabulary)))
+        .map(|unit| Ok(repeated_scores(&distinct(unit.reference.iter().copied(), vocabulary)?, vocabulary)))
         .collect::<Result<_, Error>>()?;
     let largest = learnt.iter().map(|(_, largest)| *largest).fold(0.0, f64::max);
     let mut noise: Vec<f64> = learnt.into_iter().flat_map(|(noise, _)| noise).collect();
@@ -78,9 +114,9 @@ pub fn rescoring(queries: &[MatchedQuery<'_>], vocabulary: &Vocabulary) -> Resul
     let floor = noise.get(at.min(noise.len().saturating_sub(1))).copied().unwrap_or(0.0);
     let tolerance = (largest * REPRESENTATION).max(floor);
 
-    let orders: Vec<Order> = queries
+    let orders: Vec<Order> = units
         .par_iter()
-        .map(|query| Ok(kept_order(&query.answers(vocabulary)?, vocabulary, tolerance)))
+        .map(|unit| Ok(kept_order(&unit.answers(vocabulary)?, vocabulary, tolerance)))
         .collect::<Result<_, Error>>()?;
     let all = orders.iter().fold(Order::default(), |all, one| Order {
         seen: all.seen || one.seen,
@@ -148,9 +184,12 @@ struct ScoreChange {
     agreement: Option<f64>,
     /// How much farther current scores are from the reference's than those are from each other.
     excess: f64,
+    /// How far scores moved between the windows, and the part of it for which another search was declared.
+    rescored: f64,
+    declared: f64,
 }
 
-fn score_change(answers: &Answers, vocabulary: &Vocabulary) -> Option<ScoreChange> {
+fn score_change(answers: &Answers, classifier: &Classifier<'_>, vocabulary: &Vocabulary) -> Option<ScoreChange> {
     let Answers { reference: a, current: b } = answers;
     let difference = |a: &Answer, b: &Answer| {
         let (sum, count) = common_scores(vocabulary, a, b)
@@ -164,63 +203,94 @@ fn score_change(answers: &Answers, vocabulary: &Vocabulary) -> Option<ScoreChang
         return None;
     }
     let agreement = kendall_tau_b(&before, &after).ok();
-    let excess = mean_between(a, b, difference) - mean_within(a, difference).unwrap_or(0.0);
-    Some(ScoreChange { pairs: before.into_iter().zip(after).collect(), agreement, excess })
+    let rescored = mean_between(a, b, difference);
+    let other_search = |a: &Answer, b: &Answer| {
+        if classifier.declares_other_search(a.context, b.context) { difference(a, b) } else { 0.0 }
+    };
+    let (noise, declared_noise) = (mean_within(a, difference), mean_within(a, other_search));
+    Some(ScoreChange {
+        pairs: before.into_iter().zip(after).collect(),
+        agreement,
+        excess: rescored - noise.unwrap_or(0.0),
+        rescored: rescored - noise.unwrap_or(0.0),
+        declared: mean_between(a, b, other_search) - declared_noise.unwrap_or(0.0),
+    })
 }
 
 /// Whether the scores of unchanged documents changed, and how; the verdict is left to the report's correction.
 ///
 /// The effect is how much farther a document's score is from the reference than the reference's repeats are from each
-/// other, in standard deviations of the reference's scores; its interval resamples queries.
-pub fn measure_scores(
-    queries: &[MatchedQuery<'_>],
+/// other, in standard deviations of the reference's scores of that stage; its interval resamples units. Shift, scale and
+/// order are those of the stage with most units: scores of two kinds have none in common.
+pub(crate) fn measure_scores(
+    units: &[usize],
+    matched: &Matched<'_>,
+    classifiers: &BTreeMap<u32, Classifier<'_>>,
     vocabulary: &Vocabulary,
     options: &Options,
-) -> Result<ScoreReport, Error> {
-    let step = queries.len().div_ceil(PAIRED_QUERIES).max(1);
-    let changes: Vec<Option<ScoreChange>> = queries
+) -> Result<(ScoreReport, f64), Error> {
+    let step = units.len().div_ceil(PAIRED_QUERIES).max(1);
+    let changes: Vec<Option<(usize, ScoreChange)>> = units
         .par_iter()
         .enumerate()
-        .map(|(at, query)| {
-            let change = score_change(&query.answers(vocabulary)?, vocabulary);
-            // Every query counts for the effect; a part of them is enough for the robust description of it.
+        .map(|(at, unit)| {
+            let Some((unit, of)) = matched.units.get(*unit).map(|of| (*unit, of)) else { return Ok(None) };
+            let Some(classifier) = classifiers.get(&of.stage) else { return Ok(None) };
+            let change = score_change(&of.answers(vocabulary)?, classifier, vocabulary);
+            // Every unit counts for the effect; a part of them is enough for the robust description of it.
             let kept = at % step == 0;
-            Ok(change.map(|change| if kept { change } else { ScoreChange { pairs: Vec::new(), ..change } }))
+            Ok(change.map(|change| (unit, if kept { change } else { ScoreChange { pairs: Vec::new(), ..change } })))
         })
         .collect::<Result<_, Error>>()?;
-    let changes: Vec<ScoreChange> = changes.into_iter().flatten().collect();
-    let queries_judged = changes.len();
-    if queries_judged < options.queries_min {
-        return Ok(ScoreReport {
-            queries: queries_judged,
-            threshold: options.score_threshold,
-            ..ScoreReport::default()
-        });
+    let changes: Vec<(usize, ScoreChange)> = changes.into_iter().flatten().collect();
+    let report = ScoreReport { queries: changes.len(), threshold: options.score_threshold, ..ScoreReport::default() };
+    let mut by_stage: BTreeMap<u32, (usize, Vec<(f64, f64)>)> = BTreeMap::new();
+    for (unit, change) in &changes {
+        let stage = matched.units.get(*unit).map_or(0, |unit| unit.stage);
+        let (count, pairs) = by_stage.entry(stage).or_default();
+        *count += 1;
+        pairs.extend(&change.pairs);
     }
-    let excess: Vec<f64> = changes.iter().map(|change| change.excess).collect();
-    let agreements: Vec<f64> = changes.iter().filter_map(|change| change.agreement).collect();
-    let (before, after): (Vec<f64>, Vec<f64>) = changes.into_iter().flat_map(|change| change.pairs).unzip();
-    let spread = standard_deviation(&before);
-    let standardised: Vec<f64> = excess.iter().map(|effect| if spread > 0.0 { effect / spread } else { 0.0 }).collect();
+    let main = by_stage.iter().max_by_key(|(stage, (count, _))| (*count, vocabulary.stage_of(**stage)));
+    let Some((_, (_, pairs))) = main.filter(|_| changes.len() >= options.queries_min.min(MATCHED_MIN)) else {
+        return Ok((report, 0.0));
+    };
+    let spreads: BTreeMap<u32, f64> = by_stage
+        .iter()
+        .map(|(stage, (_, pairs))| {
+            (*stage, standard_deviation(&pairs.iter().map(|(before, _)| *before).collect::<Vec<_>>()))
+        })
+        .collect();
+    let spread = |unit: &usize| {
+        matched.units.get(*unit).and_then(|unit| spreads.get(&unit.stage)).copied().unwrap_or(0.0)
+    };
+    let standardised: Vec<f64> = changes
+        .iter()
+        .map(|(unit, change)| if spread(unit) > 0.0 { change.excess / spread(unit) } else { 0.0 })
+        .collect();
+    let rescored: f64 = changes.iter().map(|(_, change)| change.rescored).sum();
+    let declared: f64 = changes.iter().map(|(_, change)| change.declared).sum();
+    let judged: Vec<usize> = changes.iter().map(|(unit, _)| *unit).collect();
     let resampling = Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed };
-    let effect = bootstrap_mean(&standardised, None, options.score_threshold, resampling)?;
+    let weights = matched.weights(&judged);
+    let Some(effect) = interval(&standardised, weights.as_deref(), options.score_threshold, resampling)? else {
+        return Ok((report, 0.0));
+    };
+    let (before, after): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let agreements: Vec<f64> = changes.iter().filter_map(|(_, change)| change.agreement).collect();
     let shifts: Vec<f64> = before.iter().zip(&after).map(|(x, y)| y - x).collect();
-    Ok(ScoreReport {
-        verdict: Judgement::default(),
-        queries: queries_judged,
+    let stage = main.map(|(stage, _)| *stage);
+    let report = ScoreReport {
         shift: Some(hodges_lehmann_pseudo_median(&shifts)?),
         scale: affine_fit(&before, &after, options.seed).ok().map(|fit| fit.scale),
         order_agreement: mean(&agreements),
         effect: Some(effect.estimate),
         interval: Some([effect.low, effect.high]),
-        threshold: options.score_threshold,
         p_value: Some(effect.p_value),
-        kind: queries.iter().find_map(|query| score_kind(query, vocabulary)),
-    })
-}
-
-fn score_kind(query: &MatchedQuery<'_>, vocabulary: &Vocabulary) -> Option<ScoreKind> {
-    query.reference.sample.first().map(|observed| vocabulary.context_of(observed.context).score_kind)
+        kind: stage.map(|stage| vocabulary.stage_of(stage).score_kind),
+        ..report
+    };
+    Ok((report, if rescored > 0.0 { declared / rescored } else { 0.0 }))
 }
 
 pub(crate) fn mean(values: &[f64]) -> Option<f64> {

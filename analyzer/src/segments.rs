@@ -4,14 +4,18 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
-use tidemark_stats::{BootstrapMean, Persistence, Resampling, benjamini_hochberg, bootstrap_mean, student_mean};
+use tidemark_stats::{BootstrapMean, Persistence, Resampling, benjamini_hochberg};
 
+use crate::answer::distance;
 use crate::compare::Options;
+use crate::effect::interval;
 use crate::error::Error;
 use crate::judge::verdict;
-use crate::matched::{MatchedQuery, excess};
-use crate::observe::Observations;
+use crate::matched::{UnitChange, mean_between, mean_within};
+use crate::observe::{Observations, Observed};
+use crate::pipeline::Pipeline;
 use crate::report::{Judgement, SegmentReport};
+use crate::units::Matched;
 use crate::vocabulary::{Vocabulary, key_and_value};
 
 /// A part with fewer matched queries is counted and not judged. A tenth of the traffic has a tenth of the queries: with the
@@ -31,6 +35,19 @@ pub(crate) struct Segments {
     pub(crate) too_small: usize,
 }
 
+impl Segments {
+    /// How many parts are too small to be judged.
+    pub(crate) fn note(&self) -> Option<String> {
+        let (parts, share) = if self.too_small == 1 { ("part", "shares") } else { ("parts", "share") };
+        (self.too_small > 0).then(|| {
+            format!(
+                "{} {parts} of the traffic {share} too few queries between the windows to be judged",
+                self.too_small
+            )
+        })
+    }
+}
+
 /// A part of the traffic: one label, or two of different keys.
 struct Part {
     labels: Vec<u32>,
@@ -42,24 +59,33 @@ struct Judged<'p> {
     effect: Option<BootstrapMean>,
 }
 
+/// What was measured of all traffic.
+pub(crate) struct Measured<'a> {
+    pub(crate) matched: &'a Matched<'a>,
+    pub(crate) changes: &'a [UnitChange],
+    pub(crate) vocabulary: &'a Vocabulary,
+    pub(crate) p: Persistence,
+}
+
 /// Measures the excess change in every part of the traffic.
 pub(crate) fn judge_segments(
-    queries: &[MatchedQuery<'_>],
-    after: &Observations,
-    vocabulary: &Vocabulary,
-    (floor, p): (f64, Persistence),
+    units: &[usize],
+    (after, pipeline): (&Observations, &Pipeline),
+    measured: &Measured<'_>,
     options: &Options,
 ) -> Result<Segments, Error> {
-    let shares = traffic_shares(after, vocabulary);
+    let vocabulary = measured.vocabulary;
+    let shares = traffic_shares(after, pipeline, vocabulary);
     let share = |labels: &[u32]| shares.get(labels).copied().unwrap_or(0.0);
-    let mut singles = parts(queries, vocabulary, 1, |label| share(&[label]) <= NEARLY_ALL);
+    let wanted = |label| share(&[label]) <= NEARLY_ALL && key_and_value(vocabulary.labels.text(label)).0 != "retriever";
+    let mut singles = parts(units, measured, 1, wanted);
     let too_small = singles.iter().filter(|part| part.matched.len() < JUDGED).count();
     let names: HashSet<u32> = singles
         .iter()
         .filter(|part| part.matched.len() >= options.queries_min)
         .flat_map(|part| part.labels.iter().copied())
         .collect();
-    let mut pairs = parts(queries, vocabulary, 2, |label| names.contains(&label));
+    let mut pairs = parts(units, measured, 2, |label| names.contains(&label));
     pairs.retain(|part| part.matched.len() >= options.queries_min);
     singles.retain(|part| part.matched.len() >= JUDGED);
     for parts in [&mut singles, &mut pairs] {
@@ -73,7 +99,7 @@ pub(crate) fn judge_segments(
     let resamples = options.resamples.max(u32::try_from(40 * tested).unwrap_or(u32::MAX));
     let judged: Vec<Judged<'_>> = all
         .into_iter()
-        .map(|part| Ok(Judged { part, effect: effect(part, queries, vocabulary, (floor, p), resamples, options)? }))
+        .map(|part| Ok(Judged { part, effect: effect(part, measured, resamples, options)? }))
         .collect::<Result<_, Error>>()?;
     let p_values: Vec<f64> = judged.iter().filter_map(|one| Some(one.effect?.p_value)).collect();
     let mut q_values = benjamini_hochberg(&p_values)?.into_iter();
@@ -103,6 +129,7 @@ pub(crate) fn judge_segments(
             interval: one.effect.map(|effect| [effect.low, effect.high]),
             p_value: one.effect.map(|effect| effect.p_value),
             q_value,
+            since: None,
         });
     }
     let order = |verdict: Judgement| match verdict {
@@ -127,56 +154,56 @@ fn stands_out(pair: &Judged<'_>, all: &[Judged<'_>]) -> bool {
     pair.part.labels.iter().filter_map(alone).all(|alone| effect.low > alone.estimate)
 }
 
+/// The effect over the units of a part whose noise floor is known: that of its own repeats in the part, else of all its
+/// repeats, since what the key does not split has one habit.
 fn effect(
     part: &Part,
-    queries: &[MatchedQuery<'_>],
-    vocabulary: &Vocabulary,
-    (floor, p): (f64, Persistence),
+    measured: &Measured<'_>,
     resamples: u32,
     options: &Options,
 ) -> Result<Option<BootstrapMean>, Error> {
     let holds = |segment: u32| {
-        let labels = vocabulary.labels_of(segment);
+        let labels = measured.vocabulary.labels_of(segment);
         part.labels.iter().all(|label| labels.contains(label))
     };
-    let changes: Vec<Option<f64>> = part
+    let changes: Vec<Option<(usize, f64)>> = part
         .matched
         .par_iter()
-        .filter_map(|at| queries.get(*at))
-        .map(|query| {
-            let answers = query.answers_in(vocabulary, |observed| holds(observed.segment))?;
-            Ok(answers.map(|answers| excess(&answers, floor, p)))
+        .map(|at| {
+            let (Some(unit), Some(change)) = (measured.matched.units.get(*at), measured.changes.get(*at)) else {
+                return Ok(None);
+            };
+            let Some(answers) = unit.answers_in(measured.vocabulary, |observed| holds(observed.segment))? else {
+                return Ok(None);
+            };
+            let apart = |a: &crate::answer::Answer, b: &crate::answer::Answer| distance(a, b, measured.p);
+            let floor = mean_within(&answers.reference, apart).or(change.within_reference);
+            Ok(floor.map(|floor| (*at, mean_between(&answers.reference, &answers.current, apart) - floor)))
         })
         .collect::<Result<_, Error>>()?;
-    let changes: Vec<f64> = changes.into_iter().flatten().collect();
-    if changes.len() < 2 {
+    let (units, changes): (Vec<usize>, Vec<f64>) = changes.into_iter().flatten().unzip();
+    if changes.len() < JUDGED {
         return Ok(None);
     }
-    if changes.len() < options.queries_min {
-        return Ok(Some(student_mean(&changes, options.threshold, options.confidence)?));
-    }
     let resampling = Resampling { confidence: options.confidence, resamples, seed: options.seed };
-    Ok(Some(bootstrap_mean(&changes, None, options.threshold, resampling)?))
+    interval(&changes, measured.matched.weights(&units).as_deref(), options.threshold, resampling)
 }
 
 /// Every set of `size` wanted labels with different keys, and the matched queries that both windows asked with it.
-fn parts(
-    queries: &[MatchedQuery<'_>],
-    vocabulary: &Vocabulary,
-    size: usize,
-    wanted: impl Fn(u32) -> bool,
-) -> Vec<Part> {
+fn parts(units: &[usize], measured: &Measured<'_>, size: usize, wanted: impl Fn(u32) -> bool) -> Vec<Part> {
+    let vocabulary = measured.vocabulary;
     let mut found: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
     let labels = |segment: u32| -> Vec<u32> {
         vocabulary.labels_of(segment).iter().copied().filter(|label| wanted(*label)).collect()
     };
-    for (at, query) in queries.iter().enumerate() {
-        let sets = |sample: &[crate::observe::Observed]| -> HashSet<Vec<u32>> {
+    for at in units {
+        let Some(unit) = measured.matched.units.get(*at) else { continue };
+        let sets = |sample: &[&Observed]| -> HashSet<Vec<u32>> {
             let segments: HashSet<u32> = sample.iter().map(|observed| observed.segment).collect();
             segments.iter().flat_map(|segment| label_sets(&labels(*segment), vocabulary, size)).collect()
         };
-        for labels in sets(&query.reference.sample).intersection(&sets(&query.current.sample)) {
-            found.entry(labels.clone()).or_default().push(at);
+        for labels in sets(&unit.reference).intersection(&sets(&unit.current)) {
+            found.entry(labels.clone()).or_default().push(*at);
         }
     }
     found.into_iter().map(|(labels, matched)| Part { labels, matched }).collect()
@@ -192,20 +219,26 @@ fn label_sets(labels: &[u32], vocabulary: &Vocabulary, size: usize) -> Vec<Vec<u
 }
 
 /// The share of the window's operations that each set of one or two labels has.
-fn traffic_shares(window: &Observations, vocabulary: &Vocabulary) -> HashMap<Vec<u32>, f64> {
-    let mut per_segment: BTreeMap<u32, f64> = BTreeMap::new();
-    for (_, query) in window.ordered(vocabulary) {
-        let per_operation = query.weight() / query.sample.len().max(1) as f64;
-        for observed in &query.sample {
-            *per_segment.entry(observed.segment).or_default() += per_operation;
+fn traffic_shares(window: &Observations, pipeline: &Pipeline, vocabulary: &Vocabulary) -> HashMap<Vec<u32>, f64> {
+    let mut counted: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    for (_, sample) in window.units.iter().filter(|(unit, _)| pipeline.is_judged(unit.stage)) {
+        let per_operation = sample.weight() / sample.sample.len().max(1) as f64;
+        for observed in &sample.sample {
+            counted.entry(observed.segment).or_default().push(per_operation);
         }
     }
+    // Neither the order of a hash table nor that of the rows may reach a sum of floating-point numbers.
+    let per_segment = counted.into_iter().map(|(segment, mut counts)| {
+        counts.sort_by(f64::total_cmp);
+        (segment, counts.iter().sum::<f64>())
+    });
     // In the order of their names: numbers follow the order of rows.
     let mut segments: Vec<(Vec<&str>, u32, f64)> = per_segment
-        .into_iter()
         .map(|(segment, count)| {
-            let labels = vocabulary.labels_of(segment).iter().map(|label| vocabulary.labels.text(*label));
-            (labels.collect(), segment, count)
+            let mut labels: Vec<&str> =
+                vocabulary.labels_of(segment).iter().map(|label| vocabulary.labels.text(*label)).collect();
+            labels.sort_unstable();
+            (labels, segment, count)
         })
         .collect();
     segments.sort_by(|a, b| a.0.cmp(&b.0));

@@ -7,7 +7,7 @@ use tidemark_schema::{CorpusName, CorpusVersion, Timestamp};
 
 use crate::error::Error;
 
-/// Names a window of events, as it is typed: `version:v2`, `2026-11-01..2026-11-08`, `last:7d`.
+/// Names a window of events, as it is typed: `version:v2`, `2026-11-01..2026-11-08`, `last:7d`, `before:7d`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// All events that declare a version of the corpus.
@@ -16,6 +16,8 @@ pub enum Selector {
     Between(Timestamp, Timestamp),
     /// Events of the last so many seconds.
     Last(i64),
+    /// Events of so many seconds before the other window begins.
+    Before(i64),
 }
 
 /// A window: which events of a corpus, once the present is known.
@@ -43,7 +45,7 @@ impl Segment {
         self.0.is_empty()
     }
 
-    pub(crate) fn holds(&self, labels: &[(String, String)]) -> bool {
+    pub(crate) fn holds(&self, labels: &[(&str, &str)]) -> bool {
         self.0.iter().all(|(key, value)| labels.iter().any(|(k, v)| k == key && v == value))
     }
 
@@ -87,14 +89,47 @@ impl fmt::Display for Segment {
 }
 
 impl Selector {
-    /// The window that it names for a corpus at an instant.
+    /// The window that it names for a corpus at an instant. `before:7d` ends now: it has no other window.
     pub fn resolve(&self, text: &str, corpus: &CorpusName, now: Timestamp) -> Window {
         let (version, from, to) = match self {
             Self::Version(version) => (Some(version.clone()), Timestamp::MIN, Timestamp::MAX),
             Self::Between(from, to) => (None, *from, *to),
-            Self::Last(seconds) => (None, now.plus_seconds(-seconds), now),
+            Self::Last(seconds) | Self::Before(seconds) => (None, now.plus_seconds(-seconds), now),
         };
         Window { selector: text.to_owned(), corpus: corpus.clone(), version, from, to }
+    }
+
+    /// The windows that two selectors name, of which one may say where it lies by the other.
+    pub fn resolve_pair(
+        (reference, current): (&Self, &Self),
+        texts: (&str, &str),
+        corpus: &CorpusName,
+        now: Timestamp,
+    ) -> Result<(Window, Window), Error> {
+        let before = |seconds: i64, text: &str, other: &Window| {
+            if other.version.is_some() {
+                let reason = "the other window is a version, which begins at no time of its own".to_owned();
+                return Err(Error::Selector { text: text.to_owned(), reason });
+            }
+            let from = other.from.plus_seconds(-seconds);
+            Ok(Window { selector: text.to_owned(), corpus: corpus.clone(), version: None, from, to: other.from })
+        };
+        match (reference, current) {
+            (Self::Before(_), Self::Before(_)) => {
+                let reason = "each window is to lie before the other one".to_owned();
+                Err(Error::Selector { text: texts.1.to_owned(), reason })
+            }
+            (Self::Before(seconds), _) => {
+                let current = current.resolve(texts.1, corpus, now);
+                Ok((before(*seconds, texts.0, &current)?, current))
+            }
+            (_, Self::Before(seconds)) => {
+                let reference = reference.resolve(texts.0, corpus, now);
+                let current = before(*seconds, texts.1, &reference)?;
+                Ok((reference, current))
+            }
+            _ => Ok((reference.resolve(texts.0, corpus, now), current.resolve(texts.1, corpus, now))),
+        }
     }
 }
 
@@ -122,6 +157,11 @@ impl FromStr for Selector {
                 .map(Self::Last)
                 .ok_or_else(|| invalid(format!("{length:?} is no length of time such as 90m, 36h, 7d or 2w")));
         }
+        if let Some(length) = text.strip_prefix("before:") {
+            return last(length)
+                .map(Self::Before)
+                .ok_or_else(|| invalid(format!("{length:?} is no length of time such as 90m, 36h, 7d or 2w")));
+        }
         if text.starts_with("baseline:") {
             return Err(invalid("this store has no named baselines".to_owned()));
         }
@@ -139,6 +179,14 @@ impl FromStr for Selector {
         }
         Ok(Self::Between(from, to))
     }
+}
+
+/// A length of time as it is typed, in the largest unit that divides it.
+pub(crate) fn length(seconds: i64) -> String {
+    let units = [(604_800, 'w'), (86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')];
+    // Seven days are what people say, and one week is the same.
+    let unit = units.iter().find(|(unit, name)| seconds % unit == 0 && (*name != 'w' || seconds / unit > 1));
+    unit.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
 }
 
 fn last(length: &str) -> Option<i64> {
@@ -160,6 +208,7 @@ impl fmt::Display for Selector {
             Self::Version(version) => write!(f, "version:{version}"),
             Self::Between(from, to) => write!(f, "{from}..{to}"),
             Self::Last(seconds) => write!(f, "last:{seconds}s"),
+            Self::Before(seconds) => write!(f, "before:{seconds}s"),
         }
     }
 }

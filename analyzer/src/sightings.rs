@@ -1,19 +1,60 @@
 //! What integrity is judged by: counted over every row of a window, because a breach is rare by nature and a sample
 //! would miss it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use crate::intern::FastMap;
+use crate::vocabulary::{Renumbering, renumbered};
 
 /// Which documents were returned as what, and what went beyond its bounds.
 #[derive(Debug, Default)]
 pub struct Sightings {
-    /// In how many retrievals that declare a version of the corpus (its number) a state of a document was returned.
-    pub documents: HashMap<(u32, u32), u32>,
+    /// In how many retrievals that declare a version of the corpus (its number, or none) a state of a document was returned.
+    pub documents: FastMap<(Option<u32>, u32), u32>,
+    /// Retrievals that returned one content more than once.
+    pub repeated_content: Breaches,
     /// Retrievals that returned a document from outside of the requested scopes.
     pub outside_scope: Breaches,
     /// Retrievals that returned more documents or tokens than were requested.
     pub beyond_bound: Breaches,
     /// Retrievals that returned a document older than was requested.
     pub too_old: Breaches,
+}
+
+impl Sightings {
+    /// The sightings under a declared version of the corpus, by its number and the state's, and how many there are.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = ((u32, u32), u32)> {
+        self.documents.iter().filter_map(|((version, state), count)| Some((((*version)?, *state), *count)))
+    }
+
+    /// The sightings that declare no version, by the state's number.
+    pub(crate) fn undeclared(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.documents.iter().filter(|((version, _), _)| version.is_none()).map(|((_, state), count)| (*state, *count))
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (seen, count) in other.documents {
+            *self.documents.entry(seen).or_default() += count;
+        }
+        for (mine, theirs) in [
+            (&mut self.repeated_content, other.repeated_content),
+            (&mut self.outside_scope, other.outside_scope),
+            (&mut self.beyond_bound, other.beyond_bound),
+            (&mut self.too_old, other.too_old),
+        ] {
+            mine.count += theirs.count;
+            for (key, example) in theirs.examples {
+                mine.keep(key, &example);
+            }
+        }
+    }
+
+    pub(crate) fn renumber(self, new: &Renumbering) -> Self {
+        let number = |(version, state): (Option<u32>, u32)| {
+            (version.map(|version| renumbered(&new.versions, version, u32::MAX)), renumbered(&new.states, state, state))
+        };
+        Self { documents: self.documents.into_iter().map(|(seen, count)| (number(seen), count)).collect(), ..self }
+    }
 }
 
 /// How many examples of a breach are kept.
@@ -31,6 +72,10 @@ pub struct Breaches {
 impl Breaches {
     pub(crate) fn add(&mut self, key: u64, example: &str) {
         self.count += 1;
+        self.keep(key, example);
+    }
+
+    fn keep(&mut self, key: u64, example: &str) {
         if self.examples.len() < EXAMPLES || self.examples.keys().next_back().is_some_and(|last| key < *last) {
             self.examples.insert(key, example.into());
             if self.examples.len() > EXAMPLES {

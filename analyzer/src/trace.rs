@@ -7,17 +7,21 @@ use serde::Serialize;
 use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Scan, Table};
 use tidemark_schema::columns::retrievals;
-use tidemark_schema::{CorpusVersion, ErrorKind, Query, RetrievalEvent, Stored, Timestamp, TraceId};
+use tidemark_schema::{
+    CorpusVersion, ErrorKind, Label, Query, RetrievalEvent, Retriever, Stored, Timestamp, TraceId,
+};
 use tidemark_stats::{Persistence, Ranking, rbo};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, aligned};
 use crate::causes::{Cause, Classifier};
 use crate::error::Error;
+use crate::intern::DocumentNumber;
 use crate::observe::Observations;
-use crate::presence::{Presence, contents, new_searches};
-use crate::read::observe;
+use crate::presence::{Presence, contents};
+use crate::read::{TENANT_KEYS, observe};
 use crate::scores::{Rescoring, common_scores};
 use crate::selector::{Segment, Selector};
+use crate::stage::Stage;
 use crate::vocabulary::Vocabulary;
 
 /// What to compare.
@@ -130,6 +134,13 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         Some(other) => retrieval_of(lake, other).await?,
         None => before(lake, &current, query, &mut notes).await?,
     };
+    if tenant(&reference.event) != tenant(&current.event) {
+        let (trace, other) = (query.trace.to_string(), query.other.as_ref().map(ToString::to_string).unwrap_or_default());
+        return Err(Error::OtherTenant { trace, other });
+    }
+    if stage(&reference.event) != stage(&current.event) {
+        notes.push("the two traces were answered by different retrievers".to_owned());
+    }
     if !same_query(&reference.event.query, &current.event.query) {
         notes.push("the two traces asked different queries".to_owned());
     }
@@ -156,17 +167,19 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
     let presence = Presence::new(&manifests, &mut vocabulary);
     let p = Persistence::default();
     let (contents_a, contents_b) = (contents(&window_a, &vocabulary), contents(&window_b, &vocabulary));
-    let new_searches = new_searches(&window_a, &vocabulary);
     let classifier = Classifier {
         vocabulary: &vocabulary,
         presence: &presence,
         rescoring: pair_rescoring(&vocabulary, &a, &b),
         reference: &contents_a,
         current: &contents_b,
-        new_searches: &new_searches,
+        usual_lengths: None,
     };
     Ok(TraceDiff {
-        rbo: rbo(&a.ranking, &b.ranking, p),
+        rbo: {
+            let (a, b) = aligned(&a, &b);
+            rbo(&a.ranking, &b.ranking, p)
+        },
         documents: documents(&a, &b, &classifier, p),
         reference: summary(&reference),
         current: summary(&current),
@@ -174,7 +187,21 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
     })
 }
 
-/// The retrieval of a trace; of several the last attempt of the first operation. An operation id is taken as well.
+/// Who an answer belongs to.
+fn tenant(event: &RetrievalEvent) -> Option<&str> {
+    let of_key = |wanted: &&str| event.segment.iter().find(|(key, _)| key.as_str() == *wanted);
+    TENANT_KEYS.iter().find_map(of_key).map(|(_, value)| value.as_str())
+}
+
+/// Who answered.
+fn stage(event: &RetrievalEvent) -> Stage {
+    let short = |label: &Option<Label>| label.as_ref().map(|label| label.as_str().into());
+    let Retriever { name, kind, score_kind, .. } = &event.retriever;
+    Stage { retriever: short(name), kind: short(kind), score_kind: *score_kind }
+}
+
+/// The retrieval of a trace; of several the last attempt of the first operation, of its stages the one that stands last in
+/// the pipeline. An operation id is taken as well.
 async fn retrieval_of(lake: &Lake, trace: &TraceId) -> Result<Stored<RetrievalEvent>, Error> {
     let mut filters = vec![Filter::Trace(trace.clone())];
     if let Ok(operation) = trace.as_str().parse() {
@@ -185,7 +212,11 @@ async fn retrieval_of(lake: &Lake, trace: &TraceId) -> Result<Stored<RetrievalEv
         found.sort_by_key(|row| (row.event.occurred_at, row.event.event_id));
         let first = found.first().map(|row| row.event.operation_id.clone());
         let attempts = found.into_iter().filter(|row| Some(&row.event.operation_id) == first.as_ref());
-        if let Some(last) = attempts.max_by_key(|row| row.event.attempt) {
+        // What the model saw: the stage that chooses last, by what it declares, then by the time.
+        let last = attempts.max_by_key(|row| {
+            (stage(&row.event).level(), row.event.attempt, row.event.occurred_at, row.event.event_id)
+        });
+        if let Some(last) = last {
             return Ok(last);
         }
     }
@@ -211,7 +242,21 @@ async fn before(
         [Some(fingerprint), previous_fingerprint.as_ref()].into_iter().flatten().cloned().collect(),
     ));
     let mut found = retrievals_where(lake, filters).await?;
-    found.retain(|row| row.event.operation_id != current.event.operation_id);
+    // Only what the same stage answered the same tenant.
+    let (asked, by) = (tenant(&current.event), stage(&current.event));
+    found.retain(|row| row.event.operation_id != current.event.operation_id && tenant(&row.event) == asked);
+    if found.iter().any(|row| stage(&row.event) == by) {
+        found.retain(|row| stage(&row.event) == by);
+    } else if !found.is_empty() {
+        notes.push("this query was never asked of the same retriever before".to_owned());
+    }
+    let limits = |event: &RetrievalEvent| (event.requested.scope.clone(), event.requested.filter.clone());
+    let limited = limits(&current.event);
+    if found.iter().any(|row| limits(&row.event) == limited) {
+        found.retain(|row| limits(&row.event) == limited);
+    } else if !found.is_empty() {
+        notes.push("this query was never asked within the same scope and filter before".to_owned());
+    }
     found.sort_by_key(|row| std::cmp::Reverse((row.event.occurred_at, row.event.event_id)));
     let documents = |event: &RetrievalEvent| event.results.iter().map(|d| d.doc_id.clone()).collect::<Vec<_>>();
     let now = documents(&current.event);
@@ -258,7 +303,7 @@ fn observed(row: &Stored<RetrievalEvent>, vocabulary: &mut Vocabulary) -> Result
     let batch = retrievals::encode(std::slice::from_ref(row)).map_err(layout)?;
     let mut window = Observations::default();
     observe(&batch, &Segment::default(), vocabulary, &mut window)?;
-    let first = window.queries.values().flat_map(|query| &query.sample).next();
+    let first = window.sampled().next();
     let Some(observed) = first else { return Err(Error::NoTrace(row.event.operation_id.to_string())) };
     let mut answer = Answer::of(&observed.places, observed.context, vocabulary)?;
     // A window keeps 24 bits of a score; here there is room for all of it.
@@ -279,9 +324,9 @@ fn pair_rescoring(vocabulary: &Vocabulary, a: &Answer, b: &Answer) -> Rescoring 
 
 fn documents(a: &Answer, b: &Answer, classifier: &Classifier<'_>, p: Persistence) -> Vec<DocumentDiff> {
     let pairs = classifier.between(p);
-    let name = |document: u32| classifier.vocabulary.documents.text(document).to_owned();
+    let name = |document: DocumentNumber| classifier.vocabulary.documents.text(document).to_owned();
     let score = |answer: &Answer, place: usize| answer.scores.get(place).copied().flatten();
-    let place = |answer: &Answer, document: u32| answer.ranking.items().iter().position(|other| *other == document);
+    let place = |answer: &Answer, document: DocumentNumber| answer.ranking.items().iter().position(|other| *other == document);
     let mut documents = Vec::new();
     for (j, document) in b.ranking.items().iter().enumerate() {
         let i = place(a, *document);

@@ -5,20 +5,22 @@
 //! windows embed queries in different spaces, they are the fingerprints that were asked often, and all others as one class.
 //! There are only as many classes as the counts can tell apart.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tidemark_stats::{
-    KsMethod, Strata, homogeneity, k_majority, kitagawa, ks_two_sample, nearest, population_stability_index,
+    KsMethod, Strata, holm, homogeneity, k_majority, kitagawa, ks_two_sample, nearest, population_stability_index,
     resolvable_categories, wasserstein_1,
 };
 
 use crate::compare::Options;
 use crate::error::Error;
-use crate::marginals::{MEASURES, Measured};
-use crate::observe::{Observations, hash};
-use crate::report::{ClusterShare, MarginalReport, TrafficBasis, TrafficReport};
+use crate::intern::{FastMap, QueryNumber, stable_hash};
+use crate::observe::Observations;
+use crate::operations::{MEASURES, Part};
+use crate::pipeline::Pipeline;
+use crate::report::{ClusterShare, MarginalReport, MixReport, TrafficBasis, TrafficReport, ValueShare};
 use crate::scores::{mean, standard_deviation};
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Vocabulary, key_and_value};
 
 /// More clusters than a reader would look at add noise to the distance and little else.
 const CLUSTERS: usize = 16;
@@ -36,7 +38,7 @@ const SHIFTED: usize = 5;
 
 /// One query with how often each window asked it.
 struct Asked<'a> {
-    number: u32,
+    number: QueryNumber,
     fingerprint: &'a str,
     counts: [u64; 2],
     signature: Option<u64>,
@@ -44,16 +46,17 @@ struct Asked<'a> {
 
 /// Measures how far the queries of two windows are apart; the verdict is left to the report's correction.
 pub(crate) fn measure_traffic(
-    before: &Observations,
-    after: &Observations,
+    (before, after): (&Observations, &Observations),
+    pipeline: &Pipeline,
+    learnt: &[String],
     vocabulary: &Vocabulary,
     options: &Options,
 ) -> Result<TrafficReport, Error> {
-    let queries = asked(before, after, vocabulary);
+    let queries = asked([before, after], pipeline, vocabulary);
     let total = |window: usize| queries.iter().filter_map(|query| query.counts.get(window)).sum::<u64>();
     let totals = [total(0), total(1)];
     let mut report = TrafficReport {
-        operations: [before.operations, after.operations],
+        operations: totals.map(|total| scaled(total, before.kept())),
         operations_min: options.operations_min,
         operations_needed: Some(options.operations_min),
         threshold: options.traffic_threshold,
@@ -83,9 +86,16 @@ pub(crate) fn measure_traffic(
     report.noise_floor = Some(found.floor);
     report.excess_distance = Some(found.excess);
     report.interval = Some([found.low, found.high]);
-    report.p_value = Some(found.p_value);
     report.shifted = shifted(&queries, &classes, &counts, totals);
-    report.marginals = marginals(before, after, &queries, &classes, vocabulary)?;
+    report.mixes = mixes([before, after], pipeline, learnt, vocabulary, options)?;
+    let tests: Vec<f64> = report.mixes.iter().map(|mix| mix.adjusted_p_value).chain([found.p_value]).collect();
+    let adjusted = holm(&tests)?;
+    // The smallest of the family, as it is after its correction: any of them makes traffic another one.
+    report.p_value = adjusted.last().copied().into_iter().chain(adjusted.iter().copied()).min_by(f64::total_cmp);
+    for (mix, adjusted) in report.mixes.iter_mut().zip(adjusted) {
+        mix.adjusted_p_value = adjusted;
+    }
+    report.marginals = marginals([before, after], pipeline, &queries, &classes, vocabulary)?;
     Ok(report)
 }
 
@@ -93,20 +103,46 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
 }
 
+/// An estimate of the whole from a part of the queries.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+fn scaled(count: u64, kept: f64) -> u64 {
+    if kept < 1.0 { (count as f64 / kept).round() as u64 } else { count }
+}
+
+/// How many operations asked each query. The stages of one pipeline work for the same operations, so the one that was asked
+/// most often counts.
+fn operations(window: &Observations, pipeline: &Pipeline) -> FastMap<QueryNumber, u64> {
+    let mut by_pipeline: FastMap<(QueryNumber, u32, usize), FastMap<u32, u64>> = FastMap::default();
+    for (unit, sample) in &window.units {
+        let key = (unit.query, unit.limits, pipeline.pipeline_of(unit.stage));
+        *by_pipeline.entry(key).or_default().entry(unit.stage).or_default() += u64::from(sample.operations);
+    }
+    let mut asked: FastMap<QueryNumber, u64> = FastMap::default();
+    for ((query, _, _), stages) in by_pipeline {
+        *asked.entry(query).or_default() += stages.values().max().copied().unwrap_or(0);
+    }
+    asked
+}
+
 /// All queries of both windows, in the order of their fingerprints.
-fn asked<'a>(before: &Observations, after: &Observations, vocabulary: &'a Vocabulary) -> Vec<Asked<'a>> {
-    let mut queries: HashMap<u32, Asked<'a>> = HashMap::new();
-    for (window, observations) in [before, after].into_iter().enumerate() {
-        for (number, sample) in &observations.queries {
-            let query = queries.entry(*number).or_insert_with(|| Asked {
-                number: *number,
-                fingerprint: vocabulary.fingerprints.text(*number),
-                counts: [0; 2],
-                signature: None,
-            });
-            query.counts[window] += u64::from(sample.operations);
-            // The reference's, where both have one.
-            query.signature = query.signature.or(sample.signature);
+fn asked<'a>(windows: [&Observations; 2], pipeline: &Pipeline, vocabulary: &'a Vocabulary) -> Vec<Asked<'a>> {
+    let mut queries: FastMap<QueryNumber, Asked<'a>> = FastMap::default();
+    let entry = |number: QueryNumber| Asked {
+        number,
+        fingerprint: vocabulary.queries.text(number),
+        counts: [0; 2],
+        signature: None,
+    };
+    for (window, observations) in windows.into_iter().enumerate() {
+        for (number, count) in operations(observations, pipeline) {
+            queries.entry(number).or_insert_with(|| entry(number)).counts[window] += count;
+        }
+        let signatures = signatures(observations);
+        for (number, signature) in signatures {
+            if let Some(query) = queries.get_mut(&number) {
+                // The reference's, where both have one.
+                query.signature = query.signature.or(Some(signature));
+            }
         }
     }
     let mut queries: Vec<Asked<'a>> = queries.into_values().collect();
@@ -114,20 +150,100 @@ fn asked<'a>(before: &Observations, after: &Observations, vocabulary: &'a Vocabu
     queries
 }
 
+/// The hash of each query by which similar ones are found: of several units the smallest.
+fn signatures(window: &Observations) -> FastMap<QueryNumber, u64> {
+    let mut signatures: FastMap<QueryNumber, u64> = FastMap::default();
+    for (unit, sample) in &window.units {
+        if let Some(signature) = sample.signature {
+            let known = signatures.entry(unit.query).or_insert(signature);
+            *known = signature.min(*known);
+        }
+    }
+    signatures
+}
+
+/// A key with more values tells single users or sessions apart, and no mix.
+const VALUES_MAX: usize = 64;
+/// Where the windows have less than this in common by a key, its values are new names (a release), and no mix that moved.
+const COMMON: f64 = 0.02;
+
+/// How the mix of each declared key moved. The operations are those whose answers the model saw.
+fn mixes(
+    windows: [&Observations; 2],
+    pipeline: &Pipeline,
+    learnt: &[String],
+    vocabulary: &Vocabulary,
+    options: &Options,
+) -> Result<Vec<MixReport>, Error> {
+    let mut keys: BTreeMap<&str, BTreeMap<&str, [f64; 2]>> = BTreeMap::new();
+    for (window, observations) in windows.into_iter().enumerate() {
+        for (_, sample) in observations.units.iter().filter(|(unit, _)| pipeline.is_judged(unit.stage)) {
+            for observed in &sample.sample {
+                for label in vocabulary.labels_of(observed.segment) {
+                    let (key, value) = key_and_value(vocabulary.labels.text(*label));
+                    keys.entry(key).or_default().entry(value).or_default()[window] +=
+                        f64::from(sample.operations) / sample.sample.len() as f64;
+                }
+            }
+        }
+    }
+    // The retriever is a stage of the pipeline; who asks by name is told by the queries.
+    keys.retain(|key, values| {
+        (2..=VALUES_MAX).contains(&values.len()) && !["retriever", "principal"].contains(key) || learnt.iter().any(|l| l == key)
+    });
+    let mut reports = Vec::new();
+    for (key, values) in keys {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        let counts = |window: usize| values.values().map(|counts| counts[window].round() as u64).collect::<Vec<u64>>();
+        let (before, after) = (counts(0), counts(1));
+        let totals = [before.iter().sum::<u64>(), after.iter().sum::<u64>()];
+        if totals.iter().any(|total| *total < options.operations_min) {
+            continue;
+        }
+        let common: f64 =
+            before.iter().zip(&after).map(|(a, b)| ratio(*a, totals[0]).min(ratio(*b, totals[1]))).sum();
+        if common < COMMON {
+            continue;
+        }
+        let found = homogeneity(&before, &after, options.confidence)?;
+        let mut shifted: Vec<ValueShare> = values
+            .keys()
+            .zip(before.iter().zip(&after))
+            .map(|(value, (a, b))| ValueShare {
+                value: (*value).to_owned(),
+                reference_share: ratio(*a, totals[0]),
+                current_share: ratio(*b, totals[1]),
+            })
+            .collect();
+        let moved = |share: &ValueShare| (share.current_share - share.reference_share).abs();
+        shifted.sort_by(|a, b| moved(b).total_cmp(&moved(a)).then_with(|| a.value.cmp(&b.value)));
+        shifted.truncate(SHIFTED);
+        reports.push(MixReport {
+            key: key.to_owned(),
+            excess_distance: found.excess,
+            interval: [found.low, found.high],
+            adjusted_p_value: found.p_value,
+            shifted,
+        });
+    }
+    reports.sort_by(|a, b| b.excess_distance.total_cmp(&a.excess_distance).then_with(|| a.key.cmp(&b.key)));
+    Ok(reports)
+}
+
 /// Whether both windows hash the same query alike, as far as they have queries in common; without any, whether they declare
 /// the same embedders.
 fn same_space(before: &Observations, after: &Observations, vocabulary: &Vocabulary) -> bool {
     let (mut both, mut differing) = (0_u64, 0_u64);
-    for (number, query) in &before.queries {
-        let other = after.queries.get(number).and_then(|other| other.signature);
-        if let (Some(a), Some(b)) = (query.signature, other) {
+    let later = signatures(after);
+    for (number, a) in signatures(before) {
+        if let Some(b) = later.get(&number) {
             both += 1;
             differing += u64::from((a ^ b).count_ones() > SAME_EMBEDDING);
         }
     }
     let embedders = |window: &Observations| -> BTreeSet<Option<String>> {
-        let sampled = window.queries.values().flat_map(|query| &query.sample);
-        sampled.map(|observed| vocabulary.context_of(observed.context).embedder.clone()).collect()
+        let contexts: BTreeSet<u32> = window.sampled().map(|observed| observed.context).collect();
+        contexts.into_iter().map(|context| vocabulary.context_of(context).embedder.clone()).collect()
     };
     if both == 0 { embedders(before) == embedders(after) } else { ratio(differing, both) <= OTHER_EMBEDDINGS }
 }
@@ -161,7 +277,7 @@ fn classify(
 
 fn clusters(queries: &[Asked<'_>], k: usize, seed: u64) -> Result<Vec<usize>, Error> {
     let mut learnt: Vec<(u64, u64)> =
-        queries.iter().filter_map(|query| Some((hash(query.fingerprint), query.signature?))).collect();
+        queries.iter().filter_map(|query| Some((stable_hash(query.fingerprint.as_bytes()), query.signature?))).collect();
     learnt.sort_unstable();
     learnt.truncate(LEARNT_FROM);
     let points: Vec<u64> = learnt.into_iter().map(|(_, signature)| signature).collect();
@@ -192,29 +308,35 @@ fn shifted(queries: &[Asked<'_>], classes: &[usize], counts: &[Vec<u64>; 2], tot
 
 /// The measures of all answers, and which part of their change comes from other queries being asked.
 fn marginals(
-    before: &Observations,
-    after: &Observations,
+    windows: [&Observations; 2],
+    pipeline: &Pipeline,
     queries: &[Asked<'_>],
     classes: &[usize],
     vocabulary: &Vocabulary,
 ) -> Result<Vec<MarginalReport>, Error> {
-    let class_of: HashMap<u32, usize> =
+    let class_of: FastMap<QueryNumber, usize> =
         queries.iter().zip(classes).map(|(query, class)| (query.number, *class)).collect();
     let strata = classes.iter().max().map_or(0, |most| most + 1);
     // Scores of different kinds have no common mean.
-    let mut kinds = vocabulary.contexts().iter().map(|context| context.score_kind);
-    let first = kinds.next();
-    let one_kind = kinds.all(|kind| Some(kind) == first);
+    let judged: BTreeSet<u32> =
+        windows.iter().flat_map(|window| window.units.keys()).map(|unit| unit.stage).collect();
+    let kinds: BTreeSet<_> = judged
+        .into_iter()
+        .filter(|stage| pipeline.is_judged(*stage))
+        .map(|stage| vocabulary.stage_of(stage).score_kind)
+        .collect();
+    let one_kind = kinds.len() < 2;
     let mut reports = Vec::new();
     for (measure, name) in MEASURES.into_iter().enumerate() {
         if !one_kind && name != "results" {
             continue;
         }
         let values = |window: &Observations| -> Vec<(usize, f64)> {
-            let value = |measured: &Measured| Some((*class_of.get(&measured.query)?, measured.value(measure)?));
-            window.scored.iter().filter_map(value).collect()
+            let value = |part: &Part| Some((*class_of.get(&part.unit.query)?, part.value(measure)?));
+            let judged = window.operations.measured().filter(|part| pipeline.is_judged(part.unit.stage));
+            judged.filter_map(value).collect()
         };
-        reports.extend(marginal(name, &values(before), &values(after), strata)?);
+        reports.extend(marginal(name, &values(windows[0]), &values(windows[1]), strata)?);
     }
     Ok(reports)
 }

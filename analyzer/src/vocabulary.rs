@@ -1,22 +1,21 @@
 //! What both windows of a comparison name by the same numbers.
 
-use std::collections::HashMap;
-
 use indexmap::IndexSet;
 use tidemark_schema::{ScoreKind, Timestamp};
 
 use crate::aliases::Aliases;
-use crate::intern::Interner;
+use crate::intern::{DocumentNumber, FastMap, Interner, Number, QueryNumber, stable_hash};
+use crate::stage::Stage;
 
 /// Texts, states, contexts and segments as numbers.
 #[derive(Debug, Default)]
 pub struct Vocabulary {
     /// Queries by their fingerprints.
-    pub fingerprints: Interner,
+    pub queries: Interner<QueryNumber>,
     /// Fingerprints under another key that mean the same query.
     pub aliases: Aliases,
     /// Documents by their ids.
-    pub documents: Interner,
+    pub documents: Interner<DocumentNumber>,
     /// Contents by their hashes.
     pub contents: Interner,
     /// Scopes of documents.
@@ -27,18 +26,22 @@ pub struct Vocabulary {
     pub labels: Interner,
     /// Models, prompts, hashes of outputs and names of evaluations.
     pub outputs: Interner,
-    contexts: HashMap<String, u32>,
+    contexts: FastMap<Box<str>, u32>,
     context_list: Vec<Context>,
-    states: IndexSet<State>,
-    segments: HashMap<Box<[u32]>, u32>,
+    states: IndexSet<State, foldhash::fast::RandomState>,
+    segments: FastMap<Box<[u32]>, u32>,
     segment_list: Vec<Box<[u32]>>,
+    stages: IndexSet<Stage, foldhash::fast::RandomState>,
+    limits: IndexSet<Limits, foldhash::fast::RandomState>,
+    /// A hash of each document's id that does not depend on numbers.
+    document_hashes: Vec<u64>,
 }
 
 /// A document as it was when it was retrieved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct State {
     /// Which document.
-    pub document: u32,
+    pub document: DocumentNumber,
     /// The hash of its content, if the event carried it.
     pub content: Option<u32>,
     /// Its scope, if the event carried it.
@@ -49,6 +52,17 @@ pub struct State {
     pub updated_at: Option<Timestamp>,
 }
 
+/// What limits an answer besides the question: two answers under different limits are answers to different questions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Limits {
+    /// The tenant, as the number of a label.
+    pub tenant: Option<u32>,
+    /// The scopes that were searched; empty when not restricted.
+    pub scope: Box<[u32]>,
+    /// The filter.
+    pub filter: Option<Box<str>>,
+}
+
 /// Everything a retrieval declares about how it was done. Two retrievals of one context differ by nothing declared.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Context {
@@ -56,6 +70,8 @@ pub struct Context {
     pub corpus_version: Option<String>,
     /// The retriever's name and version.
     pub retriever: (Option<String>, Option<String>),
+    /// The retriever's kind.
+    pub kind: Option<String>,
     /// The index.
     pub index: Option<String>,
     /// The model that embedded the query.
@@ -79,7 +95,7 @@ pub struct Context {
 impl Context {
     /// What is declared of the search itself: model, index, retriever, parameters and kind of scores.
     pub(crate) fn search(&self) -> impl Eq + std::hash::Hash + '_ {
-        (&self.embedder, &self.index, &self.retriever, &self.params, self.score_kind)
+        (&self.embedder, &self.index, &self.retriever, &self.kind, &self.params, self.score_kind)
     }
 }
 
@@ -93,15 +109,56 @@ pub(crate) fn key_and_value(label: &str) -> (&str, &str) {
     label.split_once('\u{1f}').unwrap_or((label, ""))
 }
 
+/// New numbers in place of those that another vocabulary gave.
+#[derive(Debug)]
+pub(crate) struct Renumbering {
+    pub(crate) queries: Vec<QueryNumber>,
+    pub(crate) documents: Vec<DocumentNumber>,
+    pub(crate) versions: Vec<u32>,
+    pub(crate) outputs: Vec<u32>,
+    pub(crate) contexts: Vec<u32>,
+    pub(crate) states: Vec<u32>,
+    pub(crate) segments: Vec<u32>,
+    pub(crate) stages: Vec<u32>,
+    pub(crate) limits: Vec<u32>,
+}
+
+/// The new number in a list; every old one has its place in it.
+pub(crate) fn renumbered<N: Number, M: Copy>(list: &[M], old: N, missing: M) -> M {
+    list.get(old.place() as usize).copied().unwrap_or(missing)
+}
+
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
 impl Vocabulary {
     /// An empty one that knows which fingerprints mean the same query.
     pub fn with_aliases(aliases: Aliases) -> Self {
         Self { aliases, ..Self::default() }
     }
 
+    /// The number of a document.
+    pub fn document(&mut self, id: &str) -> DocumentNumber {
+        let number = self.documents.number(id);
+        if number.place() as usize == self.document_hashes.len() {
+            self.document_hashes.push(stable_hash(id.as_bytes()));
+        }
+        number
+    }
+
+    /// A hash of a list of states that tells answers apart by their documents and their order, whatever their numbers.
+    pub(crate) fn digest(&self, states: impl Iterator<Item = u32>) -> u64 {
+        states.fold(0x9e37_79b9_7f4a_7c15, |digest, state| {
+            let document = self.state_of(state).document;
+            let hash = self.document_hashes.get(document.place() as usize).copied().unwrap_or_default();
+            (digest ^ hash).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29)
+        })
+    }
+
     /// The number of a document's state.
     pub fn state(&mut self, state: State) -> u32 {
-        u32::try_from(self.states.insert_full(state).0).unwrap_or(u32::MAX)
+        place(self.states.insert_full(state).0)
     }
 
     /// The number of a context, found by a text that is different for different contexts.
@@ -109,8 +166,8 @@ impl Vocabulary {
         if let Some(number) = self.contexts.get(key) {
             return *number;
         }
-        let number = u32::try_from(self.context_list.len()).unwrap_or(u32::MAX);
-        self.contexts.insert(key.to_owned(), number);
+        let number = place(self.context_list.len());
+        self.contexts.insert(key.into(), number);
         let context = context(&mut self.scopes);
         self.context_list.push(context);
         number
@@ -122,10 +179,20 @@ impl Vocabulary {
         if let Some(number) = self.segments.get(&labels) {
             return *number;
         }
-        let number = u32::try_from(self.segment_list.len()).unwrap_or(u32::MAX);
+        let number = place(self.segment_list.len());
         self.segments.insert(labels.clone(), number);
         self.segment_list.push(labels);
         number
+    }
+
+    /// The number of a stage.
+    pub fn stage(&mut self, stage: Stage) -> u32 {
+        place(self.stages.insert_full(stage).0)
+    }
+
+    /// The number of what limits an answer.
+    pub fn limit(&mut self, limits: Limits) -> u32 {
+        place(self.limits.insert_full(limits).0)
     }
 
     /// The state with a number that [`Vocabulary::state`] gave.
@@ -145,8 +212,81 @@ impl Vocabulary {
         self.segment_list.get(segment as usize).map_or(&[], |labels| labels)
     }
 
+    /// The stage with a number that [`Vocabulary::stage`] gave.
+    #[expect(clippy::indexing_slicing, reason = "numbers are given by `stage` alone")]
+    pub fn stage_of(&self, number: u32) -> &Stage {
+        &self.stages[number as usize]
+    }
+
+    /// The limits with a number that [`Vocabulary::limit`] gave.
+    #[expect(clippy::indexing_slicing, reason = "numbers are given by `limit` alone")]
+    pub fn limits_of(&self, number: u32) -> &Limits {
+        &self.limits[number as usize]
+    }
+
     /// All contexts by their numbers.
     pub fn contexts(&self) -> &[Context] {
         &self.context_list
+    }
+
+    /// Whether two contents can be compared, and are different: hashes of two schemes tell nothing of each other.
+    pub(crate) fn contents_differ(&self, a: u32, b: u32) -> bool {
+        a != b && self.scheme(a) == self.scheme(b)
+    }
+
+    /// What stands before the colon of a content hash: the function that made it.
+    pub(crate) fn scheme(&self, content: u32) -> &str {
+        self.contents.text(content).split_once(':').map_or("", |(scheme, _)| scheme)
+    }
+
+    /// Takes in all that another vocabulary numbered.
+    pub(crate) fn absorb(&mut self, other: Self) -> Renumbering {
+        let documents: Vec<DocumentNumber> = other.documents.texts().map(|id| self.document(id)).collect();
+        let contents = self.contents.absorb(&other.contents);
+        let scopes = self.scopes.absorb(&other.scopes);
+        let labels = self.labels.absorb(&other.labels);
+        let scope = |old: u32| renumbered(&scopes, old, u32::MAX);
+        let states = other.states.iter().map(|state| State {
+            document: renumbered(&documents, state.document, state.document),
+            content: state.content.map(|old| renumbered(&contents, old, u32::MAX)),
+            scope: state.scope.map(scope),
+            ..*state
+        });
+        let states = states.map(|state| place(self.states.insert_full(state).0)).collect();
+        let mut contexts = vec![u32::MAX; other.context_list.len()];
+        for (key, old) in &other.contexts {
+            let Some(context) = other.context_list.get(*old as usize) else { continue };
+            let new = self.context(key, |_| Context {
+                scope: context.scope.iter().copied().map(scope).collect(),
+                ..context.clone()
+            });
+            if let Some(at) = contexts.get_mut(*old as usize) {
+                *at = new;
+            }
+        }
+        let segments = other.segment_list.iter().map(|old| {
+            let mut new: Vec<u32> = old.iter().map(|label| renumbered(&labels, *label, u32::MAX)).collect();
+            new.sort_unstable();
+            self.segment(new)
+        });
+        let segments = segments.collect();
+        let limits = other.limits.iter().map(|limits| {
+            let mut scope: Vec<u32> = limits.scope.iter().copied().map(scope).collect();
+            scope.sort_unstable();
+            let tenant = limits.tenant.map(|tenant| renumbered(&labels, tenant, u32::MAX));
+            self.limit(Limits { tenant, scope: scope.into(), filter: limits.filter.clone() })
+        });
+        let limits = limits.collect();
+        Renumbering {
+            queries: self.queries.absorb(&other.queries),
+            documents,
+            versions: self.versions.absorb(&other.versions),
+            outputs: self.outputs.absorb(&other.outputs),
+            contexts,
+            states,
+            segments,
+            stages: other.stages.into_iter().map(|stage| self.stage(stage)).collect(),
+            limits,
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! Which cause a document's charge belongs to: the first rule that holds.
 
-use std::collections::BTreeSet;
-
+use tidemark_schema::ScoreKind;
 use tidemark_stats::{Persistence, charges};
 
 use super::{Account, Cause};
-use crate::answer::Answer;
+use crate::answer::{Answer, aligned};
+use crate::intern::DocumentNumber;
 use crate::presence::{Contents, Presence, Standing};
-use crate::scores::{Rescoring, common_scores};
+use crate::scores::{Direction, Rescoring, common_scores, direction};
 use crate::vocabulary::{Context, State, Vocabulary};
 
 /// A cause, and whether it was declared.
@@ -32,18 +32,18 @@ pub(crate) struct Classifier<'a> {
     pub(crate) vocabulary: &'a Vocabulary,
     pub(crate) presence: &'a Presence,
     pub(crate) rescoring: Rescoring,
+    /// How many documents an answer of the reference and of the current window usually holds, where nearly all hold as
+    /// many.
+    pub(crate) usual_lengths: Option<[usize; 2]>,
     pub(crate) reference: &'a Contents,
     pub(crate) current: &'a Contents,
-    /// The contexts that declare a search which the reference did not use.
-    pub(crate) new_searches: &'a BTreeSet<u32>,
 }
 
 impl<'a> Classifier<'a> {
-    /// Whether a change of the search was declared from `before` to `after`. Where both windows use several indexes or
-    /// retrievers side by side, a pair across them declares nothing new.
+    /// Whether two contexts declare different searches. Where both windows use several side by side, pairs across them are
+    /// as frequent inside of the reference, and are subtracted with its noise.
     pub(crate) fn declares_other_search(&self, before: u32, after: u32) -> bool {
-        self.new_searches.contains(&after)
-            && self.vocabulary.context_of(before).search() != self.vocabulary.context_of(after).search()
+        before != after && self.vocabulary.context_of(before).search() != self.vocabulary.context_of(after).search()
     }
 
     /// For pairs of an answer of the reference and one of the current window.
@@ -71,15 +71,20 @@ struct Pair<'p> {
     b: &'p Answer,
     context_a: &'p Context,
     context_b: &'p Context,
-    /// Unchanged documents of both changed their scores.
+    /// Unchanged documents of both changed their scores; of a pair without a common document: as those of the other pairs.
     rescored: bool,
-    /// The same, for a pair without a common document: as the other pairs of the windows.
     scores_comparable: bool,
+    /// A score is a function of the question and the document alone, or of a corpus that did not change.
+    pointwise: bool,
+    /// The scores of one run downwards, those of the other upwards.
+    turned: bool,
 }
 
 impl Pairs<'_, '_> {
     /// Charges the whole distance from `a` to `b`.
     pub(crate) fn account(&self, a: &Answer, b: &Answer) -> Account {
+        let (a, b) = aligned(a, b);
+        let (a, b) = (a.as_ref(), b.as_ref());
         let charged = charges(&a.ranking, &b.ranking, self.p);
         let mut account = Account::default();
         if charged.by_item.iter().all(|charge| *charge <= 0.0) && charged.unfilled <= 0.0 {
@@ -118,7 +123,20 @@ impl Pairs<'_, '_> {
             rescored |= (after - before).abs() > self.known.rescoring.tolerance;
         }
         let rescored = if common { rescored } else { self.known.rescoring.seen };
-        Pair { a, b, context_a, context_b, rescored, scores_comparable: context_a.score_kind == context_b.score_kind }
+        let scores_comparable = context_a.score_kind == context_b.score_kind;
+        let same_corpus = || context_a.corpus_version.is_some() && context_a.corpus_version == context_b.corpus_version;
+        let pointwise = scores_comparable
+            && match context_a.score_kind {
+                ScoreKind::Rrf => false,
+                ScoreKind::Bm25 => same_corpus(),
+                _ => true,
+            };
+        let turned = scores_comparable
+            && matches!(
+                (direction(&a.scores), direction(&b.scores)),
+                (Some(Direction::Down), Some(Direction::Up)) | (Some(Direction::Up), Some(Direction::Down))
+            );
+        Pair { a, b, context_a, context_b, rescored: rescored && pointwise, scores_comparable, pointwise, turned }
     }
 
     fn lost(&self, pair: &Pair<'_>, i: usize) -> Vec<(Reason, f64)> {
@@ -149,6 +167,9 @@ impl Pairs<'_, '_> {
         if absent && outside_bounds(self.known.vocabulary, pair, i, state) {
             return Some(Reason::declared(Cause::Bounds, true));
         }
+        if absent && i >= pair.b.ranking.len() && self.is_cut_short(pair) {
+            return Some(Reason::silent(Cause::Bounds));
+        }
         if absent && outside_scope(pair.context_a, pair.context_b, state.scope) {
             return Some(Reason::declared(Cause::Scope, true));
         }
@@ -156,18 +177,34 @@ impl Pairs<'_, '_> {
         if let Some(reason) = self.corpus_change(pair, state.document, Some(state), now) {
             return Some(reason);
         }
+        if pair.turned {
+            return Some(self.rescored(pair));
+        }
         if absent {
             return self.absent_unchanged(pair, i);
         }
         let j = place?;
         let (before, after) = (score_at(pair.a, i)?, score_at(pair.b, j)?);
         let rescored = pair.scores_comparable && (after - before).abs() > self.known.rescoring.tolerance;
-        rescored.then(|| self.rescored(pair))
+        (rescored && (pair.pointwise || self.corpus_moved(pair))).then(|| self.rescored(pair))
+    }
+
+    /// Answers of the current window hold fewer documents, nearly all of them as many, and nothing declares a bound: this
+    /// one ends where they all end.
+    fn is_cut_short(&self, pair: &Pair<'_>) -> bool {
+        let declared = pair.context_a.top_k.is_some() && pair.context_a.top_k == pair.context_b.top_k;
+        let ends = |[before, now]: [usize; 2]| now > 0 && now < before && pair.b.ranking.len() == now;
+        !declared && self.known.usual_lengths.is_some_and(ends)
+    }
+
+    /// Whether the corpus is declared to be another one.
+    fn corpus_moved(&self, pair: &Pair<'_>) -> bool {
+        pair.context_a.corpus_version != pair.context_b.corpus_version
     }
 
     /// A document that is still there, as it was, and was not returned.
     fn absent_unchanged(&self, pair: &Pair<'_>, i: usize) -> Option<Reason> {
-        if pair.rescored || !pair.scores_comparable {
+        if pair.rescored || !pair.scores_comparable || (!pair.pointwise && self.corpus_moved(pair)) {
             return Some(self.rescored(pair));
         }
         // Without a manifest a document is known to be there still only if another query got it.
@@ -180,7 +217,7 @@ impl Pairs<'_, '_> {
         let last = pair.b.scores.last().copied().flatten();
         match (score_at(pair.a, i), last) {
             _ if short => Some(self.index_recall(pair)),
-            (Some(score), Some(last)) if self.better(pair.context_b, score, last) => Some(self.index_recall(pair)),
+            (Some(score), Some(last)) if self.better(pair, score, last) => Some(self.index_recall(pair)),
             _ => None,
         }
     }
@@ -196,8 +233,12 @@ impl Pairs<'_, '_> {
         if let Some(reason) = self.corpus_change(pair, state.document, earlier, Some(state)) {
             return reason;
         }
+        if pair.turned {
+            return self.rescored(pair);
+        }
         let score = score_at(pair.b, j);
         match before {
+            Some(_) if !pair.pointwise && pair.scores_comparable => self.moved_with_others(pair),
             Some(i) => match (score_at(pair.a, i), score) {
                 (Some(before), Some(after)) if (after - before).abs() > self.known.rescoring.tolerance => {
                     self.rescored(pair)
@@ -207,12 +248,14 @@ impl Pairs<'_, '_> {
                 (Some(_), Some(_)) => Reason::silent(Cause::Nondeterminism),
                 _ => Reason::silent(Cause::Unexplained),
             },
-            None if pair.rescored || !pair.scores_comparable => self.rescored(pair),
+            None if pair.rescored || !pair.scores_comparable || (!pair.pointwise && self.corpus_moved(pair)) => {
+                self.rescored(pair)
+            }
             // Without a manifest it may be new as well as not found before.
             None if !self.is_there(pair.context_a, state.document, self.before) => Reason::silent(Cause::Unexplained),
             None => match (score, pair.a.scores.last().copied().flatten()) {
                 // It had the score to be there before, and was not found.
-                (Some(score), Some(last)) if self.better(pair.context_a, score, last) => self.index_recall(pair),
+                (Some(score), Some(last)) if self.better(pair, score, last) => self.index_recall(pair),
                 (Some(_), Some(_)) => Reason::silent(Cause::Nondeterminism),
                 _ => Reason::silent(Cause::Unexplained),
             },
@@ -226,6 +269,10 @@ impl Pairs<'_, '_> {
             || pair.context_a.max_age_s != pair.context_b.max_age_s;
         if differ {
             return vec![(Reason::declared(Cause::Bounds, true), 1.0)];
+        }
+        let undeclared = pair.context_a.top_k.is_none() || pair.context_a.top_k != pair.context_b.top_k;
+        if undeclared && self.known.usual_lengths.is_some_and(|[before, now]| before > 0 && before < now) {
+            return vec![(Reason::silent(Cause::Bounds), 1.0)];
         }
         let new: Vec<usize> = (0..pair.b.ranking.len())
             .filter(|j| {
@@ -246,7 +293,7 @@ impl Pairs<'_, '_> {
     fn corpus_change(
         &self,
         pair: &Pair<'_>,
-        document: u32,
+        document: DocumentNumber,
         before: Option<&State>,
         after: Option<&State>,
     ) -> Option<Reason> {
@@ -284,24 +331,53 @@ impl Pairs<'_, '_> {
         };
         let before = seen(before, self.before).or(listed(was))?;
         let after = seen(after, self.after).or(listed(is))?;
-        if before == after {
+        if !self.known.vocabulary.contents_differ(before, after) {
             return None;
         }
         let registry_says = match (listed(was), listed(is)) {
-            (Some(was), Some(is)) => was != is,
+            (Some(was), Some(is)) => self.known.vocabulary.contents_differ(was, is),
             _ => true,
         };
         Some(Reason::declared(Cause::CorpusModified, other_version && registry_says))
     }
 
+    /// Why unchanged documents have another score or, where scores are of another kind, another place.
     fn rescored(&self, pair: &Pair<'_>) -> Reason {
-        let cause =
-            if self.known.rescoring.is_rescaling() && pair.rescored { Cause::Scoring } else { Cause::Embedding };
+        let (a, b) = (pair.context_a, pair.context_b);
+        if !pair.pointwise && pair.scores_comparable && self.corpus_moved(pair) {
+            // Frequencies, lengths and ranks follow the corpus.
+            let versions = (a.corpus_version.as_deref(), b.corpus_version.as_deref());
+            return match self.known.presence.main_change(versions) {
+                Some(cause) => Reason::declared(cause, true),
+                None => Reason::silent(Cause::Unexplained),
+            };
+        }
+        let other_embedder = a.embedder != b.embedder && a.embedder.is_some() && b.embedder.is_some();
+        let cause = if other_embedder {
+            Cause::Embedding
+        } else if !pair.scores_comparable || pair.turned || !embeds(b) {
+            Cause::Scoring
+        } else if pair.rescored && self.known.rescoring.is_rescaling() {
+            Cause::Scoring
+        } else {
+            Cause::Embedding
+        };
         Reason::declared(cause, self.known.declares_other_search(pair.a.context, pair.b.context))
     }
 
+    /// A document of a fused list that changed its place in an unchanged corpus: it moves when others leave or enter.
+    fn moved_with_others(&self, pair: &Pair<'_>) -> Reason {
+        if self.corpus_moved(pair) {
+            return self.rescored(pair);
+        }
+        let left = pair.a.ranking.items().iter().any(|document| {
+            !pair.b.ranking.items().contains(document) && self.is_there(pair.context_b, *document, self.after)
+        });
+        if left { self.index_recall(pair) } else { self.rescored(pair) }
+    }
+
     /// Whether the corpus held a document, as far as its manifest or, without one, the window's answers tell.
-    fn is_there(&self, context: &Context, document: u32, seen: &Contents) -> bool {
+    fn is_there(&self, context: &Context, document: DocumentNumber, seen: &Contents) -> bool {
         match self.known.presence.standing(context.corpus_version.as_deref(), document) {
             Standing::Present(_) | Standing::Absent => true,
             Standing::Unknown => seen.contains_key(&document),
@@ -312,9 +388,21 @@ impl Pairs<'_, '_> {
         Reason::declared(Cause::IndexRecall, self.known.declares_other_search(pair.a.context, pair.b.context))
     }
 
-    fn better(&self, context: &Context, score: f64, than: f64) -> bool {
-        let lead = if context.score_kind.ranks_upwards() { than - score } else { score - than };
+    /// Whether one score stands above another, in the direction in which the answers run.
+    fn better(&self, pair: &Pair<'_>, score: f64, than: f64) -> bool {
+        let seen = direction(&pair.b.scores).or_else(|| direction(&pair.a.scores));
+        let upwards = seen.map_or(pair.context_b.score_kind.ranks_upwards(), |seen| seen == Direction::Up);
+        let lead = if upwards { than - score } else { score - than };
         lead > self.known.rescoring.tolerance
+    }
+}
+
+/// Whether a search has an embedder that its scores could tell of: a keyword search and a reranker have none.
+fn embeds(context: &Context) -> bool {
+    match context.score_kind {
+        ScoreKind::Bm25 | ScoreKind::Rerank => false,
+        ScoreKind::Rrf => context.embedder.is_some(),
+        _ => context.kind.as_deref() != Some("sparse") && context.kind.as_deref() != Some("rerank"),
     }
 }
 

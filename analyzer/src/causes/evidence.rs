@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Cause, Share};
+use crate::scores::Rescoring;
 use crate::vocabulary::Vocabulary;
 
 /// What the windows declare, as far as it can be said in a few words.
@@ -14,15 +15,23 @@ fn versions(names: &[String]) -> String {
     }
 }
 
+/// What a sentence rests on besides the share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// How many units were looked at.
+    pub(crate) units: usize,
+    /// The versions that the windows declare.
+    pub(crate) versions: (&'a [String], &'a [String]),
+    pub(crate) rescoring: Rescoring,
+    /// How many documents an answer usually holds, before and now.
+    pub(crate) usual_lengths: Option<[usize; 2]>,
+}
+
 /// The sentence of one cause.
-pub(crate) fn sentence(
-    share: &Share,
-    matched: usize,
-    (before, after): (&[String], &[String]),
-    order_agreement: f64,
-    vocabulary: &Vocabulary,
-) -> String {
-    let n = format!("{} of {matched} queries", share.queries);
+pub(crate) fn sentence(share: &Share, seen: &Seen<'_>, vocabulary: &Vocabulary) -> String {
+    let n = format!("{} of {} queries", share.queries, seen.units);
+    let (before, after) = seen.versions;
+    let order_agreement = seen.rescoring.order_agreement;
     let after = versions(after);
     let same = format!("although both windows declare {after}");
     let differing = differences(vocabulary);
@@ -31,7 +40,7 @@ pub(crate) fn sentence(
     } else {
         format!("declared: {}", differing.join(", "))
     };
-    match (share.cause, share.declared) {
+    match (share.cause, share.declared > 0.5) {
         (Cause::CorpusRemoved, true) => format!("{n} lost documents that {after} removed"),
         (Cause::CorpusRemoved, false) => format!("{n} lost documents that the corpus no longer holds, {same}"),
         (Cause::CorpusModified, true) => format!("{n} changed through documents whose content {after} changed"),
@@ -41,13 +50,22 @@ pub(crate) fn sentence(
         (Cause::Embedding, _) => format!(
             "in {n}, unchanged documents changed their scores and their order (order agreement {order_agreement:.2}); {declared}"
         ),
+        (Cause::Scoring, _) if seen.rescoring.is_turned() => {
+            format!("direction turned in {n}: what scored high scores low now; {declared}")
+        }
         (Cause::Scoring, _) => {
             format!("in {n}, unchanged documents changed their scores and kept their order; {declared}")
         }
         (Cause::IndexRecall, _) => format!(
             "{n} lost or found documents that are unchanged and whose known score beats the last one returned; {declared}"
         ),
-        (Cause::Bounds, _) => format!("{n} lost documents to a tighter bound on number, context or age of documents"),
+        (Cause::Bounds, false) => match seen.usual_lengths {
+            Some([before, now]) => {
+                format!("{n} hold {now} documents in place of {before}, and no bound was declared to have changed")
+            }
+            None => format!("{n} hold another number of documents, and no bound was declared to have changed"),
+        },
+        (Cause::Bounds, true) => format!("{n} lost documents to a tighter bound on number, context or age of documents"),
         (Cause::Scope, _) => format!("{n} lost documents that lie outside of the scope or filter now requested"),
         (Cause::Nondeterminism, _) => format!("{n} show documents of equal standing in another order"),
         (Cause::QueryMix, _) => {

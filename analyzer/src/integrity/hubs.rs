@@ -14,6 +14,7 @@ use tidemark_stats::benjamini_hochberg;
 
 use super::{EXAMPLES, Evidence};
 use crate::error::Error;
+use crate::intern::{DocumentNumber, FastSet, QueryNumber};
 use crate::observe::Observations;
 use crate::presence::Standing;
 use crate::report::{IntegrityKind, IntegrityReport};
@@ -28,17 +29,18 @@ const QUERIES_MIN: u32 = 5;
 const LEVEL: f64 = 0.05;
 
 pub(super) fn find(evidence: &Evidence<'_>) -> Result<Option<IntegrityReport>, Error> {
+    let (queries_before, queries_after) = (evidence.before.query_count(), evidence.after.query_count());
     let (before, after) = (occurrences(evidence.before, evidence), occurrences(evidence.after, evidence));
-    let Some(tail) = Tail::of(before.values(), evidence.before.queries.len()) else { return Ok(None) };
+    let Some(tail) = Tail::of(before.values(), queries_before) else { return Ok(None) };
     let known = known(evidence);
-    let mut came_in: Vec<(u32, u32)> =
+    let mut came_in: Vec<(DocumentNumber, u32)> =
         after.iter().filter(|(document, _)| !known.contains(*document)).map(|(d, count)| (*d, *count)).collect();
     came_in.sort_unstable_by_key(|(document, count)| {
         (std::cmp::Reverse(*count), evidence.vocabulary.documents.text(*document))
     });
-    let queries = evidence.after.queries.len();
+    let queries = queries_after;
     let p_values: Vec<f64> = came_in.iter().map(|(_, count)| tail.beyond(*count, queries)).collect();
-    let hubs: Vec<(u32, u32)> = came_in
+    let hubs: Vec<(DocumentNumber, u32)> = came_in
         .iter()
         .zip(benjamini_hochberg(&p_values)?)
         .filter(|((_, count), q)| *q <= LEVEL && *count >= QUERIES_MIN)
@@ -58,37 +60,37 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Result<Option<IntegrityReport>, E
             .collect(),
         evidence: format!(
             "came in and are returned for up to {most} of {queries} different queries; the most of any document in the \
-             reference was {widest} of {}",
-            evidence.before.queries.len()
+             reference was {widest} of {queries_before}"
         ),
         advice: "Read them: a text that answers everything was written to be retrieved. Remove it until it is explained.",
     }))
 }
 
 /// For how many different queries each document was returned.
-fn occurrences(window: &Observations, evidence: &Evidence<'_>) -> HashMap<u32, u32> {
+fn occurrences(window: &Observations, evidence: &Evidence<'_>) -> HashMap<DocumentNumber, u32> {
+    let mut seen: FastSet<(QueryNumber, DocumentNumber)> = FastSet::default();
     let mut counts = HashMap::new();
-    for query in window.queries.values() {
-        let places = query.sample.iter().flat_map(|observed| observed.places.iter());
-        let documents: HashSet<u32> =
-            places.map(|place| evidence.vocabulary.state_of(place.state()).document).collect();
-        for document in documents {
-            *counts.entry(document).or_default() += 1;
+    for (unit, sample) in window.units.iter().filter(|(unit, _)| evidence.pipeline.is_judged(unit.stage)) {
+        for place in sample.sample.iter().flat_map(|observed| observed.places.iter()) {
+            let document = evidence.vocabulary.state_of(place.state()).document;
+            if seen.insert((unit.query, document)) {
+                *counts.entry(document).or_default() += 1;
+            }
         }
     }
     counts
 }
 
 /// The documents of the current window that were there before with the same content.
-fn known(evidence: &Evidence<'_>) -> HashSet<u32> {
+fn known(evidence: &Evidence<'_>) -> HashSet<DocumentNumber> {
     let vocabulary = evidence.vocabulary;
-    let earlier = |window: &Observations| -> HashSet<(u32, Option<u32>)> {
-        let states = window.queries.values().flat_map(|query| &query.sample).flat_map(|o| o.places.iter());
+    let earlier = |window: &Observations| -> HashSet<(DocumentNumber, Option<u32>)> {
+        let states = window.sampled().flat_map(|o| o.places.iter());
         states.map(|place| vocabulary.state_of(place.state())).map(|state| (state.document, state.content)).collect()
     };
     let versions: HashSet<&str> =
-        evidence.before.sightings.documents.keys().map(|(version, _)| vocabulary.versions.text(*version)).collect();
-    let listed = |document: u32, content: Option<u32>| {
+        evidence.before.sightings.declared().map(|((version, _), _)| vocabulary.versions.text(version)).collect();
+    let listed = |document: DocumentNumber, content: Option<u32>| {
         if versions.is_empty() {
             return evidence.rescored;
         }
@@ -101,7 +103,7 @@ fn known(evidence: &Evidence<'_>) -> HashSet<u32> {
         })
     };
     let before = earlier(evidence.before);
-    let there = |(document, content): &(u32, Option<u32>)| {
+    let there = |(document, content): &(DocumentNumber, Option<u32>)| {
         before.contains(&(*document, *content)) || listed(*document, *content)
     };
     earlier(evidence.after).into_iter().filter(there).map(|(document, _)| document).collect()

@@ -1,89 +1,171 @@
 //! The causes of whatever changed beyond noise, dimension by dimension.
 
+use std::collections::BTreeMap;
+
 use tidemark_stats::Persistence;
 
-use crate::causes::{Cause, Classifier, sentence, shares};
+use super::rankings::Measure;
+use crate::causes::{self, Cause, Classifier, Seen, UnitAccount, sentence, shares};
 use crate::error::Error;
-use crate::matched::MatchedQuery;
-use crate::observe::Observations;
-use crate::report::{Affects, CauseReport, Judgement, MultiplicityReport, RetrievalReport, ScoreReport, TrafficReport};
+use crate::intern::FastSet;
+use crate::report::{Affects, CauseReport, FloorBasis, Judgement, MultiplicityReport, RetrievalReport, TrafficReport};
+use crate::stage::is_pointwise;
+use crate::units::Matched;
 
-pub(super) fn of(
-    (retrieval, multiplicity): (&RetrievalReport, &MultiplicityReport),
-    traffic: &TrafficReport,
-    (queries, after): (&[MatchedQuery<'_>], &Observations),
-    (renamed, declared): (usize, (&[String], &[String])),
-    classifier: &Classifier<'_>,
-    p: Persistence,
-) -> Result<Vec<CauseReport>, Error> {
-    let mut causes = Vec::new();
-    if beyond_noise(retrieval, multiplicity) {
-        let agreement = classifier.rescoring.order_agreement;
-        causes.extend(shares(queries, classifier, p)?.iter().map(|share| CauseReport {
+/// All that causes are found by.
+pub(super) struct Causes<'a> {
+    pub(super) matched: &'a Matched<'a>,
+    pub(super) classifiers: &'a BTreeMap<u32, Classifier<'a>>,
+    pub(super) p: Persistence,
+    /// The stages that changed first; their accounts explain what follows them.
+    pub(super) first: &'a FastSet<u32>,
+    pub(super) last: &'a FastSet<u32>,
+    /// The versions that the windows declare.
+    pub(super) versions: (&'a [String], &'a [String]),
+}
+
+/// What rankings are explained by: the units, what each counts, and what is charged for it.
+pub(super) struct Explained {
+    pub(super) units: Vec<usize>,
+    pub(super) weights: Option<Vec<f64>>,
+    pub(super) accounts: Vec<UnitAccount>,
+}
+
+impl Causes<'_> {
+    /// The accounts of the units that explain the change: those of the stages that changed first, and of the judged ones
+    /// where none stands out.
+    pub(super) fn explained(&self, measure: &Measure) -> Result<Explained, Error> {
+        let first: FastSet<u32> = self.first.iter().copied().collect();
+        let inherited = !first.is_empty() && first.iter().any(|stage| !self.last.contains(stage));
+        let units = if inherited && measure.effect.basis == FloorBasis::Reference {
+            let repeated = |unit: &usize| self.matched.units.get(*unit).is_some_and(|unit| unit.reference.len() > 1);
+            self.matched.of_stages(&first).into_iter().filter(repeated).collect()
+        } else {
+            measure.effect.units.clone()
+        };
+        let weights = self.matched.weights(&units);
+        let accounts = causes::accounts(&units, self.matched, self.classifiers, self.p)?;
+        Ok(Explained { units, weights, accounts })
+    }
+
+    /// What explains a unit's change by the rules of its stage.
+    fn classifier(&self, units: &[usize]) -> Option<&Classifier<'_>> {
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+        for unit in units.iter().filter_map(|unit| self.matched.units.get(*unit)) {
+            *counts.entry(unit.stage).or_default() += 1;
+        }
+        let (stage, _) = counts.into_iter().max_by_key(|(stage, count)| (*count, std::cmp::Reverse(*stage)))?;
+        self.classifiers.get(&stage)
+    }
+
+    pub(super) fn of_rankings(&self, explained: &Explained) -> Vec<CauseReport> {
+        let Some(classifier) = self.classifier(&explained.units) else { return Vec::new() };
+        let seen = Seen {
+            units: explained.units.len(),
+            versions: self.versions,
+            rescoring: classifier.rescoring,
+            usual_lengths: classifier.usual_lengths,
+        };
+        let report = |share: &causes::Share| CauseReport {
             cause: share.cause,
             affects: Affects::Ranking,
             share: share.part,
-            declared: share.declared,
-            evidence: sentence(share, queries.len(), declared, agreement, classifier.vocabulary),
-        }));
+            declared: share.declared > 0.5,
+            declared_share: share.declared,
+            evidence: sentence(share, &seen, classifier.vocabulary),
+            since: None,
+        };
+        shares(&explained.accounts, explained.weights.as_deref()).iter().map(report).collect()
     }
-    if retrieval.scores.verdict == Judgement::Drift {
-        causes.push(of_scores(&retrieval.scores, classifier, queries));
-    }
-    if traffic.verdict == Judgement::Drift {
-        causes.push(of_traffic(traffic));
-    }
-    if renamed > 0 {
-        causes.push(CauseReport {
-            cause: Cause::IdChurn,
-            affects: Affects::Identity,
+
+    /// Why scores of unchanged documents moved. Scores that follow the corpus or the other documents of the answer moved
+    /// for whatever changed the rankings.
+    pub(super) fn of_scores(
+        &self,
+        retrieval: &RetrievalReport,
+        declared_share: f64,
+        units: &[usize],
+        rankings: &[CauseReport],
+    ) -> Option<CauseReport> {
+        let scores = &retrieval.scores;
+        let classifier = self.classifier(units)?;
+        let kind = scores.kind.unwrap_or_default();
+        let follows = !is_pointwise(kind);
+        let other_version = self.versions.0 != self.versions.1;
+        let inherited = rankings.first().filter(|_| follows);
+        let moved_corpus = follows.then(|| self.registered_change(classifier)).flatten();
+        let (cause, declared_share) = match (moved_corpus, inherited) {
+            (Some(cause), _) if other_version => (cause, 1.0),
+            (_, Some(first)) => (first.cause, first.declared_share),
+            _ => (self.rescoring_cause(classifier, kind, units), declared_share),
+        };
+        let number = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.3}"));
+        let declared = declared_share > 0.5;
+        let turned = if classifier.rescoring.is_turned() { "; direction turned: what scored high scores low now" } else { "" };
+        Some(CauseReport {
+            cause,
+            affects: Affects::Scores,
             share: 1.0,
-            declared: declared.0 != declared.1,
+            declared,
+            declared_share,
             evidence: format!(
-                "{renamed} of {} queries return documents under new ids with unchanged content; rankings are compared by content",
-                after.queries.len()
+                "scores of unchanged documents moved by {} in {} queries: scale {}, order agreement {}{turned}; {}",
+                number(scores.shift),
+                scores.queries,
+                number(scores.scale),
+                number(scores.order_agreement),
+                match (declared, follows && other_version) {
+                    (true, true) => "such scores follow the corpus, and another version of it was declared",
+                    (true, false) => "a change of embedder, index or retriever was declared",
+                    (false, _) => "nothing was declared",
+                }
             ),
-        });
+            since: None,
+        })
     }
-    Ok(causes)
+
+    fn registered_change(&self, classifier: &Classifier<'_>) -> Option<Cause> {
+        let pairs = self.versions.0.iter().flat_map(|a| self.versions.1.iter().map(move |b| (a, b)));
+        pairs.filter(|(a, b)| a != b).find_map(|(a, b)| classifier.presence.main_change((Some(a), Some(b))))
+    }
+
+    fn rescoring_cause(
+        &self,
+        classifier: &Classifier<'_>,
+        kind: tidemark_schema::ScoreKind,
+        units: &[usize],
+    ) -> Cause {
+        use tidemark_schema::ScoreKind;
+        let contexts = |window: fn(&crate::units::MatchedUnit<'_>) -> Option<u32>| {
+            units.iter().filter_map(move |unit| window(self.matched.units.get(*unit)?))
+        };
+        let embedders = |window| -> std::collections::BTreeSet<Option<&str>> {
+            contexts(window).map(|context| classifier.vocabulary.context_of(context).embedder.as_deref()).collect()
+        };
+        let before = embedders(|unit| unit.reference.first().map(|observed| observed.context));
+        let after = embedders(|unit| unit.current.first().map(|observed| observed.context));
+        if before != after && !before.contains(&None) && !after.contains(&None) {
+            Cause::Embedding
+        } else if classifier.rescoring.is_rescaling() || matches!(kind, ScoreKind::Bm25 | ScoreKind::Rerank) {
+            Cause::Scoring
+        } else {
+            Cause::Embedding
+        }
+    }
 }
 
 /// Whether rankings changed beyond noise, be it by less than matters: whoever waits for more evidence, or wonders about a
 /// small change, is helped by knowing where to look.
-fn beyond_noise(retrieval: &RetrievalReport, multiplicity: &MultiplicityReport) -> bool {
+pub(super) fn beyond_noise(retrieval: &RetrievalReport, multiplicity: &MultiplicityReport) -> bool {
     let test = multiplicity.tests.iter().find(|test| test.verdict == "retrieval");
-    retrieval.matched_queries >= retrieval.queries_min
-        && retrieval.excess_change.is_some_and(|excess| excess > 0.0)
-        && test.is_some_and(|test| test.adjusted_p_value < multiplicity.alpha)
-}
-
-fn of_scores(scores: &ScoreReport, classifier: &Classifier<'_>, queries: &[MatchedQuery<'_>]) -> CauseReport {
-    let cause = if classifier.rescoring.is_rescaling() { Cause::Scoring } else { Cause::Embedding };
-    let context = |sample: &crate::observe::QuerySample| sample.sample.first().map(|observed| observed.context);
-    let declares = |query: &&MatchedQuery<'_>| match (context(query.reference), context(query.current)) {
-        (Some(a), Some(b)) => classifier.declares_other_search(a, b),
-        _ => false,
-    };
-    let declared = queries.iter().filter(declares).count() * 2 > queries.len();
-    let number = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.3}"));
-    CauseReport {
-        cause,
-        affects: Affects::Scores,
-        share: 1.0,
-        declared,
-        evidence: format!(
-            "scores of unchanged documents moved by {} in {} queries: scale {}, order agreement {}; {}",
-            number(scores.shift),
-            scores.queries,
-            number(scores.scale),
-            number(scores.order_agreement),
-            if declared { "a change of embedder, index or retriever was declared" } else { "nothing was declared" }
-        ),
-    }
+    retrieval.verdict == Judgement::Drift
+        || (retrieval.matched_queries >= retrieval.queries_min
+            && retrieval.excess_change.is_some_and(|excess| excess > 0.0)
+            && test.is_some_and(|test| test.adjusted_p_value < multiplicity.alpha))
 }
 
 /// Nobody declares what users will ask.
-fn of_traffic(traffic: &TrafficReport) -> CauseReport {
+pub(super) fn of_traffic(traffic: &TrafficReport) -> CauseReport {
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     let mut evidence = format!(
         "the windows have {} of their operations in common, by fingerprint",
@@ -104,5 +186,28 @@ fn of_traffic(traffic: &TrafficReport) -> CauseReport {
             top.change, top.mix
         ));
     }
-    CauseReport { cause: Cause::QueryMix, affects: Affects::Traffic, share: 1.0, declared: false, evidence }
+    CauseReport {
+        cause: Cause::QueryMix,
+        affects: Affects::Traffic,
+        share: 1.0,
+        declared: false,
+        declared_share: 0.0,
+        evidence,
+        since: None,
+    }
+}
+
+/// Documents under new names.
+pub(super) fn of_ids(renamed: usize, queries: usize, declared: bool) -> CauseReport {
+    CauseReport {
+        cause: Cause::IdChurn,
+        affects: Affects::Identity,
+        share: 1.0,
+        declared,
+        declared_share: f64::from(u8::from(declared)),
+        evidence: format!(
+            "{renamed} of {queries} queries return documents under new ids with unchanged content; rankings are compared by content"
+        ),
+        since: None,
+    }
 }

@@ -7,11 +7,11 @@ use tidemark_stats::{Resampling, bootstrap_mean};
 
 use crate::compare::Options;
 use crate::error::Error;
-use crate::matched::MatchedQuery;
-use crate::observe::QuerySample;
+use crate::observe::Observed;
 use crate::outcome::{Outcome, cosine_distance};
 use crate::report::{Judgement, OutputMeasure};
 use crate::scores::{mean, standard_deviation};
+use crate::units::MatchedUnit;
 use crate::vocabulary::Vocabulary;
 
 /// How many evaluations are looked at: those that most outputs carry.
@@ -26,7 +26,7 @@ fn differ<T: PartialEq + ?Sized>(a: &T, b: &T) -> f64 {
 
 /// The measures that both windows have for enough queries.
 pub(super) fn measures(
-    queries: &[MatchedQuery<'_>],
+    queries: &[&MatchedUnit<'_>],
     vocabulary: &Vocabulary,
     options: &Options,
 ) -> Result<Vec<OutputMeasure>, Error> {
@@ -69,15 +69,15 @@ pub(super) fn measures(
     Ok(found)
 }
 
-fn outcomes(sample: &QuerySample) -> impl Iterator<Item = &Outcome> + Clone {
-    sample.sample.iter().filter_map(|observed| observed.outcome.as_deref())
+pub(crate) fn outcomes<'a>(sample: &'a [&'a Observed]) -> impl Iterator<Item = &'a Outcome> + Clone {
+    sample.iter().filter_map(|observed| observed.outcome.as_deref())
 }
 
-fn evaluations(queries: &[MatchedQuery<'_>]) -> Vec<u32> {
+fn evaluations(queries: &[&MatchedUnit<'_>]) -> Vec<u32> {
     let mut counted: std::collections::BTreeMap<u32, usize> = std::collections::BTreeMap::new();
     for query in queries {
         let names: BTreeSet<u32> =
-            outcomes(query.current).flat_map(|outcome| outcome.scores.iter().map(|(name, _)| *name)).collect();
+            outcomes(&query.current).flat_map(|outcome| outcome.scores.iter().map(|(name, _)| *name)).collect();
         for name in names {
             *counted.entry(name).or_default() += 1;
         }
@@ -90,7 +90,7 @@ fn evaluations(queries: &[MatchedQuery<'_>]) -> Vec<u32> {
 /// How much farther outputs are from the reference's than those are from each other.
 fn excess(
     name: &str,
-    queries: &[MatchedQuery<'_>],
+    queries: &[&MatchedUnit<'_>],
     distance: Distance,
     threshold: f64,
     options: &Options,
@@ -98,10 +98,10 @@ fn excess(
     let measured: Vec<(f64, Option<f64>)> = queries
         .par_iter()
         .filter_map(|query| {
-            let pairs = outcomes(query.reference).flat_map(|a| outcomes(query.current).map(move |b| (a, b)));
+            let pairs = outcomes(&query.reference).flat_map(|a| outcomes(&query.current).map(move |b| (a, b)));
             let between = mean(&pairs.filter_map(|(a, b)| distance(a, b)).collect::<Vec<_>>())?;
-            let repeats = outcomes(query.reference).enumerate();
-            let pairs = repeats.clone().flat_map(|(i, a)| outcomes(query.reference).skip(i + 1).map(move |b| (a, b)));
+            let repeats = outcomes(&query.reference).enumerate();
+            let pairs = repeats.clone().flat_map(|(i, a)| outcomes(&query.reference).skip(i + 1).map(move |b| (a, b)));
             Some((between, mean(&pairs.filter_map(|(a, b)| distance(a, b)).collect::<Vec<_>>())))
         })
         .collect();
@@ -128,17 +128,17 @@ fn excess(
 /// How much higher or lower a value is. Both directions count, so the p-value is doubled.
 fn shift(
     name: String,
-    queries: &[MatchedQuery<'_>],
+    queries: &[&MatchedUnit<'_>],
     value: impl Fn(&Outcome) -> Option<f64> + Sync,
     threshold: f64,
     standardised: bool,
     options: &Options,
 ) -> Result<Option<OutputMeasure>, Error> {
-    let of = |sample: &QuerySample| outcomes(sample).filter_map(&value).collect::<Vec<_>>();
+    let of = |sample: &[&Observed]| outcomes(sample).filter_map(&value).collect::<Vec<_>>();
     let measured: Vec<Shift> = queries
         .par_iter()
         .filter_map(|query| {
-            let (before, after) = (of(query.reference), of(query.current));
+            let (before, after) = (of(&query.reference), of(&query.current));
             let (reference, current) = (mean(&before)?, mean(&after)?);
             let (m, n) = (before.len() as f64, after.len() as f64);
             Some(Shift { before, reference, current, weight: m * n / (m + n) })

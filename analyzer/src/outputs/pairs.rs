@@ -1,14 +1,15 @@
 //! One pair of operations for each query.
 
 use rayon::prelude::*;
-use tidemark_stats::{Persistence, truncated_distance};
+use tidemark_stats::Persistence;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, distance};
 use crate::error::Error;
-use crate::matched::{MatchedQuery, mean_within};
-use crate::observe::{Observed, QuerySample};
+use crate::matched::mean_within;
+use crate::observe::{Observed, distinct};
 use crate::outcome::{Outcome, cosine_distance};
 use crate::report::Factors;
+use crate::units::MatchedUnit;
 use crate::vocabulary::Vocabulary;
 
 /// Two operations of one query that both have an output.
@@ -71,20 +72,19 @@ impl Trials {
 
 /// The trials of every matched query.
 pub(super) fn trials(
-    queries: &[MatchedQuery<'_>],
+    queries: &[&MatchedUnit<'_>],
     vocabulary: &Vocabulary,
     p: Persistence,
 ) -> Result<Vec<Trials>, Error> {
     queries.par_iter().map(|query| trials_of(query, vocabulary, p)).collect()
 }
 
-fn trials_of(query: &MatchedQuery<'_>, vocabulary: &Vocabulary, p: Persistence) -> Result<Trials, Error> {
-    let with_output = |sample: &QuerySample, nth: usize| {
-        sample.sample.iter().filter(|observed| observed.outcome.is_some()).nth(nth).cloned()
+fn trials_of(query: &MatchedUnit<'_>, vocabulary: &Vocabulary, p: Persistence) -> Result<Trials, Error> {
+    let with_output = |sample: &[&Observed], nth: usize| -> Option<Observed> {
+        sample.iter().filter(|observed| observed.outcome.is_some()).nth(nth).map(|observed| (*observed).clone())
     };
-    let (before, after) = (with_output(query.reference, 0), with_output(query.current, 0));
-    let floor =
-        mean_within(&query.reference.answers(vocabulary)?, |a, b| truncated_distance(&a.ranking, &b.ranking, p));
+    let (before, after) = (with_output(&query.reference, 0), with_output(&query.current, 0));
+    let floor = mean_within(&distinct(query.reference.iter().copied(), vocabulary)?, |a, b| distance(a, b, p));
     let pair = |a: &Option<Observed>, b: &Option<Observed>| -> Result<Option<Pair>, Error> {
         match (a, b) {
             (Some(a), Some(b)) => pair(a, b, floor.unwrap_or(0.0), vocabulary, p),
@@ -93,7 +93,7 @@ fn trials_of(query: &MatchedQuery<'_>, vocabulary: &Vocabulary, p: Persistence) 
     };
     Ok(Trials {
         between: pair(&before, &after)?,
-        inside: [pair(&before, &with_output(query.reference, 1))?, pair(&after, &with_output(query.current, 1))?],
+        inside: [pair(&before, &with_output(&query.reference, 1))?, pair(&after, &with_output(&query.current, 1))?],
     })
 }
 
@@ -111,11 +111,11 @@ fn pair(
         Answer::of(&first.places, first.context, vocabulary)?,
         Answer::of(&second.places, second.context, vocabulary)?,
     );
-    let distance = truncated_distance(&x.ranking, &y.ranking, p);
+    let apart = distance(&x, &y, p);
     Ok(Some(Pair {
-        distance,
-        other_context: distance > 0.0 || other_contents(&x, &y, vocabulary),
-        beyond_noise: distance > floor + 1e-9 || (floor <= 0.0 && other_contents(&x, &y, vocabulary)),
+        distance: apart,
+        other_context: apart > 0.0 || other_contents(&x, &y, vocabulary),
+        beyond_noise: apart > floor + 1e-9 || (floor <= 0.0 && other_contents(&x, &y, vocabulary)),
         other_model: before.model != after.model,
         other_prompt: before.prompt != after.prompt,
         changed,
@@ -146,7 +146,8 @@ fn other_contents(a: &Answer, b: &Answer, vocabulary: &Vocabulary) -> bool {
     a.states.iter().any(|state| {
         let before = vocabulary.state_of(*state);
         let after = b.states.iter().map(|state| vocabulary.state_of(*state)).find(|s| s.document == before.document);
-        after
-            .is_some_and(|after| before.content.is_some() && after.content.is_some() && before.content != after.content)
+        after.is_some_and(|after| {
+            before.content.zip(after.content).is_some_and(|(before, after)| vocabulary.contents_differ(before, after))
+        })
     })
 }

@@ -1,21 +1,25 @@
 //! One row of the table of retrievals after another.
 
-use arrow_array::types::{Float64Type, TimestampMicrosecondType};
-use arrow_array::{Array, Int32Array, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, TimestampMicrosecondType};
+use arrow_array::{
+    Array, BinaryArray, Float32Array, Int32Array, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray,
+};
 use tidemark_schema::columns::{ColumnError, Columns};
 use tidemark_schema::{SimHash, Timestamp};
 
 use crate::answer::Place;
 use crate::error::Error;
-use crate::intern::Interner;
-use crate::marginals::Measured;
-use crate::observe::{Attempt, Observations};
+use crate::intern::{FastMap, Interner};
+use crate::observe::{Attempt, Circumstances, Observations, Unit};
+use crate::operations::Part;
 use crate::outcome::signature;
 use crate::selector::Segment;
-use crate::vocabulary::{Context, State, Vocabulary, label};
+use crate::stage::Stage;
+use crate::vocabulary::{Context, Limits, State, Vocabulary, key_and_value, label};
 
 /// The columns that a comparison needs.
-pub(super) const COLUMNS: [&str; 26] = [
+pub(super) const COLUMNS: [&str; 29] = [
     "event_id",
     "occurred_at",
     "operation_id",
@@ -27,6 +31,7 @@ pub(super) const COLUMNS: [&str; 26] = [
     "segment",
     "corpus_version",
     "retriever_name",
+    "retriever_kind",
     "retriever_version",
     "retriever_params",
     "score_kind",
@@ -41,6 +46,8 @@ pub(super) const COLUMNS: [&str; 26] = [
     "requested_scope",
     "requested_filter",
     "results",
+    "latency_ms",
+    "cost_usd",
     "marks",
 ];
 
@@ -53,35 +60,169 @@ const SEGMENT_COLUMNS: [(&str, &str); 4] = [
     ("principal", "principal"),
 ];
 
-/// Takes a batch of rows into the observations: those that belong to the segment.
+/// Keys of segments that name who an answer belongs to.
+pub(crate) const TENANT_KEYS: [&str; 3] = ["tenant", "tenant_id", "tenant.id"];
+
+/// Takes batches of rows into the observations of a window: those that belong to the segment.
+#[derive(Debug, Default)]
+pub struct Reader {
+    segment: Segment,
+    /// By the text of what a row declares: its context and its stage.
+    contexts: FastMap<Box<str>, (u32, u32)>,
+    /// By the text of its labels: whether the row is wanted, its segment and its tenant.
+    segments: FastMap<Box<str>, (bool, u32, Option<u32>)>,
+    limits: FastMap<(u32, Option<u32>), u32>,
+    key: String,
+}
+
+impl Reader {
+    /// A reader of the rows of one part of the traffic.
+    pub fn new(segment: Segment) -> Self {
+        Self { segment, ..Self::default() }
+    }
+
+    /// Takes in a batch.
+    pub fn observe(
+        &mut self,
+        batch: &RecordBatch,
+        vocabulary: &mut Vocabulary,
+        window: &mut Observations,
+    ) -> Result<(), Error> {
+        let rows = Rows::of(batch)?;
+        for row in 0..batch.num_rows() {
+            let (wanted, segment, tenant) = self.segment_of(&rows, row, vocabulary);
+            if wanted {
+                let (context, stage) = self.context_of(&rows, row, vocabulary);
+                let limits = self.limits_of(context, tenant, vocabulary);
+                rows.observe(row, (context, segment), (stage, limits), vocabulary, window)?;
+            }
+        }
+        window.bound(vocabulary);
+        Ok(())
+    }
+
+    fn segment_of(&mut self, rows: &Rows<'_>, row: usize, vocabulary: &mut Vocabulary) -> (bool, u32, Option<u32>) {
+        self.key.clear();
+        for i in rows.labels(row) {
+            for text in [&rows.label_keys, &rows.label_values] {
+                self.key.push_str(text.value(i));
+                self.key.push('\u{1f}');
+            }
+        }
+        for (_, texts) in &rows.label_columns {
+            self.key.push('\u{1e}');
+            self.key.push_str(text(texts, row).unwrap_or("\u{0}"));
+        }
+        if let Some(known) = self.segments.get(self.key.as_str()) {
+            return *known;
+        }
+        let mut labels: Vec<(&str, &str)> =
+            rows.labels(row).map(|i| (rows.label_keys.value(i), rows.label_values.value(i))).collect();
+        for ((key, _), (_, texts)) in SEGMENT_COLUMNS.iter().zip(&rows.label_columns) {
+            if let Some(value) = text(texts, row)
+                && !labels.iter().any(|(other, _)| other == key)
+            {
+                labels.push((key, value));
+            }
+        }
+        let wanted = self.segment.holds(&labels);
+        let mut numbers: Vec<u32> =
+            labels.iter().map(|(key, value)| vocabulary.labels.number(&label(key, value))).collect();
+        numbers.sort_unstable();
+        let of_key = |key: &&str| {
+            numbers.iter().copied().find(|number| key_and_value(vocabulary.labels.text(*number)).0 == *key)
+        };
+        let tenant = TENANT_KEYS.iter().find_map(of_key);
+        let known = (wanted, vocabulary.segment(numbers), tenant);
+        self.segments.insert(self.key.as_str().into(), known);
+        known
+    }
+
+    fn context_of(&mut self, rows: &Rows<'_>, row: usize, vocabulary: &mut Vocabulary) -> (u32, u32) {
+        self.key.clear();
+        for (_, texts) in &rows.declared {
+            self.key.push_str(text(texts, row).unwrap_or("\u{0}"));
+            self.key.push('\u{1}');
+        }
+        for (_, counts) in &rows.bounds {
+            if counts.is_valid(row) {
+                self.key.push_str(&counts.value(row).to_string());
+            }
+            self.key.push('\u{1}');
+        }
+        for i in Columns::range(rows.scope, row) {
+            self.key.push('\u{1}');
+            self.key.push_str(rows.scopes.value(i));
+        }
+        if let Some(known) = self.contexts.get(self.key.as_str()) {
+            return *known;
+        }
+        let key = std::mem::take(&mut self.key);
+        if let Some(version) = rows.declared_text("corpus_version", row) {
+            vocabulary.versions.number(version);
+        }
+        let context = vocabulary.context(&key, |scopes| rows.context(row, scopes));
+        let declared = vocabulary.context_of(context);
+        let short = |text: &Option<String>| text.as_deref().map(Box::from);
+        let stage = Stage {
+            retriever: short(&declared.retriever.0),
+            kind: short(&declared.kind),
+            score_kind: declared.score_kind,
+        };
+        let known = (context, vocabulary.stage(stage));
+        self.contexts.insert(key.as_str().into(), known);
+        self.key = key;
+        known
+    }
+
+    fn limits_of(&mut self, context: u32, tenant: Option<u32>, vocabulary: &mut Vocabulary) -> u32 {
+        *self.limits.entry((context, tenant)).or_insert_with(|| {
+            let declared = vocabulary.context_of(context);
+            let mut scope = declared.scope.clone();
+            scope.sort_unstable();
+            scope.dedup();
+            let filter = declared.filter.as_deref().map(Box::from);
+            vocabulary.limit(Limits { tenant, scope: scope.into(), filter })
+        })
+    }
+}
+
+/// Takes one batch into a window of all traffic.
 pub fn observe(
     batch: &RecordBatch,
     segment: &Segment,
     vocabulary: &mut Vocabulary,
     window: &mut Observations,
 ) -> Result<(), Error> {
-    let rows = Rows::of(batch)?;
-    for row in 0..batch.num_rows() {
-        if !segment.is_all() && !segment.holds(&rows.labels(row)?) {
-            continue;
-        }
-        rows.observe(row, vocabulary, window)?;
-    }
-    window.bound(vocabulary);
-    Ok(())
+    Reader::new(segment.clone()).observe(batch, vocabulary, window)
+}
+
+fn text<'a>(texts: &'a StringArray, row: usize) -> Option<&'a str> {
+    texts.is_valid(row).then(|| texts.value(row))
 }
 
 struct Rows<'a> {
-    batch: &'a RecordBatch,
+    event: &'a BinaryArray,
     occurred_at: &'a PrimitiveArray<TimestampMicrosecondType>,
     operation: &'a StringArray,
     attempt: &'a Int32Array,
     trace: &'a StringArray,
     fingerprint: &'a StringArray,
-    score_kind: &'a StringArray,
+    simhash: &'a StringArray,
+    embedding: &'a ListArray,
+    label_map: &'a MapArray,
+    label_keys: &'a StringArray,
+    label_values: &'a StringArray,
+    label_columns: Vec<(&'static str, &'a StringArray)>,
     declared: Vec<(&'static str, &'a StringArray)>,
     bounds: Vec<(&'static str, &'a Int32Array)>,
-    results: &'a arrow_array::ListArray,
+    scope: &'a ListArray,
+    scopes: &'a StringArray,
+    marks: &'a ListArray,
+    mark: &'a StringArray,
+    latency: &'a PrimitiveArray<Float64Type>,
+    cost: &'a PrimitiveArray<Float64Type>,
+    results: &'a ListArray,
     document: &'a StringArray,
     content: &'a StringArray,
     document_scope: &'a StringArray,
@@ -93,34 +234,48 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn of(batch: &'a RecordBatch) -> Result<Self, ColumnError> {
         let columns = Columns::of(batch);
+        let texts = |names: &[&'static str]| {
+            names.iter().map(|name| Ok((*name, columns.texts(name)?))).collect::<Result<Vec<_>, ColumnError>>()
+        };
+        let counts = |names: &[&'static str]| {
+            names.iter().map(|name| Ok((*name, columns.counts(name)?))).collect::<Result<Vec<_>, ColumnError>>()
+        };
         let results = columns.list("results")?;
         let documents = Columns::of_elements(results, "results")?;
-        let declared = [
-            "corpus_version",
-            "retriever_name",
-            "retriever_version",
-            "retriever_params",
-            "index_id",
-            "embedder",
-            "requested_filter",
-        ];
-        let bounds = ["requested_top_k", "requested_context_tokens", "requested_age_s"];
+        let (label_map, label_keys, label_values) = columns.map_of_texts("segment")?;
+        let (scope, scopes) = columns.list_of_texts("requested_scope")?;
+        let (marks, mark) = columns.list_of_texts("marks")?;
         Ok(Self {
-            batch,
+            event: columns.event_ids("event_id")?,
             occurred_at: columns.times("occurred_at")?,
             operation: columns.texts("operation_id")?,
             attempt: columns.counts("attempt")?,
             trace: columns.texts("trace_id")?,
             fingerprint: columns.texts("query_fingerprint")?,
-            score_kind: columns.texts("score_kind")?,
-            declared: declared
-                .into_iter()
-                .map(|name| Ok((name, columns.texts(name)?)))
-                .collect::<Result<_, ColumnError>>()?,
-            bounds: bounds
-                .into_iter()
-                .map(|name| Ok((name, columns.counts(name)?)))
-                .collect::<Result<_, ColumnError>>()?,
+            simhash: columns.texts("query_simhash")?,
+            embedding: columns.list("query_embedding")?,
+            label_map,
+            label_keys,
+            label_values,
+            label_columns: texts(&SEGMENT_COLUMNS.map(|(_, column)| column))?,
+            declared: texts(&[
+                "corpus_version",
+                "retriever_name",
+                "retriever_kind",
+                "retriever_version",
+                "retriever_params",
+                "index_id",
+                "embedder",
+                "requested_filter",
+                "score_kind",
+            ])?,
+            bounds: counts(&["requested_top_k", "requested_context_tokens", "requested_age_s"])?,
+            scope,
+            scopes,
+            marks,
+            mark,
+            latency: columns.numbers("latency_ms")?,
+            cost: columns.numbers("cost_usd")?,
             results,
             document: documents.texts("doc_id")?,
             content: documents.texts("content_hash")?,
@@ -131,44 +286,68 @@ impl<'a> Rows<'a> {
         })
     }
 
-    fn observe(&self, row: usize, vocabulary: &mut Vocabulary, window: &mut Observations) -> Result<(), Error> {
-        let occurred_at = Timestamp::from_micros(self.occurred_at.value(row)).unwrap_or(Timestamp::MIN);
+    fn labels(&self, row: usize) -> std::ops::Range<usize> {
+        let offsets = self.label_map.value_offsets();
+        let at = |i: usize| offsets.get(i).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
+        if self.label_map.is_null(row) { 0..0 } else { at(row)..at(row + 1) }
+    }
+
+    fn observe(
+        &self,
+        row: usize,
+        (context, segment): (u32, u32),
+        (stage, limits): (u32, u32),
+        vocabulary: &mut Vocabulary,
+        window: &mut Observations,
+    ) -> Result<(), Error> {
+        let micros = self.occurred_at.value(row);
+        let occurred_at = Timestamp::from_micros(micros).unwrap_or(Timestamp::MIN);
         let (from, to) = window.span.unwrap_or((occurred_at, occurred_at));
         window.span = Some((from.min(occurred_at), to.max(occurred_at)));
         window.events += 1;
         let number = u32::try_from(self.attempt.value(row)).unwrap_or(1);
-        let retriever = self.declared_text("retriever_name", row).unwrap_or_default();
-        let event = Columns::of(self.batch).event_id("event_id", row)?;
-        let attempt = Attempt::of(self.operation.value(row), retriever, number, event.as_bytes());
+        let attempt = Attempt::of(self.operation.value(row), number, self.event.value(row));
         let first = attempt.number <= 1;
-        window.operations += u64::from(first);
 
-        let context = self.context(row, vocabulary)?;
         let places = self.places(row, vocabulary);
-        self.sight(row, attempt, occurred_at, (context, &places), vocabulary, window)?;
+        self.sight(row, attempt, occurred_at, (context, &places), vocabulary, window);
 
-        let fingerprint = vocabulary.aliases.first_of(self.fingerprint.value(row)).into_owned();
-        let fingerprint = fingerprint.as_str();
-        if window.scored.wants(attempt.key) {
-            let number = vocabulary.fingerprints.number(fingerprint);
-            let scores: Vec<Option<f64>> = places.iter().map(|place| place.score()).collect();
-            window.scored.insert(attempt.key, Measured::new(number, attempt.number, &scores));
-        }
-        if !window.wants(fingerprint) {
+        let fingerprint = self.fingerprint.value(row);
+        let query = if vocabulary.aliases.is_empty() {
+            vocabulary.queries.number(fingerprint)
+        } else {
+            let first = vocabulary.aliases.first_of(fingerprint).into_owned();
+            vocabulary.queries.number(&first)
+        };
+        let unit = Unit { query, stage, limits };
+        let states = || places.iter().map(|place| place.state());
+        let sampled = window.operations.wants(attempt.operation);
+        let kept = window.wants(vocabulary.queries.text(query));
+        if !sampled && !kept {
             return Ok(());
         }
-        let number = vocabulary.fingerprints.number(fingerprint);
-        let limit = window.per_query();
-        let query = window.queries.entry(number).or_default();
-        query.operations += u32::from(first);
-        if query.wants(attempt, limit) {
-            let trace = self.trace.is_valid(row).then(|| self.trace.value(row));
-            if query.leads(attempt) {
-                query.trace = trace.map(Box::from);
-                query.signature = self.signature(row)?;
+        let digest = vocabulary.digest(states());
+        if sampled {
+            let scores = places.iter().map(|place| place.score());
+            let part = Part::new((unit, attempt), (context, segment), (micros, digest), scores);
+            window.operations.insert(attempt.operation, part, states());
+        }
+        if !kept {
+            return Ok(());
+        }
+        let limit = window.per_unit();
+        let sample = window.units.entry(unit).or_default();
+        sample.operations += u32::from(first);
+        if sample.wants(attempt, limit) {
+            let trace = text(self.trace, row);
+            if sample.leads(attempt) {
+                sample.trace = trace.map(Box::from);
+                sample.signature = self.signature(row);
             }
-            let segment = self.segment(row, vocabulary)?;
-            query.insert((attempt, limit), (context, segment), trace, places);
+            let value = |numbers: &PrimitiveArray<Float64Type>| numbers.is_valid(row).then(|| numbers.value(row));
+            let (latency_ms, cost_usd) = (value(self.latency), value(self.cost));
+            let told = Circumstances { context, segment, trace, latency_ms, cost_usd, digest };
+            sample.insert((attempt, limit), told, places);
         }
         Ok(())
     }
@@ -180,38 +359,41 @@ impl<'a> Rows<'a> {
         attempt: Attempt,
         occurred_at: Timestamp,
         (context, places): (u32, &[Place]),
-        vocabulary: &mut Vocabulary,
+        vocabulary: &Vocabulary,
         window: &mut Observations,
-    ) -> Result<(), ColumnError> {
+    ) {
         // What the policy of the collector allowed, beside what the request asked for.
-        let marks: Vec<String> = Columns::of(self.batch).parsed_list("marks", row)?;
-        let marked = |of: &[&str]| marks.iter().any(|mark| of.contains(&mark.as_str()));
-        if let Some(version) = &vocabulary.context_of(context).corpus_version {
-            let version = vocabulary.versions.find(version).unwrap_or_default();
-            for place in places {
-                *window.sightings.documents.entry((version, place.state())).or_default() += 1;
-            }
-        }
+        let marks = Columns::range(self.marks, row);
+        let marked = |of: &[&str]| marks.clone().any(|i| of.contains(&self.mark.value(i)));
         let declared = vocabulary.context_of(context);
-        let example = || if self.trace.is_valid(row) { self.trace.value(row) } else { self.operation.value(row) };
+        let version = declared.corpus_version.as_deref().and_then(|version| vocabulary.versions.find(version));
+        for place in places {
+            *window.sightings.documents.entry((version, place.state())).or_default() += 1;
+        }
+        let example = || text(self.trace, row).unwrap_or_else(|| self.operation.value(row));
         let states = || places.iter().map(|place| vocabulary.state_of(place.state()));
+        let repeated = |(i, state): (usize, &State)| {
+            state.content.is_some() && states().take(i).any(|earlier| earlier.content == state.content)
+        };
+        if states().enumerate().any(repeated) {
+            window.sightings.repeated_content.add(attempt.operation, example());
+        }
         let foreign = |scope: u32| !declared.scope.is_empty() && !declared.scope.contains(&scope);
         if states().any(|state| state.scope.is_some_and(foreign)) || marked(&["bound.scope"]) {
-            window.sightings.outside_scope.add(attempt.key, example());
+            window.sightings.outside_scope.add(attempt.operation, example());
         }
         let tokens: u64 = states().filter_map(|state| state.tokens).map(u64::from).sum();
         if declared.top_k.is_some_and(|top_k| places.len() > top_k as usize)
             || declared.context_tokens.is_some_and(|budget| tokens > u64::from(budget))
             || marked(&["bound.results", "bound.top_k", "bound.context_tokens", "bound.corpus"])
         {
-            window.sightings.beyond_bound.add(attempt.key, example());
+            window.sightings.beyond_bound.add(attempt.operation, example());
         }
         let oldest = states().filter_map(|state| state.updated_at).min();
         let too_old = |(age, oldest): (u32, Timestamp)| oldest.plus_seconds(i64::from(age)) < occurred_at;
         if declared.max_age_s.zip(oldest).is_some_and(too_old) || marked(&["bound.document_age"]) {
-            window.sightings.too_old.add(attempt.key, example());
+            window.sightings.too_old.add(attempt.operation, example());
         }
-        Ok(())
     }
 
     fn places(&self, row: usize, vocabulary: &mut Vocabulary) -> Vec<Place> {
@@ -221,7 +403,7 @@ impl<'a> Rows<'a> {
                 texts.is_valid(i).then(|| interner.number(texts.value(i)))
             };
             let state = State {
-                document: vocabulary.documents.number(self.document.value(i)),
+                document: vocabulary.document(self.document.value(i)),
                 content: number(&mut vocabulary.contents, self.content),
                 scope: number(&mut vocabulary.scopes, self.document_scope),
                 tokens: self.tokens.is_valid(i).then(|| u32::try_from(self.tokens.value(i)).unwrap_or(0)),
@@ -237,69 +419,21 @@ impl<'a> Rows<'a> {
     }
 
     /// A hash by which similar queries are found: of the query's embedding, else the one made of its text at ingest.
-    fn signature(&self, row: usize) -> Result<Option<u64>, ColumnError> {
-        let columns = Columns::of(self.batch);
-        if let Some(embedding) = columns.vector("query_embedding", row)? {
-            return Ok(Some(signature(&embedding)));
+    fn signature(&self, row: usize) -> Option<u64> {
+        if self.embedding.is_valid(row) {
+            let vector = self.embedding.value(row);
+            let vector: Option<&Float32Array> = vector.as_primitive_opt::<Float32Type>();
+            return vector.map(|vector| signature(vector.values()));
         }
-        Ok(columns.maybe::<SimHash>("query_simhash", row)?.map(|hash| hash.0))
-    }
-
-    /// The keys and values that tell the row's traffic apart.
-    fn labels(&self, row: usize) -> Result<Vec<(String, String)>, ColumnError> {
-        let columns = Columns::of(self.batch);
-        let declared = columns.text_map("segment", row)?;
-        let mut labels: Vec<(String, String)> =
-            declared.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        for (key, column) in SEGMENT_COLUMNS {
-            if let Some(value) = columns.text(column, row)?
-                && !labels.iter().any(|(other, _)| other == key)
-            {
-                labels.push((key.to_owned(), value.to_owned()));
-            }
-        }
-        Ok(labels)
-    }
-
-    fn segment(&self, row: usize, vocabulary: &mut Vocabulary) -> Result<u32, ColumnError> {
-        let labels = self.labels(row)?;
-        let mut numbers: Vec<u32> =
-            labels.iter().map(|(key, value)| vocabulary.labels.number(&label(key, value))).collect();
-        numbers.sort_unstable();
-        Ok(vocabulary.segment(numbers))
-    }
-
-    fn context(&self, row: usize, vocabulary: &mut Vocabulary) -> Result<u32, ColumnError> {
-        // A key that tells contexts apart is cheaper to build for each row than the context itself.
-        let mut key = String::with_capacity(96);
-        let text = |texts: &'a StringArray| texts.is_valid(row).then(|| texts.value(row));
-        for (_, texts) in &self.declared {
-            key.push_str(text(texts).unwrap_or("\u{0}"));
-            key.push('\u{1}');
-        }
-        for (_, counts) in &self.bounds {
-            key.push_str(&counts.is_valid(row).then(|| counts.value(row)).map_or_else(String::new, |n| n.to_string()));
-            key.push('\u{1}');
-        }
-        key.push_str(self.score_kind.value(row));
-        let scope: Vec<String> = Columns::of(self.batch).parsed_list("requested_scope", row)?;
-        for scope in &scope {
-            key.push('\u{1}');
-            key.push_str(scope);
-        }
-        let versions = &mut vocabulary.versions;
-        if let Some(version) = self.declared_text("corpus_version", row) {
-            versions.number(version);
-        }
-        Ok(vocabulary.context(&key, |scopes| self.declared_context(row, &scope, scopes)))
+        text(self.simhash, row).and_then(|hash| hash.parse::<SimHash>().ok()).map(|hash| hash.0)
     }
 
     fn declared_text(&self, name: &str, row: usize) -> Option<&'a str> {
         let (_, texts) = self.declared.iter().find(|(column, _)| *column == name)?;
-        texts.is_valid(row).then(|| texts.value(row))
+        text(texts, row)
     }
 
-    fn declared_context(&self, row: usize, scope: &[String], scopes: &mut Interner) -> Context {
+    fn context(&self, row: usize, scopes: &mut Interner) -> Context {
         let text = |name: &str| self.declared_text(name, row).map(str::to_owned);
         let count = |name: &str| {
             let column = self.bounds.iter().find(|(column, _)| *column == name);
@@ -308,14 +442,15 @@ impl<'a> Rows<'a> {
         Context {
             corpus_version: text("corpus_version"),
             retriever: (text("retriever_name"), text("retriever_version")),
+            kind: text("retriever_kind"),
             index: text("index_id"),
             embedder: text("embedder"),
             params: text("retriever_params"),
-            score_kind: self.score_kind.value(row).parse().unwrap_or_default(),
+            score_kind: self.declared_text("score_kind", row).and_then(|kind| kind.parse().ok()).unwrap_or_default(),
             top_k: count("requested_top_k"),
             context_tokens: count("requested_context_tokens"),
             max_age_s: count("requested_age_s"),
-            scope: scope.iter().map(|scope| scopes.number(scope)).collect(),
+            scope: Columns::range(self.scope, row).map(|i| scopes.number(self.scopes.value(i))).collect(),
             filter: text("requested_filter"),
         }
     }

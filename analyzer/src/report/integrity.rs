@@ -10,6 +10,14 @@ pub enum IntegrityKind {
     SilentMutation,
     /// A document that came in is returned for extremely many different queries.
     Hub,
+    /// An answer holds one content more than once, under several ids.
+    DuplicateContent,
+    /// No document id of the reference is returned any more.
+    IdsReplaced,
+    /// A document has another content, and no corpus version is declared that could say so.
+    ContentChangedWithoutVersion,
+    /// Content hashes are made by another function, so contents cannot be compared.
+    HashSchemeChanged,
     /// A document was returned with the content of another version, or older than the request allowed.
     Stale,
     /// A document was returned from outside of the scopes that were asked for.
@@ -22,9 +30,13 @@ pub enum IntegrityKind {
 
 impl IntegrityKind {
     /// Every kind, the gravest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::UnregisteredDocument,
         Self::SilentMutation,
+        Self::ContentChangedWithoutVersion,
+        Self::IdsReplaced,
+        Self::HashSchemeChanged,
+        Self::DuplicateContent,
         Self::Hub,
         Self::Scope,
         Self::Bound,
@@ -38,6 +50,10 @@ impl IntegrityKind {
             Self::UnregisteredDocument => "unregistered_document",
             Self::SilentMutation => "silent_mutation",
             Self::Hub => "hub",
+            Self::DuplicateContent => "duplicate_content",
+            Self::IdsReplaced => "ids_replaced",
+            Self::ContentChangedWithoutVersion => "content_changed_without_version",
+            Self::HashSchemeChanged => "hash_scheme_changed",
             Self::Stale => "stale",
             Self::Scope => "scope",
             Self::Bound => "bound",

@@ -168,6 +168,12 @@ impl OutputMeasure {
         let either_way = self.measure == "refusal" || self.measure.starts_with("score:");
         if either_way && self.effect < 0.0 { (-self.effect, -high) } else { (self.effect, low) }
     }
+
+    /// How large the effect is at most, in the direction of [`OutputMeasure::lead`].
+    pub(crate) fn reach(&self) -> f64 {
+        let [low, high] = self.interval;
+        if self.lead().0 > self.effect { -low } else { high }
+    }
 }
 
 /// Whether outputs cite what was retrieved. Shares are of what the sampled operations of the current window hold.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Judgement;
+use super::{Judgement, Since};
 
 /// Retrieval in one part of the traffic.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,4 +23,7 @@ pub struct SegmentReport {
     pub p_value: Option<f64>,
     /// The same among all segments that were tested (Benjamini–Hochberg).
     pub q_value: Option<f64>,
+    /// From when on it differs, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }

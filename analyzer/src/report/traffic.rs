@@ -32,10 +32,38 @@ pub struct TrafficReport {
     pub threshold: f64,
     /// How likely a difference like this is by chance (G-test of homogeneity).
     pub p_value: Option<f64>,
+    /// Who asks: the mix of each key by which events tell traffic apart, those that moved most first.
+    pub mixes: Vec<MixReport>,
     /// The classes whose share changed most.
     pub shifted: Vec<ClusterShare>,
     /// Measures of all answers, matched or not, and which part of their change is due to the mix of queries.
     pub marginals: Vec<MarginalReport>,
+}
+
+/// The mix of the values of one key in the operations of the windows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MixReport {
+    /// The key: `tenant`, `locale` and the like.
+    pub key: String,
+    /// Jensen–Shannon distance (base 2) between the two mixes, beyond what samples of one mix would show.
+    pub excess_distance: f64,
+    /// Its interval.
+    pub interval: [f64; 2],
+    /// How likely a difference like this is by chance, among all keys (Holm).
+    pub adjusted_p_value: f64,
+    /// The values whose share moved most.
+    pub shifted: Vec<ValueShare>,
+}
+
+/// A value and its shares of the operations.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ValueShare {
+    /// The value.
+    pub value: String,
+    /// Its share of the reference's operations, between 0 and 1.
+    pub reference_share: f64,
+    /// Its share of the current window's operations.
+    pub current_share: f64,
 }
 
 /// What classes of queries are made of.

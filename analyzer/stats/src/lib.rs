@@ -16,6 +16,7 @@
 //! | which document carries the distance | [`charge`] |
 //! | do repeats of a query come from one distribution | [`mod@ranking_kernel`] |
 //! | how sure is a mean over queries | [`bootstrap`], [`student`] (few), [`relevance`] (paired test), [`permutation`] |
+//! | since when does a series have another mean | [`mod@change_point`] |
 //! | did a sample of scores change | [`ks`], [`cramer_von_mises`], [`mann_whitney`], [`wasserstein`], [`energy_distance`](mod@energy_distance), [`psi`] |
 //! | how did matched scores change | [`hodges_lehmann`], [`affine_fit`](mod@affine_fit), [`correlation`] |
 //! | did exposure or query mix change | [`mod@homogeneity`], [`k_majority`](mod@k_majority) (clusters), [`jensen_shannon`], [`hellinger`](mod@hellinger), [`total_variation`](mod@total_variation), [`g_test`](mod@g_test), [`gini`](mod@gini), [`kitagawa`](mod@kitagawa) |
@@ -28,6 +29,7 @@ pub mod affine_fit;
 pub mod benjamini_hochberg;
 pub mod betting;
 pub mod bootstrap;
+pub mod change_point;
 pub mod charge;
 pub mod correlation;
 pub mod cramer_von_mises;
@@ -52,6 +54,7 @@ pub mod kendall_top_k;
 pub mod kitagawa;
 mod kolmogorov;
 pub mod ks;
+pub mod label_split;
 pub mod mann_whitney;
 pub mod mantel_haenszel;
 mod mass;
@@ -74,6 +77,7 @@ pub use affine_fit::{AffineFit, affine_fit};
 pub use benjamini_hochberg::benjamini_hochberg;
 pub use betting::{BettingProcess, Bettor};
 pub use bootstrap::{BootstrapMean, Resampling, bootstrap_mean};
+pub use change_point::{ChangePoint, change_point};
 pub use charge::{ChargeAccount, charges, truncated_distance};
 pub use correlation::{kendall_tau_b, spearman, spearman_permutation_test};
 pub use cramer_von_mises::cramer_von_mises_two_sample;
@@ -96,6 +100,7 @@ pub use k_majority::{k_majority, nearest};
 pub use kendall_top_k::{TopKDistance, kendall_top_k};
 pub use kitagawa::{Decomposition, Strata, kitagawa};
 pub use ks::{KsMethod, TestResult, ks_two_sample};
+pub use label_split::{Labelled, label_split_test};
 pub use mann_whitney::mann_whitney_u;
 pub use mantel_haenszel::{Interval, TwoByTwo, mantel_haenszel_odds_ratio, mantel_haenszel_risk_difference};
 pub use newcombe::{Proportion, risk_difference_newcombe, wilson_interval};
@@ -103,7 +108,7 @@ pub use overlap::{jaccard, jaccard_at, overlap_at};
 pub use permutation::PermutationTest;
 pub use persistence::Persistence;
 pub use psi::population_stability_index;
-pub use ranking::Ranking;
+pub use ranking::{Ranking, closest_orders};
 pub use ranking_kernel::{KernelStratum, excess_permutation_test, mmd_permutation_test, mmd2_unbiased, ranking_kernel};
 pub use rbo::{RboBounds, rbo, rbo_bounds, rbo_min};
 pub use relevance::{ndcg_at, paired_randomisation_test, recall_at, reciprocal_rank};

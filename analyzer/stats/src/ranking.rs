@@ -64,6 +64,13 @@ impl<T: Copy + Eq + Ord + Hash> Ranking<T> {
         self.items.len()
     }
 
+    /// The items in another order, given by their old positions, without ties.
+    ///
+    /// Positions must be those of [`closest_orders`]: each once.
+    pub fn reordered(&self, order: &[usize]) -> Self {
+        Self { items: order.iter().map(|&i| self.items[i]).collect(), groups: Vec::new() }
+    }
+
     /// Whether the retriever returned nothing.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -120,6 +127,32 @@ impl<T: Copy + Eq + Ord + Hash> Ranking<T> {
     }
 }
 
+/// Of the orders that two rankings allow, the two that are closest to each other: for each, the old positions in their new
+/// order. `None` where nothing ties, and so nothing is open.
+///
+/// Inside of a tie group items are put in the order in which the other ranking has them; those that it lacks come last;
+/// those that tie in both keep the order of `a`. A strict ranking that is one of the orders which a tied one allows is
+/// then equal to it: a score that was rounded allows more orders, and says no less of which are right.
+pub fn closest_orders<T: Copy + Eq + Ord + Hash>(a: &Ranking<T>, b: &Ranking<T>) -> Option<(Vec<usize>, Vec<usize>)> {
+    if !a.is_tied() && !b.is_tied() {
+        return None;
+    }
+    let mut in_b = vec![None; a.len()];
+    let mut in_a = vec![None; b.len()];
+    a.for_each_common(b, |i, j| {
+        in_b[i] = Some(j);
+        in_a[j] = Some(i);
+    });
+    let mut order_a: Vec<usize> = (0..a.len()).collect();
+    order_a.sort_by_key(|&i| (a.group(i).start, in_b[i].map_or(usize::MAX, |j: usize| b.group(j).start), i));
+    let mut order_b: Vec<usize> = (0..b.len()).collect();
+    order_b.sort_by_key(|&j| {
+        let before = in_a[j].map_or((usize::MAX, j), |i: usize| (a.group(i).start, i));
+        (b.group(j).start, before)
+    });
+    Some((order_a, order_b))
+}
+
 /// How much of an item of `group` is inside the top `depth`.
 pub(crate) fn membership(group: &Range<usize>, depth: usize) -> f64 {
     if depth >= group.end {
@@ -167,6 +200,38 @@ mod tests {
     #[test]
     fn neighbours_with_equal_scores_form_one_group() {
         check(&[Some(0.9), Some(0.5), Some(0.5), Some(0.1)], &[0..1, 1..3, 1..3, 3..4]);
+    }
+
+    #[track_caller]
+    fn check_closest(a: &[(u32, f64)], b: &[(u32, f64)], expected: (&[u32], &[u32])) {
+        let ranking = |list: &[(u32, f64)]| {
+            let scores: Vec<_> = list.iter().map(|&(_, score)| Some(score)).collect();
+            Ranking::with_scores(list.iter().map(|&(item, _)| item).collect(), &scores).unwrap()
+        };
+        let (a, b) = (ranking(a), ranking(b));
+        let (order_a, order_b) = closest_orders(&a, &b).unwrap();
+        assert_eq!((a.reordered(&order_a).items(), b.reordered(&order_b).items()), expected);
+    }
+
+    #[test]
+    fn a_strict_order_that_ties_allow_is_no_other_order() {
+        check_closest(
+            &[(1, 0.91), (2, 0.89), (3, 0.5)],
+            &[(2, 0.9), (1, 0.9), (3, 0.5)],
+            (&[1, 2, 3], &[1, 2, 3]),
+        );
+        // Ties that overlap: 1, 2, 3 is allowed by both.
+        check_closest(
+            &[(2, 0.9), (1, 0.9), (3, 0.5)],
+            &[(1, 0.9), (3, 0.5), (2, 0.5)],
+            (&[1, 2, 3], &[1, 2, 3]),
+        );
+        check_closest(&[(1, 0.9), (2, 0.9)], &[(2, 0.9), (1, 0.9)], (&[1, 2], &[1, 2]));
+    }
+
+    #[test]
+    fn of_a_tie_what_the_other_lacks_comes_last() {
+        check_closest(&[(1, 0.9), (2, 0.9)], &[(2, 0.9), (3, 0.8)], (&[2, 1], &[2, 3]));
     }
 
     #[test]

@@ -82,15 +82,24 @@ impl KernelStratum {
         require_count("current rankings", current.len(), 1)?;
         let all: Vec<_> = reference.iter().chain(current).collect();
         let tail = tail_sums(p, all.iter().map(|ranking| ranking.len()).max().unwrap_or(0));
-        let mut kernel = Array2::zeros((all.len(), all.len()));
-        for i in 0..all.len() {
+        Self::of(reference.len(), current.len(), |i, j| similarity(all[i], all[j], &tail))
+    }
+
+    /// The same from similarities of any other kind: `similarity(i, j)` of two places, the reference's first. The tests
+    /// permute labels, so they hold for every symmetric one.
+    pub fn of(reference: usize, current: usize, mut similarity: impl FnMut(usize, usize) -> f64) -> Result<Self> {
+        require_count("reference rankings", reference, 2)?;
+        require_count("current rankings", current, 1)?;
+        let all = reference + current;
+        let mut kernel = Array2::zeros((all, all));
+        for i in 0..all {
             for j in 0..i {
-                let value = similarity(all[i], all[j], &tail);
+                let value = similarity(i, j);
                 kernel[(i, j)] = value;
                 kernel[(j, i)] = value;
             }
         }
-        Ok(Self { kernel, reference: reference.len() })
+        Ok(Self { kernel, reference })
     }
 
     /// Whether both windows hold at least two rankings.

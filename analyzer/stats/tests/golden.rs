@@ -1,5 +1,5 @@
-//! Every statistic against the values of `golden/statistics.json`, which `SciPy` or brute force computed from the
-//! definition that each case names in `source`.
+//! Every statistic against the values of `golden/statistics.json` and `golden/change_point.json`, which `SciPy` or brute
+//! force computed from the definition that each case names in `source`.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its premise fails")]
 
@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tidemark_stats::{
     BettingProcess, Interval, KsMethod, Persistence, Proportion, Ranking, Strata, TwoByTwo, benjamini_hochberg,
-    cramer_von_mises_two_sample, distance_correlation, e_bh, energy_distance, footrule_top_k, g_test, gini, hellinger,
-    jaccard, jensen_shannon_distance, kendall_tau_b, kendall_top_k, kitagawa, ks_two_sample, mann_whitney_u,
-    mantel_haenszel_odds_ratio, mantel_haenszel_risk_difference, mmd2_unbiased, population_stability_index, rbo,
-    rbo_min, risk_difference_newcombe, spearman, total_variation, wasserstein_1,
+    change_point, cramer_von_mises_two_sample, distance_correlation, e_bh, energy_distance, footrule_top_k, g_test,
+    gini, hellinger, jaccard, jensen_shannon_distance, kendall_tau_b, kendall_top_k, kitagawa, ks_two_sample,
+    mann_whitney_u, mantel_haenszel_odds_ratio, mantel_haenszel_risk_difference, mmd2_unbiased,
+    population_stability_index, rbo, rbo_min, risk_difference_newcombe, spearman, total_variation, wasserstein_1,
 };
 
-/// The file is ours; a case that is lost or not checked is a mistake.
-const CASES: usize = 160;
+/// The files are ours; a case that is lost or not checked is a mistake.
+const FILES: [(&str, usize); 2] =
+    [(include_str!("golden/statistics.json"), 160), (include_str!("golden/change_point.json"), 11)];
 
 /// The inputs of one case.
 struct Inputs<'v>(&'v Value);
@@ -152,6 +153,23 @@ fn samples_compared(statistic: &str, inputs: &Inputs<'_>) -> Option<Outcome> {
     Some(compared)
 }
 
+fn moments_found(statistic: &str, inputs: &Inputs<'_>) -> Option<Outcome> {
+    if statistic != "change_point" {
+        return None;
+    }
+    let trim = usize::try_from(inputs.count("trim")).unwrap();
+    let change = change_point(&inputs.numbers("values"), trim, inputs.number("confidence")).unwrap();
+    Some(named([
+        ("index", change.index as f64),
+        ("low", change.low as f64),
+        ("high", change.high as f64),
+        ("before", change.before),
+        ("after", change.after),
+        ("statistic", change.statistic),
+        ("p_value", change.p_value),
+    ]))
+}
+
 fn distributions_compared(statistic: &str, inputs: &Inputs<'_>) -> Option<Outcome> {
     let windows = || (inputs.numbers("reference"), inputs.numbers("current"));
     let compared = match statistic {
@@ -203,6 +221,7 @@ fn evidence_combined(statistic: &str, inputs: &Inputs<'_>) -> Option<Outcome> {
 fn evaluate(statistic: &str, inputs: &Inputs<'_>) -> Outcome {
     rankings_compared(statistic, inputs)
         .or_else(|| samples_compared(statistic, inputs))
+        .or_else(|| moments_found(statistic, inputs))
         .or_else(|| distributions_compared(statistic, inputs))
         .or_else(|| evidence_combined(statistic, inputs))
         .unwrap_or_else(|| panic!("no function computes {statistic}"))
@@ -231,19 +250,19 @@ fn agrees(found: &Outcome, expected: &Value, tolerance: f64) -> bool {
 
 #[test]
 fn every_golden_case_is_reproduced() {
-    let file: Value = serde_json::from_str(include_str!("golden/statistics.json")).unwrap();
-    let cases = file["cases"].as_array().unwrap();
-    let mut checked = 0;
     let mut wrong = Vec::new();
-    for (number, case) in cases.iter().enumerate() {
-        let statistic = case["fn"].as_str().unwrap();
-        let tolerance = case["rel_tol"].as_f64().unwrap();
-        let found = evaluate(statistic, &Inputs(&case["inputs"]));
-        if !agrees(&found, &case["expected"], tolerance) {
-            wrong.push(format!("case {number}, {statistic}: {found:?}, expected {}", case["expected"]));
+    for (text, cases_of_file) in FILES {
+        let file: Value = serde_json::from_str(text).unwrap();
+        let cases = file["cases"].as_array().unwrap();
+        for (number, case) in cases.iter().enumerate() {
+            let statistic = case["fn"].as_str().unwrap();
+            let tolerance = case["rel_tol"].as_f64().unwrap();
+            let found = evaluate(statistic, &Inputs(&case["inputs"]));
+            if !agrees(&found, &case["expected"], tolerance) {
+                wrong.push(format!("case {number}, {statistic}: {found:?}, expected {}", case["expected"]));
+            }
         }
-        checked += 1;
+        assert_eq!(cases.len(), cases_of_file);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(checked, CASES);
 }

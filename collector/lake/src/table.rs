@@ -202,6 +202,13 @@ impl Lake {
         Ok(self.load(table).await?.version().unwrap_or_default())
     }
 
+    /// What tells a table from every other one, those that were made anew at the same place included.
+    pub async fn identity(&self, table: Table) -> Result<String, Error> {
+        let delta = self.load(table).await?;
+        let snapshot = delta.snapshot().map_err(|source| table.open_error(source))?;
+        Ok(snapshot.metadata().id().to_owned())
+    }
+
     /// Columns that came with a later version of this program are added to a table that an earlier one made.
     async fn add_missing_columns(&self, table: Table, delta: DeltaTable) -> Result<(), Error> {
         let open = |source| table.open_error(source);

@@ -7,7 +7,10 @@ use std::str::FromStr;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, ListArray, PrimitiveArray, RecordBatch, StringArray, StructArray};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray, StructArray,
+};
+use arrow_schema::DataType;
 use serde_json::Value;
 
 use crate::ids::{EventId, Label};
@@ -56,6 +59,11 @@ enum Source<'a> {
     Struct(&'a StructArray),
 }
 
+fn texts_within<'a>(array: &'a ArrayRef, name: &str, of: &DataType) -> Result<&'a StringArray, ColumnError> {
+    let found = || ColumnError::Type { column: name.to_owned(), found: of.to_string() };
+    array.as_string_opt::<i32>().ok_or_else(found)
+}
+
 impl<'a> Columns<'a> {
     /// The columns of a batch.
     pub fn of(batch: &'a RecordBatch) -> Self {
@@ -96,6 +104,24 @@ impl<'a> Columns<'a> {
         self.typed(name, |array| array.as_list_opt::<i32>())
     }
 
+    /// A column of lists of texts, and the texts.
+    pub fn list_of_texts(&self, name: &str) -> Result<(&'a ListArray, &'a StringArray), ColumnError> {
+        let lists = self.list(name)?;
+        Ok((lists, texts_within(lists.values(), name, lists.data_type())?))
+    }
+
+    /// A column of maps from texts to texts: the maps, all keys and all values.
+    pub fn map_of_texts(&self, name: &str) -> Result<(&'a MapArray, &'a StringArray, &'a StringArray), ColumnError> {
+        let maps = self.typed(name, |array| array.as_map_opt())?;
+        let within = |array: &'a ArrayRef| texts_within(array, name, maps.data_type());
+        Ok((maps, within(maps.keys())?, within(maps.values())?))
+    }
+
+    /// A column of ids of events.
+    pub fn event_ids(&self, name: &str) -> Result<&'a BinaryArray, ColumnError> {
+        self.typed(name, |array| array.as_binary_opt::<i32>())
+    }
+
     /// The indices of a row's elements.
     pub fn range(lists: &ListArray, row: usize) -> Range<usize> {
         let offsets = lists.value_offsets();
@@ -130,10 +156,7 @@ impl<'a> Columns<'a> {
 
     /// A list of texts that are ids; a null list is empty.
     pub fn parsed_list<T: FromStr<Err: Display>>(&self, name: &str, row: usize) -> Result<Vec<T>, ColumnError> {
-        let lists = self.list(name)?;
-        let Some(texts) = lists.values().as_string_opt::<i32>() else {
-            return Err(ColumnError::Type { column: name.to_owned(), found: lists.data_type().to_string() });
-        };
+        let (lists, texts) = self.list_of_texts(name)?;
         Self::range(lists, row).map(|i| parse(texts.value(i), name, row)).collect()
     }
 
@@ -171,7 +194,7 @@ impl<'a> Columns<'a> {
 
     /// The id of an event.
     pub fn event_id(&self, name: &str, row: usize) -> Result<EventId, ColumnError> {
-        let ids = self.typed(name, |array| array.as_binary_opt::<i32>())?;
+        let ids = self.event_ids(name)?;
         let bytes = <[u8; 16]>::try_from(ids.value(row)).map_err(|error| invalid(name, row, &error))?;
         Ok(EventId::from_bytes(bytes))
     }

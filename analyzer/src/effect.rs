@@ -1,0 +1,160 @@
+//! How much farther current answers are from the reference's than those are from each other, over some units.
+//!
+//! A unit's noise floor is that of its own repeats. A unit that the reference asked once has none: others may repeat
+//! because they are cached, and say nothing of it. So the effect rests on the units that the reference repeats; where they
+//! are too few, on those that the current window repeats; and where nothing repeats, only on the part of the change that
+//! no noise can make (`proof`, see [`crate::causes`]).
+
+use tidemark_stats::{BootstrapMean, Resampling, bootstrap_mean, student_mean};
+
+use crate::compare::Options;
+use crate::error::Error;
+use crate::matched::UnitChange;
+use crate::report::{FloorBasis, Judgement};
+use crate::scores::mean;
+use crate::units::Matched;
+
+/// The effect over some units, and what it rests on.
+#[derive(Debug, Clone)]
+pub(crate) struct Effect {
+    pub(crate) basis: FloorBasis,
+    /// The units that it rests on.
+    pub(crate) units: Vec<usize>,
+    /// What each counts; equally where there are none.
+    pub(crate) weights: Option<Vec<f64>>,
+    pub(crate) excess: Option<BootstrapMean>,
+    /// The mean floor of these units, in the reference and in the current window; none where nothing repeats.
+    pub(crate) floors: [Option<f64>; 2],
+    /// Of the units whose floor is unknown: how many there are, and how far their answers are apart.
+    pub(crate) unknown: Option<(usize, BootstrapMean)>,
+}
+
+/// What is measured of one unit in the part of the traffic that is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured {
+    pub(crate) unit: usize,
+    pub(crate) change: UnitChange,
+    /// The part of the distance that no noise can make, if it was asked for.
+    pub(crate) proof: Option<f64>,
+}
+
+/// With fewer units Student's interval is taken, which knows how few they are.
+const BOOTSTRAP_MIN: usize = 30;
+
+pub(crate) fn interval(
+    values: &[f64],
+    weights: Option<&[f64]>,
+    threshold: f64,
+    resampling: Resampling,
+) -> Result<Option<BootstrapMean>, Error> {
+    if values.len() < 2 {
+        return Ok(None);
+    }
+    if values.len() < BOOTSTRAP_MIN && weights.is_none() {
+        return Ok(Some(student_mean(values, threshold, resampling.confidence)?));
+    }
+    Ok(Some(bootstrap_mean(values, weights, threshold, resampling)?))
+}
+
+/// The effect over units, resting on at least `least` with a known floor.
+pub(crate) fn effect(
+    measured: &[Measured],
+    matched: &Matched<'_>,
+    (least, resamples): (usize, u32),
+    options: &Options,
+) -> Result<Effect, Error> {
+    let resampling = Resampling { confidence: options.confidence, resamples, seed: options.seed };
+    let floor_of = |basis: FloorBasis, one: &Measured| match basis {
+        FloorBasis::Reference => one.change.within_reference,
+        FloorBasis::Current => one.change.within_current,
+        FloorBasis::Unknown => None,
+    };
+    let known = |basis: FloorBasis| measured.iter().filter(|one| floor_of(basis, one).is_some()).count();
+    let basis = [FloorBasis::Reference, FloorBasis::Current]
+        .into_iter()
+        .find(|basis| known(*basis) >= least.max(2))
+        .unwrap_or(FloorBasis::Unknown);
+    let (used, others): (Vec<&Measured>, Vec<&Measured>) = match basis {
+        FloorBasis::Unknown => (measured.iter().collect(), Vec::new()),
+        basis => measured.iter().partition(|one| floor_of(basis, one).is_some()),
+    };
+    let units: Vec<usize> = used.iter().map(|one| one.unit).collect();
+    let weights = matched.weights(&units);
+    let values: Vec<f64> = used
+        .iter()
+        .map(|one| match floor_of(basis, one) {
+            Some(floor) => one.change.distance - floor,
+            None => one.proof.unwrap_or(0.0),
+        })
+        .collect();
+    let average = |value: fn(&UnitChange) -> Option<f64>| {
+        let known: Vec<(f64, f64)> = used
+            .iter()
+            .enumerate()
+            .filter_map(|(at, one)| {
+                let weight = weights.as_ref().and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+                Some((value(&one.change)?, weight))
+            })
+            .collect();
+        let total: f64 = known.iter().map(|(_, weight)| weight).sum();
+        (total > 0.0).then(|| known.iter().map(|(value, weight)| value * weight).sum::<f64>() / total)
+    };
+    let unjudged: Vec<&Measured> = if basis == FloorBasis::Unknown { used.clone() } else { others };
+    let apart: Vec<f64> = unjudged.iter().map(|one| one.change.distance).collect();
+    let unjudged_units: Vec<usize> = unjudged.iter().map(|one| one.unit).collect();
+    let borrowed = mean(&used.iter().filter_map(|one| floor_of(basis, one)).collect::<Vec<_>>()).unwrap_or(0.0);
+    let unknown = interval(
+        &apart,
+        matched.weights(&unjudged_units).as_deref(),
+        options.threshold + borrowed,
+        resampling,
+    )?;
+    Ok(Effect {
+        basis,
+        excess: interval(&values, weights.as_deref(), options.threshold, resampling)?,
+        floors: [average(|change| change.within_reference), average(|change| change.within_current)],
+        unknown: unknown.map(|apart| (unjudged.len(), apart)),
+        units,
+        weights,
+    })
+}
+
+impl Effect {
+    /// The floor that the effect is measured beyond; none where it is unknown.
+    pub(crate) fn floor(&self) -> Option<f64> {
+        match self.basis {
+            FloorBasis::Reference => self.floors[0],
+            FloorBasis::Current => self.floors[1],
+            FloorBasis::Unknown => None,
+        }
+    }
+
+    /// How many units it rests on.
+    pub(crate) fn rests_on(&self) -> usize {
+        self.units.len()
+    }
+
+    /// The units whose floor is unknown moved by more than those with a known one bear out: what they show may be noise
+    /// or a change.
+    pub(crate) fn is_open(&self, threshold: f64) -> bool {
+        let floor = self.floor().unwrap_or(0.0);
+        self.basis != FloorBasis::Unknown
+            && self.unknown.as_ref().is_some_and(|(_, apart)| apart.low > floor + threshold)
+    }
+
+    /// What the effect and its corrected test come to. `enough` is how many units a verdict of `stable` needs.
+    pub(crate) fn verdict(&self, adjusted_p: f64, enough: usize, options: &Options) -> Judgement {
+        let Some(excess) = self.excess else { return Judgement::InsufficientEvidence };
+        if excess.low > options.threshold && adjusted_p < options.alpha {
+            return Judgement::Drift;
+        }
+        let stable = match self.basis {
+            // Whatever the floor is, it is no less than 0.
+            FloorBasis::Unknown => {
+                self.unknown.as_ref().is_some_and(|(_, apart)| apart.high <= options.threshold)
+            }
+            _ => excess.estimate <= options.threshold && !self.is_open(options.threshold),
+        };
+        if stable && self.rests_on() >= enough { Judgement::Stable } else { Judgement::InsufficientEvidence }
+    }
+}

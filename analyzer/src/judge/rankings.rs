@@ -1,0 +1,124 @@
+//! Rankings of some units: the effect, its test, and what it rests on.
+
+use tidemark_stats::{KernelStratum, Persistence, excess_permutation_test, mmd_permutation_test};
+
+use crate::causes::{self, Classifier};
+use crate::compare::Options;
+use crate::effect::{Effect, Measured, effect};
+use crate::error::Error;
+use crate::matched::{self, UnitChange};
+use crate::report::{FloorBasis, Judgement, RetrievalReport, ScoreReport};
+use crate::units::{Matched, MatchedUnit};
+use crate::vocabulary::Vocabulary;
+use std::collections::BTreeMap;
+
+/// All that rankings are judged by.
+pub(super) struct Rankings<'a> {
+    pub(super) matched: &'a Matched<'a>,
+    pub(super) changes: &'a [UnitChange],
+    pub(super) classifiers: &'a BTreeMap<u32, Classifier<'a>>,
+    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) p: Persistence,
+    pub(super) options: &'a Options,
+}
+
+/// How rankings of some units changed, before anything is corrected.
+#[derive(Debug)]
+pub(super) struct Measure {
+    pub(super) effect: Effect,
+    /// Which test, and its p-value.
+    pub(super) test: Option<(&'static str, f64)>,
+}
+
+impl Rankings<'_> {
+    pub(super) fn measure(&self, units: &[usize]) -> Result<Measure, Error> {
+        let measured = |proofs: &[f64]| -> Vec<Measured> {
+            let one = |(at, unit): (usize, &usize)| {
+                Some(Measured { unit: *unit, change: *self.changes.get(*unit)?, proof: proofs.get(at).copied() })
+            };
+            units.iter().enumerate().filter_map(one).collect()
+        };
+        let options = self.options;
+        let least = (options.queries_min, options.resamples);
+        let mut effect = effect(&measured(&[]), self.matched, least, options)?;
+        if effect.basis == FloorBasis::Unknown && !units.is_empty() {
+            let accounts = causes::accounts(units, self.matched, self.classifiers, self.p)?;
+            let proofs: Vec<f64> = accounts.iter().map(causes::UnitAccount::proof).collect();
+            effect = crate::effect::effect(&measured(&proofs), self.matched, least, options)?;
+        }
+        let test = match (effect.excess, effect.basis) {
+            (None, _) => None,
+            (Some(_), FloorBasis::Reference) => {
+                let of = |unit: &usize| self.matched.units.get(*unit);
+                let used: Vec<&MatchedUnit<'_>> = effect.units.iter().filter_map(of).collect();
+                let strata = matched::kernel_strata(&used, self.vocabulary, self.p, options.kernel_queries)?;
+                Some(("kernel_two_sample", two_sample(&strata, options)?))
+            }
+            (Some(excess), _) => Some(("bootstrap", excess.p_value)),
+        };
+        Ok(Measure { effect, test })
+    }
+
+    /// The numbers of the report; the verdict is left to its correction.
+    pub(super) fn report(&self, units: &[usize], measure: &Measure) -> RetrievalReport {
+        let weights = self.matched.weights(units);
+        let mean = |value: fn(&UnitChange) -> f64| {
+            let (mut sum, mut total) = (0.0, 0.0);
+            for (at, unit) in units.iter().enumerate() {
+                let weight = weights.as_ref().and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+                if let Some(change) = self.changes.get(*unit) {
+                    sum += weight * value(change);
+                    total += weight;
+                }
+            }
+            (total > 0.0).then(|| sum / total)
+        };
+        let effect = &measure.effect;
+        RetrievalReport {
+            verdict: Judgement::InsufficientEvidence,
+            matched_queries: units.len(),
+            judged_queries: effect.rests_on(),
+            queries_min: self.options.queries_min,
+            queries_needed: Some(self.options.queries_min),
+            mean_overlap: mean(|change| 1.0 - change.distance),
+            mean_rbo: mean(|change| change.rbo),
+            mean_jaccard: mean(|change| change.jaccard),
+            mean_kendall_top_k: mean(|change| change.kendall),
+            floor_basis: effect.basis,
+            noise_floor: effect.floor(),
+            current_noise_floor: effect.floors[1],
+            excess_change: effect.excess.map(|excess| excess.estimate),
+            interval: effect.excess.map(|excess| [excess.low, excess.high]),
+            confidence: self.options.confidence,
+            threshold: self.options.threshold,
+            p_value: measure.test.map(|(_, p_value)| p_value),
+            test: measure.test.map(|(test, _)| test),
+            scores: ScoreReport::default(),
+        }
+    }
+}
+
+/// The p-value of two statistics of one kernel, the smaller one doubled (Bonferroni).
+///
+/// The unbiased MMD^2 sees any difference between the windows' answers and weakens with the square of the share of answers
+/// that a change reached; the excess over the reference's repeats sees only answers that moved away, and weakens with the
+/// share itself. Small but thorough changes are found by the one, partial rollouts by the other.
+fn two_sample(strata: &[KernelStratum], options: &Options) -> Result<f64, Error> {
+    let excess = excess_permutation_test(strata, options.permutations, options.seed)?.p_value;
+    let repeated: Vec<KernelStratum> = strata.iter().filter(|stratum| stratum.is_repeated()).cloned().collect();
+    if repeated.is_empty() {
+        return Ok(excess);
+    }
+    let whole = mmd_permutation_test(&repeated, options.permutations, options.seed)?.p_value;
+    Ok((2.0 * excess.min(whole)).min(1.0))
+}
+
+/// How many units would bring the lower end of the interval above the threshold, if the effect is what it seems to be: the
+/// half-width of an interval of a mean shrinks with the root of the number of values.
+pub(super) fn needed((estimate, low): (f64, f64), threshold: f64, have: usize) -> usize {
+    let (half_width, lead) = (estimate - low, estimate - threshold);
+    let ratio = if lead > 0.0 { half_width / lead } else { f64::INFINITY };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates at the largest number")]
+    let needed = (have as f64 * ratio * ratio).ceil() as usize;
+    needed.max(have + 1)
+}

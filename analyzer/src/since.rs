@@ -1,0 +1,295 @@
+//! From when on retrieval differs: the operations of both windows in the order of time, each with how far its answer is from
+//! the reference beyond noise, and the moment at which the mean of that changes.
+
+use std::collections::BTreeMap;
+
+use tidemark_schema::Timestamp;
+use tidemark_stats::{Persistence, change_point};
+
+use crate::answer::{Answer, distance};
+use crate::causes::{Cause, Classifier};
+use crate::compare::Options;
+use crate::error::Error;
+use crate::intern::{FastMap, QueryNumber};
+use crate::matched::UnitChange;
+use crate::observe::{Observations, Observed};
+use crate::operations::Part;
+use crate::pipeline::Pipeline;
+use crate::report::Since;
+use crate::units::{Matched, MatchedUnit};
+use crate::vocabulary::{Context, Vocabulary, key_and_value};
+
+/// With fewer operations on either side there is no moment to find.
+const TRIM: usize = 5;
+/// Within this time of the moment something else coincides with it, in microseconds.
+const NEAR: i64 = 3_600_000_000;
+/// A value that so small a part of the later operations declares coincides with nothing.
+const COMMON: f64 = 0.2;
+
+/// One operation.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    time: i64,
+    operation: u64,
+    current: bool,
+    unit: usize,
+    /// Which of the unit's answers it got.
+    digest: u64,
+    segment: u32,
+    value: f64,
+}
+
+/// The operations of both windows in time.
+pub(crate) struct Timeline<'a> {
+    points: Vec<Point>,
+    windows: [&'a Observations; 2],
+    matched: &'a Matched<'a>,
+    vocabulary: &'a Vocabulary,
+    p: Persistence,
+}
+
+impl<'a> Timeline<'a> {
+    /// The operations whose answers the model saw, as far as the noise floor of their unit is known.
+    pub(crate) fn new(
+        windows: [&'a Observations; 2],
+        (matched, changes, units): (&'a Matched<'a>, &[UnitChange], &[usize]),
+        pipeline: &Pipeline,
+        vocabulary: &'a Vocabulary,
+        p: Persistence,
+    ) -> Result<Self, Error> {
+        let mut values: FastMap<(usize, bool, u64), f64> = FastMap::default();
+        // Which unit an operation of a window belongs to; units of one query and stage share no operation.
+        let mut found: [FastMap<(QueryNumber, u32, u64), usize>; 2] = Default::default();
+        let mut by_query: FastMap<(QueryNumber, u32), Vec<usize>> = FastMap::default();
+        for at in units {
+            let (Some(unit), Some(change)) = (matched.units.get(*at), changes.get(*at)) else { continue };
+            let Some(floor) = change.within_reference else { continue };
+            for (digest, value) in unit_values(unit, vocabulary, p, floor)? {
+                values.insert((*at, digest.0, digest.1), value);
+            }
+            for (window, sample) in found.iter_mut().zip([&unit.reference, &unit.current]) {
+                window.extend(sample.iter().map(|observed| ((unit.query, unit.stage, observed.operation), *at)));
+            }
+            by_query.entry((unit.query, unit.stage)).or_default().push(*at);
+        }
+        let mut points = Vec::new();
+        for (window, observations) in windows.iter().enumerate() {
+            for (operation, parts) in observations.operations.by_operation() {
+                for part in parts.iter().filter(|part| pipeline.is_judged(part.unit.stage)) {
+                    let stage = if window == 0 { part.unit.stage } else { pipeline.reference_of(part.unit.stage) };
+                    // Sampled in its unit, or the only unit of its question: then its answer may be among those sampled.
+                    let sampled = found[window].get(&(part.unit.query, stage, operation)).copied();
+                    let only = || match by_query.get(&(part.unit.query, stage)).map(Vec::as_slice) {
+                        Some([only]) => Some(*only),
+                        _ => None,
+                    };
+                    let Some(unit) = sampled.or_else(only) else { continue };
+                    let Some(value) = values.get(&(unit, window == 1, part.digest)) else { continue };
+                    points.push(point((part, operation), (unit, window == 1), *value));
+                }
+            }
+        }
+        points.sort_by_key(|point| (point.time, point.operation, point.unit));
+        Ok(Self { points, windows, matched, vocabulary, p })
+    }
+
+    /// The moment for all traffic, or for a segment.
+    pub(crate) fn since(
+        &self,
+        segment: Option<&BTreeMap<String, String>>,
+        options: &Options,
+    ) -> Result<Option<Since>, Error> {
+        let holds = |point: &&Point| {
+            segment.is_none_or(|segment| {
+                let labels = self.vocabulary.labels_of(point.segment);
+                segment.iter().all(|(key, value)| {
+                    labels.iter().any(|label| {
+                        key_and_value(self.vocabulary.labels.text(*label)) == (key.as_str(), value.as_str())
+                    })
+                })
+            })
+        };
+        self.find(&self.points.iter().filter(holds).copied().collect::<Vec<_>>(), options)
+    }
+
+    /// The moment from which a cause acts.
+    pub(crate) fn since_cause(
+        &self,
+        cause: Cause,
+        classifiers: &BTreeMap<u32, Classifier<'_>>,
+        options: &Options,
+    ) -> Result<Option<Since>, Error> {
+        let mut charges: FastMap<(usize, bool), FastMap<u64, f64>> = FastMap::default();
+        let mut points = self.points.clone();
+        for point in &mut points {
+            let Some(unit) = self.matched.units.get(point.unit) else { continue };
+            let Some(classifier) = classifiers.get(&unit.stage) else { continue };
+            let known = charges.entry((point.unit, point.current)).or_default();
+            if let std::collections::hash_map::Entry::Vacant(place) = known.entry(point.digest) {
+                let sample = if point.current { &unit.current } else { &unit.reference };
+                let of = |digest: u64| sample.iter().find(|observed| observed.digest == digest);
+                let mut charged = 0.0;
+                if let Some(observed) = of(point.digest) {
+                    let answer = Answer::of(&observed.places, observed.context, self.vocabulary)?;
+                    let others: Vec<&&Observed> = unit
+                        .reference
+                        .iter()
+                        .filter(|other| point.current || other.operation != observed.operation)
+                        .collect();
+                    for other in &others {
+                        let earlier = Answer::of(&other.places, other.context, self.vocabulary)?;
+                        let pairs =
+                            if point.current { classifier.between(self.p) } else { classifier.within(self.p) };
+                        charged += pairs.account(&earlier, &answer).of(cause) / others.len() as f64;
+                    }
+                }
+                place.insert(charged);
+            }
+            point.value = known.get(&point.digest).copied().unwrap_or(0.0);
+        }
+        self.find(&points, options)
+    }
+
+    fn find(&self, points: &[Point], options: &Options) -> Result<Option<Since>, Error> {
+        let begins = points.iter().position(|point| point.current);
+        let Some(begins) = begins.filter(|_| points.len() >= 4 * TRIM) else { return Ok(None) };
+        // Windows that lie beside each other in time are one series; of others only the later one is looked at.
+        let one_series = points.iter().skip(begins).all(|point| point.current);
+        let series: Vec<Point> =
+            if one_series { points.to_vec() } else { points.iter().filter(|point| point.current).copied().collect() };
+        let begins = if one_series { begins } else { 0 };
+        if series.len() < 4 * TRIM {
+            return Ok(None);
+        }
+        let values: Vec<f64> = series.iter().map(|point| point.value).collect();
+        let found = change_point(&values, TRIM, options.confidence)?;
+        let time = |at: usize| series.get(at.min(series.len() - 1)).map_or(0, |point| point.time);
+        let at_the_start = found.index <= begins || found.after <= found.before || (!one_series && found.p_value > 0.01);
+        let (index, low, high) =
+            if at_the_start { (begins, begins, begins) } else { (found.index, found.low, found.high) };
+        let earlier = |at: usize| time(at.saturating_sub(1));
+        let moment = if at_the_start { time(begins) } else { earlier(index).midpoint(time(index)) };
+        let interval = [earlier(low.max(1)).min(moment), time(high).max(moment)];
+        let stamp = |micros: i64| Timestamp::from_micros(micros).unwrap_or(Timestamp::MIN);
+        Ok(Some(Since {
+            at: stamp(moment),
+            interval: interval.map(stamp),
+            coincides_with: self.coinciding(interval, moment),
+        }))
+    }
+
+    /// What is declared for the first time near a moment, and by many operations from then on.
+    fn coinciding(&self, interval: [i64; 2], moment: i64) -> Vec<String> {
+        let mut declared: BTreeMap<(String, String), (i64, f64)> = BTreeMap::new();
+        let mut later = 0.0;
+        let outputs = self.outputs();
+        for observations in self.windows {
+            for (operation, parts) in observations.operations.by_operation() {
+                let mut said: BTreeMap<(String, String), i64> = BTreeMap::new();
+                for part in parts {
+                    let context = self.vocabulary.context_of(part.context);
+                    let labels = self.vocabulary.labels_of(part.segment).iter().map(|label| {
+                        let (key, value) = key_and_value(self.vocabulary.labels.text(*label));
+                        (key.to_owned(), value.to_owned())
+                    });
+                    let labels = labels.filter(|(key, _)| !["principal", "retriever", "service"].contains(&key.as_str()));
+                    for pair in declarations(context).into_iter().chain(labels).chain(outputs.get(&operation).into_iter().flatten().cloned()) {
+                        let first = said.entry(pair).or_insert(part.occurred_at);
+                        *first = part.occurred_at.min(*first);
+                    }
+                }
+                let after = said.values().any(|time| *time >= moment);
+                later += f64::from(u8::from(after));
+                for (pair, time) in said {
+                    let (first, count) = declared.entry(pair).or_insert((time, 0.0));
+                    *first = time.min(*first);
+                    *count += f64::from(u8::from(time >= moment));
+                }
+            }
+        }
+        let near = |time: i64| time >= interval[0].saturating_sub(NEAR) && time <= interval[1].saturating_add(NEAR);
+        let earliest = self.points.first().map_or(i64::MAX, |point| point.time);
+        declared
+            .into_iter()
+            .filter(|(_, (first, count))| near(*first) && *count >= COMMON * later && *first > earliest)
+            .map(|((name, value), _)| format!("{name} {value}"))
+            .collect()
+    }
+
+    /// What the outputs of operations declare.
+    fn outputs(&self) -> FastMap<u64, Vec<(String, String)>> {
+        let mut said: FastMap<u64, Vec<(String, String)>> = FastMap::default();
+        for observed in self.windows.iter().flat_map(|window| window.sampled()) {
+            let Some(outcome) = &observed.outcome else { continue };
+            let text = |number: u32| self.vocabulary.outputs.text(number).to_owned();
+            let of = said.entry(observed.operation).or_default();
+            of.extend(outcome.model.map(|model| ("model".to_owned(), text(model))));
+            of.extend(outcome.prompt.map(|prompt| ("prompt_version".to_owned(), text(prompt))));
+        }
+        said
+    }
+}
+
+/// What a retrieval declares, by name.
+fn declarations(context: &Context) -> Vec<(String, String)> {
+    let count = |number: Option<u32>| number.map(|number| number.to_string());
+    let all = [
+        ("corpus_version", context.corpus_version.clone()),
+        ("embedder", context.embedder.clone()),
+        ("index", context.index.clone()),
+        ("retriever", context.retriever.0.clone()),
+        ("retriever version", context.retriever.1.clone()),
+        ("params", context.params.clone()),
+        ("top_k", count(context.top_k)),
+        ("max_context_tokens", count(context.context_tokens)),
+        ("max_age_s", count(context.max_age_s)),
+        ("filter", context.filter.clone()),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn point((part, operation): (&Part, u64), (unit, current): (usize, bool), value: f64) -> Point {
+    Point {
+        time: part.occurred_at,
+        operation,
+        current,
+        unit,
+        digest: part.digest,
+        segment: part.segment,
+        value,
+    }
+}
+
+/// For each answer of a unit how far it is from the reference beyond the floor; of an answer of the reference: from its
+/// other answers.
+fn unit_values(
+    unit: &MatchedUnit<'_>,
+    vocabulary: &Vocabulary,
+    p: Persistence,
+    floor: f64,
+) -> Result<Vec<((bool, u64), f64)>, Error> {
+    let answers = |sample: &[&Observed]| -> Result<Vec<(u64, u64, Answer)>, Error> {
+        let answer = |observed: &&Observed| {
+            Ok((observed.digest, observed.operation, Answer::of(&observed.places, observed.context, vocabulary)?))
+        };
+        sample.iter().map(answer).collect()
+    };
+    let (reference, current) = (answers(&unit.reference)?, answers(&unit.current)?);
+    let mut values: Vec<((bool, u64), f64)> = Vec::new();
+    for (window, sample) in [(false, &reference), (true, &current)] {
+        for (digest, operation, answer) in sample {
+            if values.iter().any(|(known, _)| *known == (window, *digest)) {
+                continue;
+            }
+            let others: Vec<f64> = reference
+                .iter()
+                .filter(|(_, other, _)| window || other != operation)
+                .map(|(_, _, other)| distance(other, answer, p))
+                .collect();
+            if let Some(mean) = crate::scores::mean(&others) {
+                values.push(((window, *digest), mean - floor));
+            }
+        }
+    }
+    Ok(values)
+}

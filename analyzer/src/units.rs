@@ -1,0 +1,297 @@
+//! What is compared with what: an answer only with one to the same question, by the same stage, within the same limits, in
+//! the same population.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::intern::{FastMap, FastSet, QueryNumber};
+use crate::observe::{Observations, Observed, UnitSample};
+use crate::pipeline::Pipeline;
+use crate::vocabulary::{Vocabulary, key_and_value};
+
+/// Repeats of a question carry another scope or filter this seldom where the limits belong to the question.
+const LIMITS_VARY: f64 = 0.05;
+
+/// Who is answered by whom: answers of one population have one habit, and so one noise floor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Population {
+    pub(crate) stage: u32,
+    /// The label of the tenant.
+    pub(crate) tenant: Option<u32>,
+    /// The labels of the keys that were learnt to split answers.
+    pub(crate) learnt: Vec<u32>,
+}
+
+/// A unit that both windows asked.
+#[derive(Debug, Clone)]
+pub(crate) struct MatchedUnit<'a> {
+    pub(crate) query: QueryNumber,
+    /// The number of its population.
+    pub(crate) population: usize,
+    /// The stage, by its number in the reference.
+    pub(crate) stage: u32,
+    /// Its sampled operations in the reference.
+    pub(crate) reference: Vec<&'a Observed>,
+    /// Its sampled operations in the current window.
+    pub(crate) current: Vec<&'a Observed>,
+    /// A trace of each.
+    pub(crate) traces: [Option<&'a str>; 2],
+}
+
+/// All units that both windows asked.
+#[derive(Debug)]
+pub(crate) struct Matched<'a> {
+    /// In the order of their fingerprints, so that every sum has one order.
+    pub(crate) units: Vec<MatchedUnit<'a>>,
+    pub(crate) populations: Vec<Population>,
+    /// The operations of each population in the reference, matched or not: what the population counts.
+    pub(crate) operations: Vec<f64>,
+}
+
+/// What one window holds of a question, a stage and a tenant, by the limits.
+type Side<'a> = Vec<(u32, &'a UnitSample)>;
+
+/// A question to one stage by one tenant, whatever limits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Question {
+    query: QueryNumber,
+    stage: u32,
+    tenant: Option<u32>,
+}
+
+/// Which scopes and filters belong to a stage and a tenant, and whether a request under new ones may be compared with one
+/// under the old.
+#[derive(Debug, Default)]
+struct Restrictions {
+    windows: [BTreeSet<u32>; 2],
+    /// Questions of the reference that were asked more than once, and those of them under more than one restriction.
+    repeated: u32,
+    varying: u32,
+}
+
+impl Restrictions {
+    /// The restriction is part of the request's configuration, not of who asks: then another one is a change of it.
+    fn belong_to_the_question(&self) -> bool {
+        if self.repeated > 0 {
+            f64::from(self.varying) <= LIMITS_VARY * f64::from(self.repeated)
+        } else {
+            self.windows.iter().all(|window| window.len() <= 3)
+        }
+    }
+}
+
+/// Pairs the units of two windows.
+pub(crate) fn matched<'a>(
+    before: &'a Observations,
+    after: &'a Observations,
+    pipeline: &Pipeline,
+    learnt: &[String],
+    vocabulary: &Vocabulary,
+) -> Matched<'a> {
+    let mut questions: FastMap<Question, [Side<'a>; 2]> = FastMap::default();
+    for (window, observations) in [before, after].into_iter().enumerate() {
+        for (unit, sample) in &observations.units {
+            let stage = if window == 0 { unit.stage } else { pipeline.reference_of(unit.stage) };
+            let tenant = vocabulary.limits_of(unit.limits).tenant;
+            let sides = questions.entry(Question { query: unit.query, stage, tenant }).or_default();
+            if let Some(side) = sides.get_mut(window) {
+                side.push((unit.limits, sample));
+            }
+        }
+    }
+    let restrictions = restrictions(&questions);
+    let mut found = Found::default();
+    for (question, [reference, current]) in &questions {
+        for (_, sample) in reference {
+            found.count(*question, sample, learnt, vocabulary);
+        }
+        let key = (question.stage, question.tenant);
+        let crossing = restrictions.get(&key).filter(|restrictions| restrictions.belong_to_the_question());
+        for (reference, current) in paired(reference, current, crossing) {
+            found.take(*question, &reference, &current, learnt, vocabulary);
+        }
+    }
+    found.finish(vocabulary)
+}
+
+fn restrictions(questions: &FastMap<Question, [Side<'_>; 2]>) -> BTreeMap<(u32, Option<u32>), Restrictions> {
+    let mut all: BTreeMap<(u32, Option<u32>), Restrictions> = BTreeMap::new();
+    for (question, sides) in questions {
+        let restrictions = all.entry((question.stage, question.tenant)).or_default();
+        for (known, side) in restrictions.windows.iter_mut().zip(sides) {
+            known.extend(side.iter().map(|(limits, _)| *limits));
+        }
+        let asked: u32 = sides[0].iter().map(|(_, sample)| sample.operations).sum();
+        restrictions.repeated += u32::from(asked > 1);
+        restrictions.varying += u32::from(sides[0].len() > 1);
+    }
+    all
+}
+
+/// What is compared of one question: equal limits with equal ones; and a request under a restriction that the reference did
+/// not know with what the question got before, where restrictions belong to the question.
+fn paired<'a>(
+    reference: &Side<'a>,
+    current: &Side<'a>,
+    crossing: Option<&Restrictions>,
+) -> Vec<(Vec<&'a UnitSample>, Vec<&'a UnitSample>)> {
+    let mut pairs: Vec<(u32, Vec<&UnitSample>, Vec<&UnitSample>)> = Vec::new();
+    let mut unmatched: Vec<&UnitSample> = Vec::new();
+    for (limits, sample) in current {
+        match reference.iter().find(|(other, _)| other == limits) {
+            Some((_, earlier)) => pairs.push((*limits, vec![earlier], vec![sample])),
+            None if crossing.is_some_and(|known| !known.windows[0].contains(limits)) => unmatched.push(sample),
+            None => {}
+        }
+    }
+    if !unmatched.is_empty() {
+        let gone = |limits: &u32| crossing.is_some_and(|known| !known.windows[1].contains(limits));
+        let earlier: Vec<&UnitSample> =
+            reference.iter().filter(|(limits, _)| gone(limits)).map(|(_, sample)| *sample).collect();
+        match (earlier.is_empty(), reference.as_slice()) {
+            (false, _) => pairs.push((u32::MAX, earlier, unmatched)),
+            (true, [(limits, sample)]) => match pairs.iter_mut().find(|(other, _, _)| other == limits) {
+                Some((_, _, now)) => now.extend(unmatched),
+                None => pairs.push((*limits, vec![sample], unmatched)),
+            },
+            (true, _) => {}
+        }
+    }
+    pairs.into_iter().map(|(_, reference, current)| (reference, current)).collect()
+}
+
+/// The labels of the learnt keys that a segment has.
+fn learnt_labels(segment: u32, learnt: &[String], vocabulary: &Vocabulary) -> Vec<u32> {
+    if learnt.is_empty() {
+        return Vec::new();
+    }
+    let of_key = |label: &&u32| {
+        let (key, _) = key_and_value(vocabulary.labels.text(**label));
+        learnt.iter().any(|learnt| learnt == key)
+    };
+    vocabulary.labels_of(segment).iter().filter(of_key).copied().collect()
+}
+
+#[derive(Default)]
+struct Found<'a> {
+    units: Vec<MatchedUnit<'a>>,
+    /// The number of each, and the operations of its units.
+    populations: BTreeMap<Population, (usize, Vec<f64>)>,
+}
+
+impl<'a> Found<'a> {
+    /// Counts the operations of a unit of the reference for its populations.
+    fn count(&mut self, question: Question, sample: &UnitSample, learnt: &[String], vocabulary: &Vocabulary) {
+        let mut groups: BTreeMap<Vec<u32>, f64> = BTreeMap::new();
+        for observed in &sample.sample {
+            *groups.entry(learnt_labels(observed.segment, learnt, vocabulary)).or_default() += 1.0;
+        }
+        for (learnt, count) in groups {
+            let population = Population { stage: question.stage, tenant: question.tenant, learnt };
+            let next = self.populations.len();
+            let (_, counted) = self.populations.entry(population).or_insert((next, Vec::new()));
+            counted.push(sample.weight() * count / sample.sample.len().max(1) as f64);
+        }
+    }
+
+    fn take(
+        &mut self,
+        question: Question,
+        reference: &[&'a UnitSample],
+        current: &[&'a UnitSample],
+        learnt: &[String],
+        vocabulary: &Vocabulary,
+    ) {
+        let mut groups: BTreeMap<Vec<u32>, [Vec<&'a Observed>; 2]> = BTreeMap::new();
+        for (window, samples) in [reference, current].into_iter().enumerate() {
+            for observed in samples.iter().flat_map(|sample| &sample.sample) {
+                let group = groups.entry(learnt_labels(observed.segment, learnt, vocabulary)).or_default();
+                group[window].push(observed);
+            }
+        }
+        let traced = |observed: &[&'a Observed], samples: &[&'a UnitSample]| {
+            let first = observed.first()?;
+            let of = samples.iter().find(|sample| sample.sample.first().is_some_and(|one| std::ptr::eq(one, *first)))?;
+            of.trace.as_deref()
+        };
+        for (labels, [mut before, mut now]) in groups {
+            // Of several units the operations in one order.
+            before.sort_by_key(|observed| observed.operation);
+            now.sort_by_key(|observed| observed.operation);
+            let population = Population { stage: question.stage, tenant: question.tenant, learnt: labels };
+            let number = self.populations.get(&population).map(|(number, _)| *number);
+            if let (Some(population), false, false) = (number, before.is_empty(), now.is_empty()) {
+                self.units.push(MatchedUnit {
+                    query: question.query,
+                    population,
+                    stage: question.stage,
+                    traces: [traced(&before, reference), traced(&now, current)],
+                    reference: before,
+                    current: now,
+                });
+            }
+        }
+    }
+
+    /// In an order that numbers have no part in.
+    fn finish(self, vocabulary: &Vocabulary) -> Matched<'a> {
+        let name = |population: &Population| {
+            let labels = population.tenant.iter().chain(&population.learnt);
+            let labels: Vec<String> = labels.map(|label| vocabulary.labels.text(*label).to_owned()).collect();
+            (vocabulary.stage_of(population.stage).clone(), labels)
+        };
+        let mut ordered: Vec<_> = self.populations.into_iter().map(|entry| (name(&entry.0), entry)).collect();
+        ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut new = vec![0; ordered.len()];
+        for (at, (_, (_, (old, _)))) in ordered.iter().enumerate() {
+            if let Some(place) = new.get_mut(*old) {
+                *place = at;
+            }
+        }
+        let mut units = self.units;
+        for unit in &mut units {
+            unit.population = new.get(unit.population).copied().unwrap_or(0);
+        }
+        units.sort_by(|a, b| {
+            let key = |unit: &MatchedUnit<'a>| (vocabulary.queries.text(unit.query), unit.population);
+            let first = |unit: &MatchedUnit<'a>| unit.reference.first().map(|observed| observed.operation);
+            key(a).cmp(&key(b)).then_with(|| first(a).cmp(&first(b)))
+        });
+        let (populations, operations) = ordered
+            .into_iter()
+            .map(|(_, (population, (_, mut operations)))| {
+                // Neither the order of a hash table nor that of the rows may reach a sum of floating-point numbers.
+                operations.sort_by(f64::total_cmp);
+                (population, operations.iter().sum::<f64>())
+            })
+            .unzip();
+        Matched { units, populations, operations }
+    }
+}
+
+impl Matched<'_> {
+    /// How much each of some units counts: a population as much as it asked in the reference, its units equally. So a
+    /// shift of the mix between populations cannot look like a change of retrieval. Nothing where there is one population.
+    pub(crate) fn weights(&self, units: &[usize]) -> Option<Vec<f64>> {
+        let population = |unit: &usize| self.units.get(*unit).map_or(0, |unit| unit.population);
+        let mut counts = vec![0.0; self.populations.len()];
+        for unit in units {
+            if let Some(count) = counts.get_mut(population(unit)) {
+                *count += 1.0;
+            }
+        }
+        if counts.iter().filter(|count| **count > 0.0).count() < 2 {
+            return None;
+        }
+        let weight = |unit: &usize| {
+            let at = population(unit);
+            let (operations, count) = (self.operations.get(at).copied(), counts.get(at).copied());
+            operations.unwrap_or(0.0) / count.unwrap_or(1.0)
+        };
+        Some(units.iter().map(weight).collect())
+    }
+
+    /// The units of some stages.
+    pub(crate) fn of_stages(&self, stages: &FastSet<u32>) -> Vec<usize> {
+        self.units.iter().enumerate().filter(|(_, unit)| stages.contains(&unit.stage)).map(|(at, _)| at).collect()
+    }
+}
