@@ -20,8 +20,6 @@ pub(crate) struct Effect {
     pub(crate) basis: FloorBasis,
     /// The units that it rests on.
     pub(crate) units: Vec<usize>,
-    /// What each counts; equally where there are none.
-    pub(crate) weights: Option<Vec<f64>>,
     pub(crate) excess: Option<BootstrapMean>,
     /// The mean floor of these units, in the reference and in the current window; none where nothing repeats.
     pub(crate) floors: [Option<f64>; 2],
@@ -115,7 +113,6 @@ pub(crate) fn effect(
         floors: [average(|change| change.within_reference), average(|change| change.within_current)],
         unknown: unknown.map(|apart| (unjudged.len(), apart)),
         units,
-        weights,
     })
 }
 
@@ -142,8 +139,9 @@ impl Effect {
             && self.unknown.as_ref().is_some_and(|(_, apart)| apart.low > floor + threshold)
     }
 
-    /// What the effect and its corrected test come to. `enough` is how many units a verdict of `stable` needs.
-    pub(crate) fn verdict(&self, adjusted_p: f64, enough: usize, options: &Options) -> Judgement {
+    /// What the effect and its corrected test come to. `enough` says whether so many units were asked that `stable` may be
+    /// said.
+    pub(crate) fn verdict(&self, adjusted_p: f64, enough: bool, options: &Options) -> Judgement {
         let Some(excess) = self.excess else { return Judgement::InsufficientEvidence };
         if excess.low > options.threshold && adjusted_p < options.alpha {
             return Judgement::Drift;
@@ -155,6 +153,6 @@ impl Effect {
             }
             _ => excess.estimate <= options.threshold && !self.is_open(options.threshold),
         };
-        if stable && self.rests_on() >= enough { Judgement::Stable } else { Judgement::InsufficientEvidence }
+        if stable && enough { Judgement::Stable } else { Judgement::InsufficientEvidence }
     }
 }

@@ -234,7 +234,12 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let (quality, relevance) =
         quality(&judged_units, &matched, &changes, judgements.as_ref(), (&vocabulary, options))?;
     Ok(Judged {
-        symptoms: symptoms(&judged_units, &matched, (&vocabulary, p), options)?,
+        symptoms: symptoms(
+            &judged_units,
+            &matched,
+            (&vocabulary, retrieval.floor_basis == FloorBasis::Reference),
+            options,
+        )?,
         since,
         quality,
         relevance,

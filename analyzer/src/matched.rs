@@ -11,7 +11,7 @@ use crate::vocabulary::Vocabulary;
 
 /// The different answers of one matched unit in both windows, and how many operations got each.
 #[derive(Debug)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// In the reference.
     pub reference: Vec<(Answer, f64)>,
     /// In the current window.
@@ -39,7 +39,7 @@ impl MatchedUnit<'_> {
 
 /// How far one unit's answers are apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct UnitChange {
+pub(crate) struct UnitChange {
     /// Mean distance between an answer of the reference and one of the current window.
     pub distance: f64,
     /// Mean distance between two answers of the reference, if it holds two operations.

@@ -3,8 +3,8 @@
 //! - *Which units* (a question, the stage that answered it, and what limited the answer): all of them up to [`UNITS`];
 //!   beyond, those of the queries whose fingerprints have the smallest hashes. Both windows keep the same queries, so those
 //!   that match stay matched.
-//! - *Which operations of a unit*: the [`SAMPLE`] whose ids have the smallest hashes, half as many where there are more
-//!   than [`MANY_UNITS`]. All attempts of one operation fall on the same place, where the last one stands for the
+//! - *Which operations of a unit*: the [`SAMPLE`] whose ids have the smallest hashes, fewer where there are many units
+//!   ([`FEWER`]). All attempts of one operation fall on the same place, where the last one stands for the
 //!   operation; and all stages of a pipeline keep the same operations.
 //!
 //! Both are uniform samples that do not depend on the order of the rows: [`Observations::merge`] of two halves is the
@@ -23,11 +23,11 @@ use crate::sightings::Sightings;
 use crate::vocabulary::{Renumbering, Vocabulary, renumbered};
 
 /// How many operations of one unit a window keeps: their pairs grow with its square.
-pub const SAMPLE: usize = 8;
+pub const SAMPLE: usize = 16;
 /// How many units a window keeps.
 pub const UNITS: usize = 1 << 17;
-/// With more units than this, half as many operations of each are enough: certainty comes from the number of units.
-pub const MANY_UNITS: usize = 1 << 16;
+/// With more units than this, so many operations of each are enough: certainty comes from the number of units.
+pub const FEWER: [(usize, usize); 2] = [(1 << 13, SAMPLE / 2), (1 << 16, SAMPLE / 4)];
 
 /// What an answer is compared within: the question, who answered it, and what limited the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,8 +142,10 @@ impl Observations {
 
     /// Keeps fewer operations of each unit, then fewer queries, until there are few enough.
     pub(crate) fn bound(&mut self, vocabulary: &Vocabulary) {
-        if self.units.len() > MANY_UNITS {
-            self.shorten(SAMPLE / 2);
+        for (units, sample) in FEWER {
+            if self.units.len() > units {
+                self.shorten(sample);
+            }
         }
         while self.units.len() > UNITS {
             self.restrict(self.level / 2, vocabulary);

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use tidemark_schema::ScoreKind;
-use tidemark_stats::{Resampling, affine_fit, bootstrap_mean, hodges_lehmann_pseudo_median, kendall_tau_b};
+use tidemark_stats::{Resampling, affine_fit, hodges_lehmann_pseudo_median, kendall_tau_b};
 
 use crate::answer::Answer;
 use crate::causes::Classifier;
@@ -13,13 +12,13 @@ use crate::effect::interval;
 use crate::error::Error;
 use crate::observe::distinct;
 use crate::matched::{Answers, mean_between, mean_within};
-use crate::report::{Judgement, ScoreReport};
+use crate::report::ScoreReport;
 use crate::units::{Matched, MatchedUnit};
 use crate::vocabulary::Vocabulary;
 
 /// What a change of scores looks like, learnt from all matched units of a stage, so that a single pair of answers can be judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rescoring {
+pub(crate) struct Rescoring {
     /// Two scores of one document that differ by no more are the same score.
     pub tolerance: f64,
     /// Whether any unchanged document that both windows returned has another score.
@@ -31,12 +30,12 @@ pub struct Rescoring {
 
 impl Rescoring {
     /// Whether the scores changed as one scale does: all orders kept, or all turned round.
-    pub fn is_rescaling(&self) -> bool {
+    pub(crate) fn is_rescaling(&self) -> bool {
         self.order_agreement.abs() > ORDER_KEPT
     }
 
     /// Whether what scored high scores low now: a distance in place of a similarity, or a list sorted the other way.
-    pub fn is_turned(&self) -> bool {
+    pub(crate) fn is_turned(&self) -> bool {
         self.seen && self.order_agreement < -ORDER_KEPT
     }
 }

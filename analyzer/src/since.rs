@@ -170,7 +170,10 @@ impl<'a> Timeline<'a> {
         let earlier = |at: usize| time(at.saturating_sub(1));
         let moment = if at_the_start { time(begins) } else { earlier(index).midpoint(time(index)) };
         let interval = [earlier(low.max(1)).min(moment), time(high).max(moment)];
-        let stamp = |micros: i64| Timestamp::from_micros(micros).unwrap_or(Timestamp::MIN);
+        // Whole seconds: what is estimated to minutes needs no more.
+        let stamp = |micros: i64| {
+            Timestamp::from_micros(micros.div_euclid(1_000_000) * 1_000_000).unwrap_or(Timestamp::MIN)
+        };
         Ok(Some(Since {
             at: stamp(moment),
             interval: interval.map(stamp),

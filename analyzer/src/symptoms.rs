@@ -3,7 +3,7 @@
 //! the reference; only what is beyond noise.
 
 use rayon::prelude::*;
-use tidemark_stats::{Persistence, Resampling, jaccard};
+use tidemark_stats::{Resampling, jaccard};
 
 use crate::answer::{Answer, aligned};
 use crate::compare::Options;
@@ -48,13 +48,13 @@ struct Looked {
 pub(crate) fn symptoms(
     units: &[usize],
     matched: &Matched<'_>,
-    (vocabulary, _p): (&Vocabulary, Persistence),
+    (vocabulary, floors_known): (&Vocabulary, bool),
     options: &Options,
 ) -> Result<Vec<SymptomReport>, Error> {
     let looked: Vec<(usize, Looked)> = units
         .par_iter()
         .filter_map(|unit| Some((*unit, matched.units.get(*unit)?)))
-        .map(|(at, unit)| Ok((at, look(unit, &unit.answers(vocabulary)?))))
+        .map(|(at, unit)| Ok((at, look(unit, &unit.answers(vocabulary)?, floors_known))))
         .collect::<Result<_, Error>>()?;
     let resampling = Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed };
     let measure = |of: fn(&Looked) -> Option<Both>| -> Result<Option<Found>, Error> {
@@ -173,7 +173,7 @@ fn plain(value: f64) -> String {
     if (value - value.round()).abs() < 0.05 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
-fn look(unit: &MatchedUnit<'_>, answers: &Answers) -> Looked {
+fn look(unit: &MatchedUnit<'_>, answers: &Answers, floors_known: bool) -> Looked {
     let both = |of: &dyn Fn(&[&Observed]) -> Option<f64>| {
         Some(Both { before: of(&unit.reference)?, now: of(&unit.current)? })
     };
@@ -198,10 +198,10 @@ fn look(unit: &MatchedUnit<'_>, answers: &Answers) -> Looked {
     };
     let (reference, current) = (full(&answers.reference), full(&answers.current));
     let compared = |of: fn(&Answer, &Answer) -> f64| {
-        (!reference.is_empty() && !current.is_empty()).then(|| Both {
-            before: mean_within(&reference, of).unwrap_or(0.0),
-            now: mean_between(&reference, &current, of),
-        })
+        let now = (!reference.is_empty() && !current.is_empty()).then(|| mean_between(&reference, &current, of))?;
+        // Where nothing repeats what repeats differ by is unknown, and all of it is said.
+        let before = mean_within(&reference, of).or_else(|| (!floors_known).then_some(0.0))?;
+        Some(Both { before, now })
     };
     Looked {
         empty: both(&share_empty).unwrap_or(Both { before: 0.0, now: 0.0 }),

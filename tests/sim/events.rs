@@ -69,6 +69,7 @@ impl Recorded {
             before: Observations::default(),
             after: Observations::default(),
             manifests: BTreeMap::new(),
+            judgements: None,
         };
         for (operations, window) in [(before, &mut windows.before), (after, &mut windows.after)] {
             let rows: Vec<_> = operations.iter().flat_map(|operation| operation.retrievals.iter().cloned()).collect();

@@ -6,6 +6,7 @@
 mod awkward;
 mod events;
 mod null_comparisons;
+mod pipelines;
 mod power;
 mod stability;
 

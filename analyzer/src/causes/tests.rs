@@ -36,7 +36,7 @@ fn answer(retrieval: &Retrieval, vocabulary: &mut Vocabulary) -> Answer {
     let mut documents = Vec::new();
     let mut states = Vec::new();
     for Document(document, _, content, scope) in &retrieval.documents {
-        let document = vocabulary.documents.number(&document.to_string());
+        let document = vocabulary.document(&document.to_string());
         let content = Some(vocabulary.contents.number(&format!("b3:{content}")));
         let scope = Some(vocabulary.scopes.number(scope));
         documents.push(document);
@@ -92,12 +92,12 @@ fn account(
         rescoring,
         reference: &reference,
         current: &current,
-        new_searches: &(0..).take(vocabulary.contexts().len()).filter(|context| *context != a.context).collect(),
+        usual_lengths: None,
     };
     let p = Persistence::default();
     let account = classifier.between(p).account(&a, &b);
     let causes = Cause::ALL.into_iter().filter(|cause| account.of(*cause) > 0.0);
-    let causes = causes.map(|cause| (cause, account.of(cause), account.is_declared(cause))).collect();
+    let causes = causes.map(|cause| (cause, account.of(cause), account.declared_share(cause) > 0.5)).collect();
     (causes, account.total(), truncated_distance(&a.ranking, &b.ranking, p))
 }
 

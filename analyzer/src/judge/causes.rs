@@ -171,7 +171,17 @@ pub(super) fn of_traffic(traffic: &TrafficReport) -> CauseReport {
         "the windows have {} of their operations in common, by fingerprint",
         percent(traffic.fingerprint_overlap.unwrap_or(0.0))
     );
-    if let Some(class) = traffic.shifted.first() {
+    if let Some(mix) = traffic.mixes.first().filter(|mix| mix.excess_distance > traffic.threshold)
+        && let Some(value) = mix.shifted.first()
+    {
+        evidence.push_str(&format!(
+            "; {}={} went from {} to {} of the operations",
+            mix.key,
+            value.value,
+            percent(value.reference_share),
+            percent(value.current_share)
+        ));
+    } else if let Some(class) = traffic.shifted.first() {
         let named =
             class.example.as_ref().map_or_else(|| "rare queries".to_owned(), |name| format!("queries like {name}"));
         evidence.push_str(&format!(

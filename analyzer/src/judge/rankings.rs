@@ -22,6 +22,9 @@ pub(super) struct Rankings<'a> {
     pub(super) options: &'a Options,
 }
 
+/// With a known noise floor for so many units the others are held against it (see [`Effect::is_open`]).
+const FLOORS_MIN: usize = 10;
+
 /// How rankings of some units changed, before anything is corrected.
 #[derive(Debug)]
 pub(super) struct Measure {
@@ -39,7 +42,7 @@ impl Rankings<'_> {
             units.iter().enumerate().filter_map(one).collect()
         };
         let options = self.options;
-        let least = (options.queries_min, options.resamples);
+        let least = (FLOORS_MIN, options.resamples);
         let mut effect = effect(&measured(&[]), self.matched, least, options)?;
         if effect.basis == FloorBasis::Unknown && !units.is_empty() {
             let accounts = causes::accounts(units, self.matched, self.classifiers, self.p)?;

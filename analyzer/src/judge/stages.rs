@@ -31,8 +31,8 @@ pub(super) fn judge_stages(pipeline: &Pipeline, rankings: &Rankings<'_>) -> Resu
     let verdicts: Vec<Judgement> = judged
         .iter()
         .zip(&adjusted)
-        .map(|((_, units, effect), adjusted)| match *units >= options.queries_min {
-            true => effect.verdict(*adjusted, options.queries_min, options),
+        .map(|((_, units, effect), adjusted)| match *units >= options.matched_min {
+            true => effect.verdict(*adjusted, *units >= options.queries_min, options),
             false => Judgement::InsufficientEvidence,
         })
         .collect();

@@ -52,8 +52,8 @@ pub(crate) fn verdict(estimate: f64, low: f64, threshold: f64, adjusted_p: f64, 
     }
 }
 
-/// The same where `stable` also says that a larger effect would have been seen: an interval that reaches beyond twice what
-/// matters excludes too little.
+/// The same where `stable` also says that a larger effect would not have been called so: one of three times what matters
+/// exceeds what matters by more than the half-width of the interval.
 fn verdict_with_power(
     (estimate, [low, high]): (f64, [f64; 2]),
     threshold: f64,
@@ -61,7 +61,7 @@ fn verdict_with_power(
     alpha: f64,
 ) -> Judgement {
     match verdict(estimate, low, threshold, adjusted_p, alpha) {
-        Judgement::Stable if high > 2.0 * threshold => Judgement::InsufficientEvidence,
+        Judgement::Stable if high - estimate > 2.0 * threshold => Judgement::InsufficientEvidence,
         verdict => verdict,
     }
 }
@@ -71,8 +71,8 @@ fn operations_needed((estimate, [low, high]): (f64, [f64; 2]), threshold: f64, h
     if estimate > threshold {
         return needed((estimate, low), threshold, have);
     }
-    // The upper end has to come down to twice the threshold.
-    let ratio = (high - estimate) / (2.0 * threshold - estimate);
+    // The half-width has to come down to twice the threshold.
+    let ratio = (high - estimate) / (2.0 * threshold);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates at the largest number")]
     let needed = (have as f64 * ratio * ratio).ceil() as usize;
     needed.max(have + 1)
@@ -91,7 +91,8 @@ pub(super) fn decide(
     };
     let alpha = options.alpha;
     if retrieval.matched_queries >= options.matched_min {
-        retrieval.verdict = effect.verdict(adjusted("retrieval"), options.queries_min, options);
+        let enough = retrieval.matched_queries >= options.queries_min;
+        retrieval.verdict = effect.verdict(adjusted("retrieval"), enough, options);
         retrieval.queries_needed = None;
         if retrieval.verdict == Judgement::InsufficientEvidence {
             // Where the floor is unknown no number of queries decides, but repeats do.

@@ -6,7 +6,7 @@ use super::inline::{code, prose};
 use super::number::{UNKNOWN, number, percent};
 use super::section::{Block, Fact, Grid, Section, Value};
 use super::table::Column;
-use super::words::{self, integrity, outputs, segments, traffic};
+use super::words::{self, integrity, outputs, segments, stages, summary, traffic};
 use super::{next, plot};
 
 /// The report as GitHub-flavoured Markdown. No name in it can become markup, a mention or a link.
@@ -23,11 +23,22 @@ pub fn markdown(report: &Report) -> String {
             words::asked(report)
         ),
     ];
+    let lines = summary::lines(report);
+    if !lines.is_empty() {
+        let line = |line: summary::Line| match line.command {
+            Some(command) => {
+                format!("- **{}** {}\n\n  ```sh\n  {}\n  ```", line.name, prose(&line.says), command.join(" "))
+            }
+            None => format!("- **{}** {}", line.name, prose(&line.says)),
+        };
+        parts.push(lines.into_iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
     for (heading, causes) in words::causes(report) {
         parts.push(format!("### {heading}"));
         parts.push(causes_table(&causes));
     }
     parts.extend(integrity_parts(report));
+    parts.extend(stages::section(report).iter().flat_map(section));
     let (drifting, settled) = match segments::section(report) {
         segments if segments::drifting(report).next().is_some() => (segments, None),
         segments => (None, segments),
@@ -186,12 +197,12 @@ fn queries_table(report: &Report) -> String {
     let rows = report.queries.iter().map(|query| {
         row(&[
             code(&query.fingerprint),
-            number(query.rbo),
+            number(query.excess_change),
             name(query.reference_trace.as_ref()),
             name(query.current_trace.as_ref()),
         ])
     });
-    let headings = ["fingerprint", "RBO (1 = same)", "reference trace", "current trace"];
+    let headings = ["fingerprint", "change (0 = same)", "reference trace", "current trace"];
     table(&headings, "| --- | ---: | --- | --- |", rows.collect())
 }
 

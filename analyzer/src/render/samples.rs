@@ -8,8 +8,8 @@ use tidemark_schema::{ScoreKind, Timestamp};
 
 use crate::causes::Cause;
 use crate::report::{
-    Affects, CauseReport, ClusterShare, ExposureReport, IntegrityReport, Judgement, OutputMeasure, OutputReport,
-    QueryReport, Report, RetrievalReport, ScoreReport, TrafficBasis, TrafficReport, WindowReport,
+    Affects, CauseReport, ClusterShare, ExposureReport, FloorBasis, IntegrityReport, Judgement, OutputMeasure, OutputReport,
+    QueryReport, Report, RetrievalReport, ScoreReport, TrafficBasis, TrafficReport, WindowReport, QualityMeasure, QualityReport, QualityVerdict, Since, StageName, StageReport, SymptomKind, SymptomReport,
 };
 use crate::trace::{DocumentChange, DocumentDiff, RetrievalSummary, TraceDiff};
 
@@ -45,14 +45,22 @@ pub(super) fn stable() -> Report {
         created_at: time("2026-11-18T02:07:11Z"),
         reference: window("2026-11-16..2026-11-17", "2026-11-16", "v1"),
         current: WindowReport { events: 4_870, queries: 790, ..window("2026-11-17..2026-11-18", "2026-11-17", "v1") },
+        verdict: Judgement::Stable,
+        symptoms: Vec::new(),
+        since: None,
+        quality: QualityReport::default(),
+        stages: vec![stage("dense", Judgement::Stable, 0.002_34)],
         retrieval: RetrievalReport {
             verdict: Judgement::Stable,
             matched_queries: 640,
+            judged_queries: 402,
             queries_min: 30,
             queries_needed: None,
+            mean_overlap: Some(0.985_2),
             mean_rbo: Some(0.987_6),
             mean_jaccard: Some(0.981),
             mean_kendall_top_k: Some(0.979),
+            floor_basis: FloorBasis::Reference,
             noise_floor: Some(0.010_2),
             current_noise_floor: Some(0.011_7),
             excess_change: Some(0.002_34),
@@ -92,6 +100,24 @@ pub(super) fn stable() -> Report {
     }
 }
 
+/// A stage that the model saw, alone in its pipeline.
+pub(super) fn stage(name: &str, verdict: Judgement, excess: f64) -> StageReport {
+    StageReport {
+        stage: StageName { retriever: Some(name.to_owned()), kind: None, score_kind: ScoreKind::Cosine },
+        position: 1,
+        last: true,
+        recorded_in_reference: true,
+        recorded_in_current: true,
+        replaced_by: None,
+        verdict,
+        matched_queries: 640,
+        excess_change: Some(excess),
+        interval: Some([excess - 0.02, excess + 0.02]),
+        noise_floor: Some(0.010_2),
+        first_to_change: verdict == Judgement::Drift,
+    }
+}
+
 fn query(n: u64, rbo: f64) -> QueryReport {
     let hex = |seed: u64| {
         let half = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -99,9 +125,58 @@ fn query(n: u64, rbo: f64) -> QueryReport {
     };
     QueryReport {
         fingerprint: format!("fp:{}", hex(n)),
+        excess_change: 1.0 - rbo,
         rbo,
         reference_trace: Some(hex(100 + n)),
         current_trace: Some(hex(200 + n)),
+    }
+}
+
+pub(super) fn symptom(kind: SymptomKind, [reference, current]: [f64; 2], text: &str) -> SymptomReport {
+    let difference = current - reference;
+    SymptomReport {
+        kind,
+        reference,
+        current,
+        interval: [difference - 0.02, difference + 0.02],
+        text: text.to_owned(),
+    }
+}
+
+/// A search, a keyword search, their fusion and a reranker that only the current window records.
+pub(super) fn pipeline() -> Report {
+    let drift = drift();
+    let stages = vec![
+        StageReport { last: false, ..stage("BM25Retriever", Judgement::Drift, 0.41) },
+        StageReport { last: false, ..stage("VectorStoreRetriever", Judgement::Stable, 0.001) },
+        StageReport { position: 3, first_to_change: false, ..stage("EnsembleRetriever", Judgement::Drift, 0.281_3) },
+        StageReport {
+            position: 4,
+            last: false,
+            recorded_in_reference: false,
+            matched_queries: 0,
+            excess_change: None,
+            interval: None,
+            noise_floor: None,
+            ..stage("reranker", Judgement::InsufficientEvidence, 0.0)
+        },
+    ];
+    Report {
+        stages,
+        quality: QualityReport {
+            verdict: QualityVerdict::Worse,
+            queries: 402,
+            measures: vec![QualityMeasure {
+                measure: "feedback".to_owned(),
+                queries: 133,
+                reference: 0.61,
+                current: 0.42,
+                difference: -0.19,
+                interval: [-0.27, -0.11],
+                higher_is_better: true,
+            }],
+        },
+        ..drift
     }
 }
 
@@ -111,8 +186,17 @@ pub(super) fn drift() -> Report {
     Report {
         reference: window("version:v1", "2026-11-16", "v1"),
         current: WindowReport { events: 4_870, queries: 790, ..window("version:v2", "2026-11-17", "v2") },
+        verdict: Judgement::Drift,
+        symptoms: vec![symptom(SymptomKind::DocumentsDiffer, [0.01, 0.29], "2.9 of 10 documents differ")],
+        since: Some(Since {
+            at: time("2026-11-17T09:14:00Z"),
+            interval: [time("2026-11-17T09:02:00Z"), time("2026-11-17T09:17:00Z")],
+            coincides_with: vec!["corpus_version v2".to_owned()],
+        }),
+        stages: vec![stage("dense", Judgement::Drift, 0.281_3)],
         retrieval: RetrievalReport {
             verdict: Judgement::Drift,
+            mean_overlap: Some(0.708_5),
             mean_rbo: Some(0.718_3),
             mean_jaccard: Some(0.664),
             mean_kendall_top_k: Some(0.702),
@@ -133,6 +217,8 @@ pub(super) fn drift() -> Report {
                 affects: Affects::Ranking,
                 share: 0.618,
                 declared: true,
+                declared_share: 1.0,
+                since: None,
                 evidence: "318 of 640 queries lost documents that version v2 removed".to_owned(),
             },
             CauseReport {
@@ -140,6 +226,8 @@ pub(super) fn drift() -> Report {
                 affects: Affects::Ranking,
                 share: 0.382,
                 declared: false,
+                declared_share: 0.0,
+                since: None,
                 evidence:
                     "205 of 640 queries lost or found documents that are unchanged and whose known score beats the \
                            last one returned; embedder, index and retriever are declared unchanged"
@@ -187,6 +275,8 @@ pub(super) fn reembedded() -> Report {
                 affects: Affects::Ranking,
                 share: 0.973,
                 declared: false,
+                declared_share: 0.0,
+                since: None,
                 evidence: "in 598 of 640 queries, unchanged documents changed their scores and their order (order \
                            agreement 0.42); embedder, index and retriever are declared unchanged"
                     .to_owned(),
@@ -196,6 +286,8 @@ pub(super) fn reembedded() -> Report {
                 affects: Affects::Ranking,
                 share: 0.026_9,
                 declared: false,
+                declared_share: 0.0,
+                since: None,
                 evidence: "31 of 640 queries changed in ways that no rule explains; a manifest per version (`tidemark \
                            corpus register CORPUS v2 FILE`) lets removed and added documents be told from the rest"
                     .to_owned(),
@@ -205,6 +297,8 @@ pub(super) fn reembedded() -> Report {
                 affects: Affects::Ranking,
                 share: 0.000_1,
                 declared: false,
+                declared_share: 0.0,
+                since: None,
                 evidence: "1 of 640 queries show documents of equal standing in another order".to_owned(),
             },
             CauseReport {
@@ -212,6 +306,8 @@ pub(super) fn reembedded() -> Report {
                 affects: Affects::Scores,
                 share: 1.0,
                 declared: false,
+                declared_share: 0.0,
+                since: None,
                 evidence: "scores of unchanged documents moved by -0.041 in 633 queries: scale 0.873, order agreement \
                            0.421; nothing was declared"
                     .to_owned(),
@@ -229,7 +325,9 @@ pub(super) fn too_few_queries() -> Report {
         retrieval: RetrievalReport {
             verdict: Judgement::InsufficientEvidence,
             matched_queries: 12,
+            judged_queries: 12,
             queries_needed: Some(30),
+            floor_basis: FloorBasis::Unknown,
             noise_floor: None,
             current_noise_floor: None,
             excess_change: Some(0.094),
@@ -253,7 +351,12 @@ pub(super) fn too_few_queries() -> Report {
         exposure: ExposureReport::default(),
         segments: vec![segment(&[("locale", "en")], Judgement::InsufficientEvidence, (1.0, 12), None, 1.0)],
         multiplicity: multiplicity(&[("retrieval", 0.081)], 0),
-        notes: vec!["no query repeats in either window: the noise floor was assumed to be 0".to_owned()],
+        verdict: Judgement::InsufficientEvidence,
+        notes: vec![
+            "too few queries repeat within a window, so the noise floor is unknown: only a change that noise cannot make is \
+             called drift; ask 30 of these queries twice to know it"
+                .to_owned(),
+        ],
         ..stable
     }
 }
@@ -304,6 +407,8 @@ pub(super) fn id_churn() -> Report {
             affects: Affects::Identity,
             share: 1.0,
             declared: false,
+            declared_share: 0.0,
+            since: None,
             evidence:
                 "412 of 790 queries return documents under new ids with unchanged content; rankings are compared by \
                        content"
@@ -365,12 +470,14 @@ pub(super) fn hostile() -> Report {
         ),
         queries: vec![
             QueryReport {
+                excess_change: 0.4,
                 fingerprint: HOSTILE.to_owned(),
                 rbo: 0.1,
                 reference_trace: Some(HOSTILE.repeat(5)),
                 current_trace: Some("-rf".to_owned()),
             },
             QueryReport {
+                excess_change: 0.4,
                 fingerprint: "手册手册手册手册手册手册手册".to_owned(),
                 rbo: 0.2,
                 reference_trace: Some("it's 1".to_owned()),

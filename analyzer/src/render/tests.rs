@@ -1,13 +1,14 @@
 use super::escape::width;
 use super::samples::{
-    HOSTILE, all_but_retrieval, drift, everything, hostile, id_churn, no_outputs, reembedded, stable, too_few_queries,
+    HOSTILE, all_but_retrieval, drift, everything, hostile, id_churn, no_outputs, pipeline, reembedded, stable,
+    too_few_queries,
     trace_diff, undecided,
 };
 use super::{Style, explain, markdown, text, trace_text};
 use crate::report::{IntegrityReport, Judgement, MultiplicityReport, Report, RetrievalReport, ScoreReport};
 use crate::trace::{DocumentDiff, TraceDiff};
 
-fn all() -> [Report; 10] {
+fn all() -> [Report; 11] {
     [
         drift(),
         stable(),
@@ -19,6 +20,7 @@ fn all() -> [Report; 10] {
         everything(),
         all_but_retrieval(),
         no_outputs(),
+        pipeline(),
     ]
 }
 
@@ -54,6 +56,24 @@ fn too_few_queries_say_how_many_would_be_enough() {
 fn silent_reembedding_with_score_drift() {
     insta::assert_snapshot!("reembedded", text(&reembedded(), Style::Plain));
     insta::assert_snapshot!("reembedded_markdown", markdown(&reembedded()));
+}
+
+#[test]
+fn the_stage_that_changed_first_and_what_follows_it_stand_first() {
+    insta::assert_snapshot!("pipeline", text(&pipeline(), Style::Plain));
+    insta::assert_snapshot!("pipeline_markdown", markdown(&pipeline()));
+}
+
+/// What changed, how much, since when, why, declared or not, and what to do.
+#[test]
+fn twelve_lines_suffice() {
+    for report in [drift(), reembedded()] {
+        let shown = text(&report, Style::Plain);
+        let first: String = shown.lines().take(12).collect::<Vec<_>>().join("\n");
+        for answer in ["noticed", "how much", "since", "why", "next"] {
+            assert!(first.contains(answer), "{answer} is missing in\n{first}");
+        }
+    }
 }
 
 #[test]

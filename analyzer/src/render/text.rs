@@ -7,7 +7,7 @@ use super::number::{UNKNOWN, number, percent};
 use super::page::{COLUMNS, Page, Role, Span};
 use super::section::{Block, Fact, Grid, Section, Value};
 use super::table::{Column, Table};
-use super::words::{self, integrity, outputs, segments, traffic};
+use super::words::{self, integrity, outputs, segments, stages, summary, traffic};
 use super::{Style, next, plot};
 
 /// The report as text of at most 100 columns, the verdict in its first line. Only a word of a command that is longer than
@@ -15,11 +15,14 @@ use super::{Style, next, plot};
 pub fn text(report: &Report, style: Style) -> String {
     let mut page = Page::new(style);
     write_head(&mut page, report);
+    write_summary(&mut page, report);
+    let quiet = words::judgement(report) == Judgement::Stable;
     for (heading, causes) in words::causes(report) {
         page.heading(heading);
-        write_causes(&mut page, &causes);
+        write_causes(&mut page, &causes, quiet);
     }
     write_integrity(&mut page, report);
+    write_section(&mut page, stages::section(report).as_ref());
     let some_drift = segments::drifting(report).next().is_some();
     write_section(&mut page, segments::section(report).filter(|_| some_drift).as_ref());
     write_windows(&mut page, report);
@@ -53,6 +56,31 @@ pub(super) fn write_head(page: &mut Page, report: &Report) {
     page.paragraph(0, &Span::plain(&format!("corpus {}{part}, {before} → {after}, {asked}", report.corpus)));
 }
 
+/// Columns of the names in the summary.
+const NAMES: usize = 12;
+
+/// The lines that suffice.
+fn write_summary(page: &mut Page, report: &Report) {
+    let lines = summary::lines(report);
+    if lines.is_empty() {
+        return;
+    }
+    page.gap();
+    for line in lines {
+        let says = Span::plain(&line.says).wrapped(COLUMNS - NAMES, SUMMARY_LINES);
+        for (at, part) in says.into_iter().enumerate() {
+            let name = if at == 0 { line.name } else { "" };
+            page.line(&[(2, Span::new(Role::Heading, name)), (NAMES, part)]);
+        }
+        if let Some(command) = &line.command {
+            page.command(NAMES, command);
+        }
+    }
+}
+
+/// Lines of one answer of the summary at most.
+const SUMMARY_LINES: usize = 2;
+
 /// The colour of a verdict.
 pub(super) fn role(judgement: Judgement) -> Role {
     match judgement {
@@ -65,7 +93,8 @@ pub(super) fn role(judgement: Judgement) -> Role {
 /// Columns of a bar that shows a share of 1.
 const BAR: usize = 40;
 
-fn write_causes(page: &mut Page, causes: &[&CauseReport]) {
+/// A bar for each cause; where the verdict is stable nothing asks for attention.
+fn write_causes(page: &mut Page, causes: &[&CauseReport], quiet: bool) {
     if causes.is_empty() {
         page.paragraph(2, &Span::plain(words::NO_CAUSE));
     }
@@ -73,11 +102,16 @@ fn write_causes(page: &mut Page, causes: &[&CauseReport]) {
     for cause in causes {
         let share = percent(cause.share);
         let bar_at = 2 + name_columns + 2 + "100.0 %".len() + 2;
+        let role = if cause.declared || quiet { Role::Plain } else { Role::Bad };
+        let bar = if quiet { String::new() } else { plot::bar(cause.share, BAR) };
+        let declared_at = if quiet { bar_at } else { bar_at + BAR + 2 };
+        let declared = words::declared(cause);
+        let declared = if quiet { declared.to_lowercase() } else { declared.to_owned() };
         page.line(&[
             (2, Span::new(Role::Heading, cause.cause.as_str())),
             (bar_at - 2 - share.len(), Span::plain(&share)),
-            (bar_at, Span::new(Role::Picture, &plot::bar(cause.share, BAR))),
-            (bar_at + BAR + 2, Span::new(if cause.declared { Role::Plain } else { Role::Bad }, words::declared(cause))),
+            (bar_at, Span::new(Role::Picture, &bar)),
+            (declared_at, Span::new(role, &declared)),
         ]);
         page.paragraph(4, &Span::plain(&words::sentence(&cause.evidence)));
     }
@@ -226,14 +260,14 @@ fn write_queries(page: &mut Page, report: &Report) {
     if report.queries.is_empty() {
         return;
     }
-    page.heading("Queries that changed most (RBO, 1 = same)");
+    page.heading("Queries that changed most (beyond noise: 0 = same, 1 = nothing in common)");
     let mut table = Table::new(&[Column::Elided, Column::Right, Column::Left, Column::Left]);
-    table.headings(&["fingerprint", "RBO", "reference trace", "current trace"]);
+    table.headings(&["fingerprint", "change", "reference trace", "current trace"]);
     let name = |name: Option<&str>| Span::plain(name.unwrap_or(UNKNOWN));
     for query in &report.queries {
         table.row([
             name(Some(&query.fingerprint)),
-            Span::plain(&number(query.rbo)),
+            Span::plain(&number(query.excess_change)),
             name(query.reference_trace.as_deref()),
             name(query.current_trace.as_deref()),
         ]);

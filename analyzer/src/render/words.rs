@@ -3,10 +3,12 @@
 pub(super) mod integrity;
 pub(super) mod outputs;
 pub(super) mod segments;
+pub(super) mod stages;
+pub(super) mod summary;
 pub(super) mod traffic;
 
 use crate::causes::Cause;
-use crate::report::{Affects, CauseReport, Judgement, Report, ScoreReport, WindowReport};
+use crate::report::{Affects, CauseReport, FloorBasis, Judgement, Report, ScoreReport, WindowReport};
 
 use super::number::{UNKNOWN, count, estimate, known, number, percent, probability, size};
 use super::section::{Fact, Value};
@@ -95,9 +97,10 @@ fn lack(report: &Report) -> String {
     let matched = report.retrieval.matched_queries;
     let were = if matched == 1 { "was" } else { "were" };
     let asked = format!("{} {were} asked in both windows", queries(matched));
-    match report.retrieval.queries_needed {
-        Some(needed) => format!("{asked}, a verdict needs {}", size(needed)),
-        None => asked,
+    match (report.retrieval.queries_needed, report.retrieval.floor_basis) {
+        (Some(needed), _) => format!("{asked}, a verdict needs {}", size(needed)),
+        (None, FloorBasis::Unknown) if matched > 0 => format!("{asked}, too few of them repeat to tell a change from noise"),
+        (None, _) => format!("{asked}, and some of them were asked once, so that a change cannot be told from noise"),
     }
 }
 
@@ -145,13 +148,14 @@ pub(super) fn rankings(report: &Report) -> Vec<Fact> {
     let retrieval = &report.retrieval;
     let change = estimate(retrieval.excess_change, retrieval.interval, retrieval.confidence);
     let mut facts = vec![
-        Fact::new("mean overlap", with_unit(retrieval.mean_rbo, "RBO"), "1 = same documents in the same order"),
+        Fact::new("mean overlap", with_unit(retrieval.mean_overlap, "overlap"), "1 = same documents in the same order"),
+        Fact::new("mean RBO", with_unit(retrieval.mean_rbo, "RBO"), "extrapolated: blind to answers that were cut"),
         Fact::new("mean set overlap", with_unit(retrieval.mean_jaccard, "Jaccard"), "1 = same set"),
         Fact::new("mean agreement", with_unit(retrieval.mean_kendall_top_k, "Kendall top-k"), "1 = same order"),
         Fact::new(
             "noise floor",
             known(retrieval.noise_floor),
-            format!("distance of repeats in reference; current {}", known(retrieval.current_noise_floor)),
+            format!("{}; current {}", floor(report), known(retrieval.current_noise_floor)),
         ),
         Fact::new("excess change", change, format!("beyond the floor, 0 = same; {}", matters(report))),
         Fact::new("p-value", retrieval.p_value.map_or_else(|| UNKNOWN.to_owned(), probability), test(retrieval.test)),
@@ -159,6 +163,17 @@ pub(super) fn rankings(report: &Report) -> Vec<Fact> {
     facts.extend(relevance(report));
     facts.extend(exposure(report));
     facts
+}
+
+/// Whose repeats the noise floor is that of, and how many questions it is known for.
+fn floor(report: &Report) -> String {
+    let retrieval = &report.retrieval;
+    let judged = size(retrieval.judged_queries);
+    match retrieval.floor_basis {
+        FloorBasis::Reference => format!("distance of repeats of {judged} queries in the reference"),
+        FloorBasis::Current => format!("distance of repeats of {judged} queries in the current window"),
+        FloorBasis::Unknown => "unknown: too few queries repeat".to_owned(),
+    }
 }
 
 /// How good the answers are; nothing where nobody judged them.

@@ -1,6 +1,6 @@
 //! The numbers on the way to each verdict, and whether they pass.
 
-use crate::report::{Judgement, Report};
+use crate::report::{FloorBasis, Judgement, Report};
 
 use super::super::escape::{elide, visible};
 use super::super::number::{count, known, number, size};
@@ -140,17 +140,17 @@ fn retrieval(report: &Report) -> Chain {
 /// The noise floor and where it comes from.
 fn floor(report: &Report) -> String {
     let retrieval = &report.retrieval;
-    let assumed = || report.notes.iter().find(|note| note.contains("noise floor was")).cloned();
-    match (retrieval.noise_floor, retrieval.current_noise_floor) {
-        (Some(floor), current) => format!(
-            "{}, measured: mean distance of repeats in the reference; current {}",
+    let judged = queries(retrieval.judged_queries);
+    match (retrieval.floor_basis, retrieval.noise_floor) {
+        (FloorBasis::Reference, Some(floor)) => format!(
+            "{}, measured: mean distance of repeats of {judged} in the reference; current {}",
             number(floor),
-            known(current)
+            known(retrieval.current_noise_floor)
         ),
-        (None, Some(current)) => {
-            assumed().unwrap_or_else(|| format!("{}, that of the current window", number(current)))
+        (FloorBasis::Current, Some(floor)) => {
+            format!("{}, that of repeats of {judged} in the current window", number(floor))
         }
-        (None, None) => assumed().unwrap_or_else(|| "not known: no query repeats in either window".to_owned()),
+        _ => "unknown: too few queries repeat; the effect is the part that no noise can make".to_owned(),
     }
 }
 

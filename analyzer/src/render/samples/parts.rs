@@ -26,6 +26,7 @@ pub(in super::super) fn traffic_stable() -> TrafficReport {
         threshold: 0.05,
         p_value: Some(0.327),
         shifted: Vec::new(),
+        mixes: Vec::new(),
         marginals: Vec::new(),
     }
 }
@@ -161,6 +162,7 @@ pub(super) fn segment(
         interval: change.map(|(change, half)| [change - half, change + half]),
         p_value: change.map(|_| p_value),
         q_value: change.map(|_| (p_value * 2.5).min(1.0)),
+        since: None,
     }
 }
 
@@ -260,6 +262,8 @@ pub(super) fn query_mix() -> CauseReport {
         affects: Affects::Traffic,
         share: 1.0,
         declared: false,
+        declared_share: 0.0,
+        since: None,
         evidence: "214 of 790 queries belong to classes that are asked more or less often than in the reference"
             .to_owned(),
     }
@@ -274,6 +278,8 @@ pub(in super::super) fn everything() -> Report {
         affects: Affects::Scores,
         share: 1.0,
         declared: true,
+        declared_share: 1.0,
+        since: None,
         evidence: "scores of unchanged documents moved by 0.112 in 640 queries: scale 1.131, order agreement 0.994; a \
                    change of embedder, index or retriever was declared"
             .to_owned(),

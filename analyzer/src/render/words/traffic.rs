@@ -1,6 +1,6 @@
 //! Whether users asked different things.
 
-use crate::report::{ClusterShare, Judgement, MarginalReport, Report, TrafficBasis, TrafficReport};
+use crate::report::{ClusterShare, Judgement, MarginalReport, Report, TrafficBasis, TrafficReport, ValueShare};
 
 use super::super::number::{UNKNOWN, count, estimate, fixed, known, number, percent, probability, size};
 use super::super::section::{Block, Fact, Grid, Section, Value};
@@ -70,6 +70,7 @@ pub(in super::super) fn section(report: &Report) -> Section {
         blocks.push(Block::Facts(facts(report)));
     }
     if traffic.verdict == Judgement::Drift {
+        blocks.extend(mixes(traffic).map(Block::Grid));
         blocks.extend((!traffic.shifted.is_empty()).then(|| Block::Grid(shifted(traffic))));
         blocks.extend((!traffic.marginals.is_empty()).then(|| Block::Grid(marginals(report))));
     }
@@ -96,6 +97,29 @@ fn facts(report: &Report) -> Vec<Fact> {
             "G-test of homogeneity; small = not by chance",
         ),
     ]
+}
+
+/// Who asks: the values whose share moved, of the keys whose mix did.
+fn mixes(traffic: &TrafficReport) -> Option<Grid> {
+    let columns =
+        [("who asks", Column::Elided), ("reference", Column::Right), ("current", Column::Right), ("change", Column::Right)];
+    let moved = traffic.mixes.iter().filter(|mix| mix.interval[0] > traffic.threshold);
+    let rows: Vec<[Value; 4]> = moved
+        .flat_map(|mix| mix.shifted.iter().map(move |value| (mix, value)))
+        .take(CLASSES_MAX)
+        .map(|(mix, value)| {
+            let ValueShare { value, reference_share, current_share } = value;
+            let change = (current_share - reference_share) * 100.0;
+            let sign = if change > 0.0 { "+" } else { "" };
+            [
+                Value::Names(vec![format!("{}={value}", mix.key)]),
+                Value::own(percent(*reference_share)),
+                Value::own(percent(*current_share)),
+                Value::own(format!("{sign}{} points", fixed(change, 1))),
+            ]
+        })
+        .collect();
+    (!rows.is_empty()).then(|| Grid::new(columns, rows))
 }
 
 /// The classes whose share changed most.

@@ -360,7 +360,8 @@ pub(crate) enum Format {
   tidemark --data store compare --corpus handbook --reference 2026-11-01..2026-11-08 --current last:7d --format json
   tidemark --data store compare --corpus handbook --reference version:v1 --current version:v2 --segment locale=de --explain
 
-Windows: version:NAME, FROM..TO (dates or RFC 3339 times, TO excluded), last:7d (s, m, h, d, w).
+Windows: version:NAME, FROM..TO (dates or RFC 3339 times, TO excluded), last:7d (s, m, h, d, w),
+before:7d (the 7 days before the other window).
 Exit codes: 0 stable, 3 drift or a finding of integrity, 4 insufficient evidence, for what --fail-on names.")]
 pub(crate) struct Compare {
     /// The corpus
@@ -381,6 +382,10 @@ pub(crate) struct Compare {
     /// How to print the report
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) format: ReportFormat,
+    /// Write the 30 queries that changed most with their documents into this file, to be labelled: tab-separated, with an
+    /// empty column for the grade
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
     /// Which verdicts decide the exit code
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Dimension::Retrieval, Dimension::Scores, Dimension::Integrity])]
     pub(crate) fail_on: Vec<Dimension>,

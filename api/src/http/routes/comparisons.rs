@@ -48,7 +48,8 @@ pub(crate) struct ComparisonRequest {
     /// The corpus.
     #[schema(example = "handbook")]
     corpus: String,
-    /// The window that is compared with: `version:v1`, `2026-11-01..2026-11-08` or `last:7d`.
+    /// The window that is compared with: `version:v1`, `2026-11-01..2026-11-08`, `last:7d` or `before:7d`, which are the 7 days
+    /// before the other window.
     #[schema(example = "version:2026-11-11")]
     reference: String,
     /// The window that is judged.
@@ -63,7 +64,9 @@ pub(crate) struct ComparisonRequest {
 impl ComparisonRequest {
     fn windows(&self, now: Timestamp) -> Result<[Window; 2], Problem> {
         let corpus: CorpusName = parsed("corpus", &self.corpus)?;
-        let window = |text: &str| Ok::<_, Problem>(text.parse::<Selector>()?.resolve(text, &corpus, now));
-        Ok([window(&self.reference)?, window(&self.current)?])
+        let (reference, current): (Selector, Selector) = (self.reference.parse()?, self.current.parse()?);
+        let texts = (self.reference.as_str(), self.current.as_str());
+        let (reference, current) = Selector::resolve_pair((&reference, &current), texts, &corpus, now)?;
+        Ok([reference, current])
     }
 }

@@ -1,10 +1,12 @@
 //! `tidemark compare`
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use tidemark_analyzer::report::Judgement;
-use tidemark_analyzer::{Options, Report, Segment, Selector, compare, render};
+use tidemark_analyzer::{Options, Report, Segment, Selector, TraceQuery, compare, diff_trace, render};
 use tidemark_api::wire::Store;
+use tidemark_schema::Timestamp;
 
 use super::{corpus_name, now, open, print, print_json, shell_word, style};
 use crate::arguments::{Compare, Dimension, Place, ReportFormat};
@@ -18,14 +20,18 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     let current: Selector = arguments.current.parse()?;
     let segment = Segment::parse(&arguments.segment)?;
     let now = now();
-    let reference = reference.resolve(&arguments.reference, &corpus, now);
-    let current = current.resolve(&arguments.current, &corpus, now);
+    let texts = (arguments.reference.as_str(), arguments.current.as_str());
+    let (reference, current) = Selector::resolve_pair((&reference, &current), texts, &corpus, now)?;
     let store = open(place).await?;
-    let options = Options { seed: arguments.seed, ..Options::default() };
+    let listed = if arguments.queries.is_some() { TO_LABEL } else { Options::default().queries_listed };
+    let options = Options { seed: arguments.seed, queries_listed: listed, ..Options::default() };
     let spinner = progress::spinner("comparing");
     let report = compare(&store.lake, &store.registry, (&reference, &current), &segment, &options, now).await;
     spinner.finish_and_clear();
     let report = report?;
+    if let Some(file) = &arguments.queries {
+        write_queries(&store, &report, file, now).await?;
+    }
     match arguments.format {
         ReportFormat::Text => {
             print(&render::text(&report, style()))?;
@@ -47,6 +53,36 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
         ReportFormat::Json => print_json(&report)?,
     }
     Ok(exit_code(&report, &arguments.fail_on))
+}
+
+/// How many queries are written to be labelled.
+const TO_LABEL: usize = 30;
+
+/// Writes the documents of the queries that changed most, one in each line: whoever fills in the last column has judgements.
+async fn write_queries(store: &Store, report: &Report, file: &Path, now: Timestamp) -> Result<(), Failure> {
+    let mut text = String::from("query\ttext\tdocument\trank_before\trank_now\tgrade\n");
+    // A tab or a line break in a name would begin another column.
+    let cell = |text: &str| text.replace(['\t', '\n', '\r'], " ");
+    let rank = |rank: Option<usize>| rank.map_or_else(String::new, |rank| rank.to_string());
+    for query in &report.queries {
+        let (Some(before), Some(now_trace)) = (&query.reference_trace, &query.current_trace) else { continue };
+        let (Ok(other), Ok(trace)) = (before.parse(), now_trace.parse()) else { continue };
+        let asked = TraceQuery { trace, other: Some(other), reference: None, now };
+        let difference = diff_trace(&store.lake, &store.registry, &asked).await?;
+        let said = cell(difference.current.query.as_deref().unwrap_or_default());
+        for document in &difference.documents {
+            text.push_str(&format!(
+                "{}\t{said}\t{}\t{}\t{}\t\n",
+                cell(&query.fingerprint),
+                cell(&document.doc_id),
+                rank(document.reference_rank),
+                rank(document.current_rank)
+            ));
+        }
+    }
+    std::fs::write(file, text).map_err(|error| {
+        Failure::usage(format!("the queries could not be written to {}: {error}", file.display()))
+    })
 }
 
 /// 3 if any of the dimensions drifted or a contradiction was found, else 4 if the evidence for any of them is insufficient, else 0.
