@@ -51,9 +51,7 @@ fn exposure(
     let mut masses = BTreeMap::new();
     let mut units: Vec<_> = window.units.iter().filter(|(unit, _)| pipeline.is_judged(unit.stage)).collect();
     // So that every sum has one order.
-    units.sort_unstable_by_key(|(unit, sample)| {
-        (vocabulary.queries.text(unit.query), sample.sample.first().map(|observed| observed.operation))
-    });
+    units.sort_unstable_by_key(|(unit, sample)| sample.order(unit, vocabulary));
     for (_, sample) in units {
         let per_operation = sample.weight() / sample.sample.len().max(1) as f64;
         for observed in &sample.sample {

@@ -85,9 +85,7 @@ fn repeated<'a>(
         .iter()
         .filter(|(unit, sample)| stages.contains(&unit.stage) && sample.sample.len() > 2)
         .collect();
-    units.sort_by_key(|(unit, sample)| {
-        (vocabulary.queries.text(unit.query), sample.sample.first().map(|observed| observed.operation))
-    });
+    units.sort_unstable_by_key(|(unit, sample)| sample.order(unit, vocabulary));
     let step = units.len().div_ceil(UNITS).max(1);
     let chosen: Vec<_> = units.into_iter().step_by(step).collect();
     chosen

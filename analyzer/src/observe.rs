@@ -20,6 +20,7 @@ use crate::intern::{FastMap, FastSet, QueryNumber, stable_hash};
 use crate::operations::OperationSample;
 use crate::outcome::Outcome;
 use crate::sightings::Sightings;
+use crate::stage::Stage;
 use crate::vocabulary::{Renumbering, Vocabulary, renumbered};
 
 /// How many operations of one unit a window keeps: their pairs grow with its square.
@@ -210,6 +211,15 @@ impl Observations {
     }
 }
 
+/// Takes another part of a window, with a vocabulary of its own, into the first: two halves of a window are the whole.
+pub fn merge_parts(
+    (vocabulary, window): (&mut Vocabulary, &mut Observations),
+    (other_vocabulary, other): (Vocabulary, Observations),
+) {
+    let other = other.renumber(&vocabulary.absorb(other_vocabulary));
+    window.merge(other, vocabulary);
+}
+
 impl Unit {
     pub(crate) fn renumber(self, new: &Renumbering) -> Self {
         Self {
@@ -385,6 +395,12 @@ impl UnitSample {
     pub(crate) fn find(&mut self, operation: u64) -> Option<&mut Observed> {
         let at = self.place(operation).ok()?;
         self.sample.get_mut(at)
+    }
+
+    /// What units are put in order by: no number has a part in it.
+    pub(crate) fn order<'v>(&self, unit: &Unit, vocabulary: &'v Vocabulary) -> (&'v str, &'v Stage, Option<u64>) {
+        let first = self.sample.first().map(|observed| observed.operation);
+        (vocabulary.queries.text(unit.query), vocabulary.stage_of(unit.stage), first)
     }
 
     /// How much the unit counts: its operations. One of which only retries lie in the window counts as one.

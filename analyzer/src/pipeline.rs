@@ -206,6 +206,16 @@ impl Pipeline {
         self.stages.iter().any(|placed| placed.stage == reference && placed.last && self.is_compared(placed))
     }
 
+    /// Whether the operations of a stage stand for those of its pipeline, so that none is counted twice: the last of those
+    /// that the model saw.
+    pub(crate) fn is_counted(&self, stage: u32) -> bool {
+        let reference = self.reference_of(stage);
+        let mine = self.pipeline_of(reference);
+        let judged = |placed: &&Placed| placed.pipeline == mine && self.is_judged(placed.stage);
+        let last = self.stages.iter().rev().find(judged);
+        last.is_some_and(|last| self.reference_of(last.stage) == reference)
+    }
+
     /// All stages that a stage works on, directly or not.
     pub(crate) fn above(&self, stage: u32) -> BTreeSet<u32> {
         let mut seen = BTreeSet::new();

@@ -175,18 +175,29 @@ fn mixes(
     vocabulary: &Vocabulary,
     options: &Options,
 ) -> Result<Vec<MixReport>, Error> {
-    let mut keys: BTreeMap<&str, BTreeMap<&str, [f64; 2]>> = BTreeMap::new();
+    let mut keys: BTreeMap<&str, BTreeMap<&str, [Vec<f64>; 2]>> = BTreeMap::new();
     for (window, observations) in windows.into_iter().enumerate() {
-        for (_, sample) in observations.units.iter().filter(|(unit, _)| pipeline.is_judged(unit.stage)) {
+        for (_, sample) in observations.units.iter().filter(|(unit, _)| pipeline.is_counted(unit.stage)) {
             for observed in &sample.sample {
                 for label in vocabulary.labels_of(observed.segment) {
                     let (key, value) = key_and_value(vocabulary.labels.text(*label));
-                    keys.entry(key).or_default().entry(value).or_default()[window] +=
-                        f64::from(sample.operations) / sample.sample.len() as f64;
+                    let counted = f64::from(sample.operations) / sample.sample.len() as f64;
+                    keys.entry(key).or_default().entry(value).or_default()[window].push(counted);
                 }
             }
         }
     }
+    // Neither the order of a hash table nor that of the rows may reach a sum of floating-point numbers.
+    let mut keys: BTreeMap<&str, BTreeMap<&str, [f64; 2]>> = keys
+        .into_iter()
+        .map(|(key, values)| {
+            let sum = |mut counts: Vec<f64>| {
+                counts.sort_by(f64::total_cmp);
+                counts.iter().sum::<f64>()
+            };
+            (key, values.into_iter().map(|(value, counts)| (value, counts.map(sum))).collect())
+        })
+        .collect();
     // The retriever is a stage of the pipeline; who asks by name is told by the queries.
     keys.retain(|key, values| {
         (2..=VALUES_MAX).contains(&values.len()) && !["retriever", "principal"].contains(key) || learnt.iter().any(|l| l == key)

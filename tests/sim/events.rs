@@ -8,7 +8,9 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use tidemark_analyzer::observe::merge_parts;
 use tidemark_analyzer::read::{join_outputs, observe};
+use tidemark_analyzer::vocabulary::Vocabulary;
 use tidemark_analyzer::{Judged, Observations, Options, Segment, Windows, judge};
 use tidemark_collector::decode::{Context, Event, Kind, Limits, decode};
 use tidemark_collector::policy::Policy;
@@ -64,25 +66,57 @@ impl Recorded {
     /// What a comparison of two windows of such operations says. Only manifests of declared versions are known, as when
     /// they come from a registry.
     pub(crate) fn judge(&self, before: &[Operation], after: &[Operation]) -> Judged {
-        let mut windows = Windows {
-            vocabulary: tidemark_analyzer::vocabulary::Vocabulary::default(),
-            before: Observations::default(),
-            after: Observations::default(),
-            manifests: BTreeMap::new(),
-            judgements: None,
+        let rows = |operations: &[Operation]| -> (Vec<_>, Vec<_>) {
+            let retrievals = operations.iter().flat_map(|operation| operation.retrievals.iter().cloned());
+            let outputs = operations.iter().flat_map(|operation| operation.outputs.iter().cloned());
+            (retrievals.collect(), outputs.collect())
         };
-        for (operations, window) in [(before, &mut windows.before), (after, &mut windows.after)] {
-            let rows: Vec<_> = operations.iter().flat_map(|operation| operation.retrievals.iter().cloned()).collect();
-            let batch = retrievals::encode(&rows).unwrap();
-            observe(&batch, &Segment::default(), &mut windows.vocabulary, window).unwrap();
-            let rows: Vec<_> = operations.iter().flat_map(|operation| operation.outputs.iter().cloned()).collect();
-            join_outputs(&outputs::encode(&rows).unwrap(), &mut windows.vocabulary, window).unwrap();
-        }
-        let declared: Vec<String> = windows.declared_versions().into_iter().flatten().collect();
-        windows.manifests = self.manifests.clone();
-        windows.manifests.retain(|version, _| declared.contains(version));
-        judge(windows, &Options::default()).unwrap()
+        let (before, after) = (rows(before), rows(after));
+        judge_rows([(&before.0, &before.1), (&after.0, &after.1)], &self.manifests)
     }
+}
+
+/// What a window holds: its retrievals and its outputs.
+pub(crate) type Rows<'a> = (&'a [Stored<RetrievalEvent>], &'a [Stored<OutputEvent>]);
+
+/// What a comparison of two windows says, in memory.
+pub(crate) fn judge_rows(rows: [Rows<'_>; 2], manifests: &BTreeMap<String, Manifest>) -> Judged {
+    let mut windows = Windows {
+        vocabulary: Vocabulary::default(),
+        before: Observations::default(),
+        after: Observations::default(),
+        manifests: BTreeMap::new(),
+        judgements: None,
+    };
+    for ((retrieved, answered), window) in rows.into_iter().zip([&mut windows.before, &mut windows.after]) {
+        let batch = retrievals::encode(retrieved).unwrap();
+        observe(&batch, &Segment::default(), &mut windows.vocabulary, window).unwrap();
+        join_outputs(&outputs::encode(answered).unwrap(), &mut windows.vocabulary, window).unwrap();
+    }
+    let declared: Vec<String> = windows.declared_versions().into_iter().flatten().collect();
+    windows.manifests = manifests.clone();
+    windows.manifests.retain(|version, _| declared.contains(version));
+    judge(windows, &Options::default()).unwrap()
+}
+
+/// The same where each window is read in two parts that know nothing of each other.
+pub(crate) fn judge_halves(rows: [Rows<'_>; 2]) -> Judged {
+    let read = |rows: Vec<Stored<RetrievalEvent>>| {
+        let (mut vocabulary, mut part) = (Vocabulary::default(), Observations::default());
+        observe(&retrievals::encode(&rows).unwrap(), &Segment::default(), &mut vocabulary, &mut part).unwrap();
+        (vocabulary, part)
+    };
+    let half = |rows: &[Stored<RetrievalEvent>], half| read(rows.iter().skip(half).step_by(2).cloned().collect());
+    let mut vocabulary = Vocabulary::default();
+    let [before, after] = rows.map(|(retrieved, _)| {
+        let mut window = Observations::default();
+        for part in [1, 0] {
+            merge_parts((&mut vocabulary, &mut window), half(retrieved, part));
+        }
+        window
+    });
+    let windows = Windows { vocabulary, before, after, manifests: BTreeMap::new(), judgements: None };
+    judge(windows, &Options::default()).unwrap()
 }
 
 fn stored<E>(received_at: Timestamp, event: E) -> Stored<E> {

@@ -8,7 +8,8 @@ use rand_chacha::rand_core::SeedableRng;
 use tidemark_analyzer::Judged;
 use tidemark_tests::{Recording, recordings};
 
-use crate::events::{Operation, Recorded, shuffle};
+use crate::events::{Operation, Recorded, judge_halves, judge_rows, shuffle};
+use crate::pipelines::simulate;
 
 fn first_cause(judged: &Judged) -> String {
     judged.causes.first().map_or_else(|| "none".to_owned(), |cause| cause.cause.as_str().to_owned())
@@ -62,4 +63,15 @@ fn the_order_of_the_events_does_not_change_a_single_digit() {
         let same = format!("{before:?}") == format!("{after:?}");
         (!same).then(|| format!("{}: another report", recording.name)).into_iter().collect()
     });
+}
+
+/// Samples are merged, not added up: a window read in two parts, each with numbers of its own, is the window.
+#[test]
+fn two_halves_of_a_window_give_the_same_report_as_the_whole() {
+    for seed in [1, 4] {
+        let simulation = simulate(seed);
+        let rows = [(simulation.before.as_slice(), [].as_slice()), (simulation.after.as_slice(), [].as_slice())];
+        let whole = judge_rows(rows, &std::collections::BTreeMap::new());
+        assert_eq!(format!("{whole:?}"), format!("{:?}", judge_halves(rows)), "seed {seed}");
+    }
 }

@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use tidemark_corpus::{Manifest, ManifestEntry};
 use tidemark_schema::ScoreKind;
-use tidemark_stats::{Persistence, Ranking, truncated_distance};
+use tidemark_stats::{Persistence, Ranking};
 
 use super::{Cause, Classifier};
-use crate::answer::Answer;
+use crate::answer::{Answer, distance};
 use crate::presence::{Contents, Presence};
 use crate::scores::Rescoring;
 use crate::vocabulary::{Context, State, Vocabulary};
@@ -98,7 +98,7 @@ fn account(
     let account = classifier.between(p).account(&a, &b);
     let causes = Cause::ALL.into_iter().filter(|cause| account.of(*cause) > 0.0);
     let causes = causes.map(|cause| (cause, account.of(cause), account.declared_share(cause) > 0.5)).collect();
-    (causes, account.total(), truncated_distance(&a.ranking, &b.ranking, p))
+    (causes, account.total(), distance(&a, &b, p))
 }
 
 /// A change with one cause: which, and whether it was declared.

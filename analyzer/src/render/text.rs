@@ -67,7 +67,8 @@ fn write_summary(page: &mut Page, report: &Report) {
     }
     page.gap();
     for line in lines {
-        let says = Span::plain(&line.says).wrapped(COLUMNS - NAMES, SUMMARY_LINES);
+        let lines_max = if line.name == "next" { SUMMARY_LINES + 1 } else { SUMMARY_LINES };
+        let says = Span::plain(&line.says).wrapped(COLUMNS - NAMES, lines_max);
         for (at, part) in says.into_iter().enumerate() {
             let name = if at == 0 { line.name } else { "" };
             page.line(&[(2, Span::new(Role::Heading, name)), (NAMES, part)]);

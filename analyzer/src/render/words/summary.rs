@@ -73,7 +73,7 @@ fn how_much(report: &Report) -> Option<String> {
         None => "that no noise can make",
     };
     let change = interval(Some(change), retrieval.interval);
-    Some(format!("{words}, {change} {beyond} (0 = same, 1 = all other)"))
+    Some(format!("{words}: {change} {beyond} (1 = all of it)"))
 }
 
 /// `2026-10-15T09:14:00Z (-12 min, +3 min), together with embedder e5`

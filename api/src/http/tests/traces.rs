@@ -143,3 +143,53 @@ async fn of_a_long_trace_only_so_much_is_shown() {
     let trace = server.get("/v1/traces/long").await.json();
     assert_eq!((trace["retrievals"].as_array().unwrap().len(), &trace["truncated"]), (2, &true.into()));
 }
+
+/// INV-11 begins here: an answer of another tenant is neither compared with nor shown, however the question is put.
+#[tokio::test]
+async fn another_tenants_answer_is_never_compared_with_nor_shown() {
+    let server = server().await;
+    let of = |number: usize, tenant: &str, minute: &str, document: &str| {
+        retrieval(number)
+            .replace("09:30:00", &format!("09:{minute}:00"))
+            .replace(r#""corpus":"handbook""#, &format!(r#""corpus":"handbook","segment":{{"tenant":"{tenant}"}}"#))
+            .replace(r#""doc_id":"b""#, &format!(r#""doc_id":"{document}""#))
+    };
+    let events = [of(1, "acme", "10", "acme-old"), of(2, "globex", "20", "globex-secret"), of(3, "acme", "30", "acme-new")];
+    server.post("/v1/retrievals", events.join("\n")).await;
+    server.flush().await;
+    let diff = server.get("/v1/traces/trace-3/diff").await;
+    assert_eq!(diff.json()["reference"]["trace_id"], "trace-1");
+    assert!(!diff.text.contains("globex"), "{}", diff.text);
+    let other = server.get("/v1/traces/trace-3/diff?other=trace-2").await;
+    assert!(!other.text.contains("globex-secret"), "{}", other.text);
+    assert_snapshot!(other.refusal(), @r#"422 invalid: trace trace-2 was answered for another tenant than trace trace-3; answers of two tenants are never compared"#);
+    assert_snapshot!(server.get("/v1/traces/trace-2/diff").await.refusal(), @r#"404 not-found: the query of trace trace-2 was never asked before, so there is nothing to compare it with"#);
+}
+
+/// Of a search and its reranker the model saw what the reranker chose, and a search is compared with a search.
+#[tokio::test]
+async fn of_a_pipeline_the_last_stage_is_compared_with_the_same_stage() {
+    let server = server().await;
+    let of = |number: usize, operation: usize, stage: &str, minute: &str, document: &str| {
+        retrieval(number)
+            .replace(&format!("op-{number}"), &format!("op-{operation}"))
+            .replace(&format!("trace-{number}"), &format!("trace-{operation}"))
+            .replace("09:30:00", &format!("09:{minute}"))
+            .replace(
+                r#""corpus":"handbook""#,
+                &format!(r#""corpus":"handbook","retriever":{{"name":"{stage}","kind":"{stage}"}}"#),
+            )
+            .replace(r#""doc_id":"b""#, &format!(r#""doc_id":"{document}""#))
+    };
+    let events = [
+        of(1, 1, "dense", "10:00", "found"),
+        of(2, 1, "rerank", "10:01", "chosen"),
+        of(3, 3, "rerank", "20:00", "chosen-now"),
+        of(4, 3, "dense", "20:01", "found-now"),
+    ];
+    server.post("/v1/retrievals", events.join("\n")).await;
+    server.flush().await;
+    let diff = server.get("/v1/traces/trace-3/diff").await.json();
+    let documents: Vec<_> = diff["documents"].as_array().unwrap().iter().map(|d| d["doc_id"].clone()).collect();
+    assert_eq!(documents, ["a", "chosen-now", "chosen"]);
+}
