@@ -32,6 +32,9 @@ impl Aliases {
     /// The oldest fingerprint that means the same query.
     pub fn first_of<'a>(&self, fingerprint: &'a str) -> Cow<'a, str> {
         let mut oldest = Cow::Borrowed(fingerprint);
+        if self.previous.is_empty() {
+            return oldest;
+        }
         for _ in 0..ROTATIONS_MAX {
             match self.previous.get(oldest.as_ref()) {
                 Some(previous) => oldest = Cow::Owned(previous.to_string()),
@@ -39,11 +42,6 @@ impl Aliases {
             }
         }
         oldest
-    }
-
-    /// Whether there are none: no key was ever rotated.
-    pub fn is_empty(&self) -> bool {
-        self.previous.is_empty()
     }
 
     /// Whether there were more pairs than are kept.

@@ -23,6 +23,7 @@ pub(crate) use evidence::{Seen, sentence};
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::matched::Answers;
+use crate::report::FloorBasis;
 use crate::units::{Matched, MatchedUnit};
 
 /// What can change a ranking.
@@ -191,9 +192,10 @@ impl UnitAccount {
     }
 
     /// What is charged beyond the noise of repeats; where nothing repeats, what no noise can make.
-    fn left(&self) -> Account {
+    fn left(&self, basis: FloorBasis) -> Account {
         match &self.within {
             Some(within) => Account::of_entries(&self.between).combine(&Account::of_entries(within), -1.0),
+            None if basis != FloorBasis::Unknown => Account::of_entries(&self.between),
             None => Account::of_entries(
                 &self.between.iter().filter(|(cause, _, _)| NO_NOISE.contains(cause)).copied().collect(),
             ),
@@ -224,11 +226,11 @@ fn unit_account(unit: &MatchedUnit<'_>, classifier: &Classifier<'_>, p: Persiste
 
 /// The parts of the causes in the change of some units, largest first. A cause that is charged less between the windows
 /// than inside of the reference has no part in the change.
-pub(crate) fn shares(accounts: &[UnitAccount], weights: Option<&[f64]>) -> Vec<Share> {
+pub(crate) fn shares(accounts: &[UnitAccount], weights: Option<&[f64]>, basis: FloorBasis) -> Vec<Share> {
     let mut excess = Account::default();
     let mut affected = [0_usize; CAUSES];
     for (at, account) in accounts.iter().enumerate() {
-        let left = account.left();
+        let left = account.left(basis);
         for (count, charged) in affected.iter_mut().zip(left.charged) {
             *count += usize::from(charged > 1e-9);
         }

@@ -12,6 +12,7 @@ use crate::observe::Observations;
 use crate::read::{Versions, read_aliases, read_windows};
 use crate::report::{IntegrityReport, Judgement, Report, RetrievalReport, WindowReport};
 use crate::selector::{Segment, Window};
+use crate::vocabulary::Vocabulary;
 
 /// How a comparison judges. The defaults are those of the design; every number is in the report.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,6 +100,7 @@ pub async fn compare(
             return Err(Error::EmptyWindow { side, selector, corpus, segment: segment.to_string() });
         }
     }
+    refuse_shared_version((reference, current), (&before, &after), &vocabulary)?;
     let mut windows = Windows { vocabulary, before, after, manifests: BTreeMap::new(), judgements: None };
     let versions = windows.declared_versions();
     let mut notes = Vec::new();
@@ -171,10 +173,33 @@ fn refuse_overlap(reference: &Window, current: &Window) -> Result<(), Error> {
     }
     let length = current.to.micros().saturating_sub(current.from.micros());
     let meant = if current.from > Timestamp::MIN {
-        format!("before:{}", crate::selector::length(length / 1_000_000))
+        let length = crate::selector::length(length / 1_000_000);
+        format!("for the same length of time before the current window: --reference before:{length}")
     } else {
-        "FROM..TO".to_owned()
+        "name two versions, or two times that lie apart".to_owned()
     };
+    Err(Error::Overlap { reference: reference.selector.clone(), current: current.selector.clone(), meant })
+}
+
+/// A window that is a version may share events with one that is a time: those of the version within that time.
+fn refuse_shared_version(
+    (reference, current): (&Window, &Window),
+    (before, after): (&Observations, &Observations),
+    vocabulary: &Vocabulary,
+) -> Result<(), Error> {
+    let (version, timed, observations) = match (&reference.version, &current.version) {
+        (Some(version), None) => (version, current, after),
+        (None, Some(version)) => (version, reference, before),
+        _ => return Ok(()),
+    };
+    let declares = |context: u32| vocabulary.context_of(context).corpus_version.as_deref() == Some(version.as_str());
+    if !observations.sampled().any(|observed| declares(observed.context)) {
+        return Ok(());
+    }
+    let meant = format!(
+        "events of version {version} lie within {}: compare two versions, or two times that lie apart",
+        timed.selector
+    );
     Err(Error::Overlap { reference: reference.selector.clone(), current: current.selector.clone(), meant })
 }
 

@@ -48,10 +48,39 @@ pub(crate) fn interval(
     if values.len() < 2 {
         return Ok(None);
     }
-    if values.len() < BOOTSTRAP_MIN && weights.is_none() {
-        return Ok(Some(student_mean(values, threshold, resampling.confidence)?));
+    if values.len() < BOOTSTRAP_MIN {
+        // A weighted mean is the mean of the values times their relative weights.
+        let total: f64 = weights.map_or(values.len() as f64, |weights| weights.iter().sum());
+        let relative = |at: usize| {
+            weights.map_or(1.0, |weights| weights.get(at).copied().unwrap_or(0.0) * values.len() as f64 / total)
+        };
+        let weighted: Vec<f64> = values.iter().enumerate().map(|(at, value)| value * relative(at)).collect();
+        return Ok(Some(student_mean(&weighted, threshold, resampling.confidence)?));
+    }
+    if values.len() > MANY {
+        let (means, weights) = grouped(values, weights);
+        return Ok(Some(bootstrap_mean(&means, Some(&weights), threshold, resampling)?));
     }
     Ok(Some(bootstrap_mean(values, weights, threshold, resampling)?))
+}
+
+/// Above this number of units groups of them are resampled: sums of independent clusters are independent clusters, the
+/// interval is as wide, and its cost no longer grows.
+const MANY: usize = 8_192;
+/// How many groups there are.
+const GROUPS: usize = 4_096;
+
+/// The mean and the weight of each group of units, dealt in turn.
+fn grouped(values: &[f64], weights: Option<&[f64]>) -> (Vec<f64>, Vec<f64>) {
+    let mut groups = vec![(0.0, 0.0); GROUPS];
+    for (at, value) in values.iter().enumerate() {
+        let weight = weights.and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+        if let Some((sum, total)) = groups.get_mut(at % GROUPS) {
+            *sum += weight * value;
+            *total += weight;
+        }
+    }
+    groups.into_iter().filter(|(_, total)| *total > 0.0).map(|(sum, total)| (sum / total, total)).unzip()
 }
 
 /// The effect over units, resting on at least `least` with a known floor.
@@ -151,8 +180,94 @@ impl Effect {
             FloorBasis::Unknown => {
                 self.unknown.as_ref().is_some_and(|(_, apart)| apart.high <= options.threshold)
             }
-            _ => excess.estimate <= options.threshold && !self.is_open(options.threshold),
+            // An effect of three times what matters would not have been called so.
+            _ => {
+                excess.estimate <= options.threshold
+                    && excess.high - excess.estimate <= 2.0 * options.threshold
+                    && !self.is_open(options.threshold)
+            }
         };
         if stable && enough { Judgement::Stable } else { Judgement::InsufficientEvidence }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE_POPULATION: Matched<'static> =
+        Matched { units: Vec::new(), populations: Vec::new(), operations: Vec::new() };
+
+    /// Units as `(between, within the reference, within the current window, proof)`.
+    #[track_caller]
+    fn check(units: &[(f64, Option<f64>, Option<f64>, f64)], basis: FloorBasis, verdict: Judgement) {
+        let options = Options::default();
+        let measured: Vec<Measured> = units
+            .iter()
+            .enumerate()
+            .map(|(unit, (distance, within_reference, within_current, proof))| Measured {
+                unit,
+                change: UnitChange {
+                    distance: *distance,
+                    within_reference: *within_reference,
+                    within_current: *within_current,
+                    rbo: 1.0,
+                    jaccard: 1.0,
+                    kendall: 1.0,
+                },
+                proof: Some(*proof),
+            })
+            .collect();
+        let found = effect(&measured, &ONE_POPULATION, (10, 500), &options).unwrap();
+        assert_eq!(found.basis, basis);
+        assert_eq!(found.verdict(0.001, units.len() >= options.queries_min, &options), verdict, "{found:?}");
+    }
+
+    #[test]
+    fn a_unit_is_held_against_its_own_repeats() {
+        // Noisy answers that are as far apart within the reference are no change, quiet ones that moved are.
+        check(&[(0.3, Some(0.3), None, 0.0); 40], FloorBasis::Reference, Judgement::Stable);
+        check(&[(0.3, Some(0.0), None, 0.0); 40], FloorBasis::Reference, Judgement::Drift);
+    }
+
+    #[test]
+    fn nothing_is_borrowed_for_units_that_were_asked_once() {
+        let mut units = vec![(0.0, Some(0.0), None, 0.0); 40];
+        check(&units, FloorBasis::Reference, Judgement::Stable);
+        // What was asked once moved, and may be noise.
+        units.extend([(0.2, None, None, 0.0); 200]);
+        check(&units, FloorBasis::Reference, Judgement::InsufficientEvidence);
+    }
+
+    #[test]
+    fn where_the_reference_repeats_nothing_the_current_window_may() {
+        check(&[(0.3, None, Some(0.3), 0.0); 40], FloorBasis::Current, Judgement::Stable);
+    }
+
+    #[test]
+    fn without_repeats_only_what_no_noise_can_make_is_drift() {
+        check(&[(0.3, None, None, 0.3); 40], FloorBasis::Unknown, Judgement::Drift);
+        check(&[(0.3, None, None, 0.0); 40], FloorBasis::Unknown, Judgement::InsufficientEvidence);
+        // Whatever the floor is, it is no less than nothing.
+        check(&[(0.0, None, None, 0.0); 40], FloorBasis::Unknown, Judgement::Stable);
+    }
+
+    #[test]
+    fn a_few_units_may_drift_and_are_never_called_stable() {
+        check(&[(0.3, Some(0.0), None, 0.0); 12], FloorBasis::Reference, Judgement::Drift);
+        check(&[(0.0, Some(0.0), None, 0.0); 12], FloorBasis::Reference, Judgement::InsufficientEvidence);
+    }
+
+    #[test]
+    fn many_units_are_resampled_in_groups_of_the_same_mean() {
+        let values: Vec<f64> =
+            (0..40_000_u32).map(|i| (crate::intern::stable_hash(&i.to_le_bytes()) % 7) as f64 / 7.0).collect();
+        let resampling = Resampling { confidence: 0.95, resamples: 500, seed: 1 };
+        let (whole, grouped) =
+            (bootstrap_mean(&values, None, 0.4, resampling).unwrap(), interval(&values, None, 0.4, resampling).unwrap());
+        let grouped = grouped.unwrap();
+        assert!((whole.estimate - grouped.estimate).abs() < 1e-12);
+        let width = |found: &BootstrapMean| found.high - found.low;
+        assert!((width(&whole) / width(&grouped) - 1.0).abs() < 0.15, "{whole:?} {grouped:?}");
     }
 }

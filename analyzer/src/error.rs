@@ -26,7 +26,7 @@ pub enum Error {
         reference: String,
         /// The current window's.
         current: String,
-        /// The selector of the reference that was probably meant.
+        /// What was probably meant.
         meant: String,
     },
     /// The trace to compare with belongs to another tenant.
@@ -58,6 +58,9 @@ pub enum Error {
     /// The query of a trace was never asked before.
     #[error("the query of trace {0} was never asked before, so there is nothing to compare it with")]
     NoReference(String),
+    /// The query was asked before, and never within the same limits.
+    #[error("the query of trace {0} was never asked before within the same scope and filter, so there is nothing to compare it with")]
+    OtherLimits(String),
     /// The tables could not be read.
     #[error("the recorded events could not be read")]
     Lake(#[from] tidemark_lake::Error),
@@ -80,7 +83,7 @@ impl Error {
                 ErrorKind::Invalid
             }
             Self::Stopped => ErrorKind::Unavailable,
-            Self::EmptyWindow { .. } | Self::NoTrace(_) | Self::NoReference(_) => ErrorKind::NotFound,
+            Self::EmptyWindow { .. } | Self::NoTrace(_) | Self::NoReference(_) | Self::OtherLimits(_) => ErrorKind::NotFound,
             Self::Lake(error) => error.kind(),
             Self::Column(_) => ErrorKind::Corrupt,
             Self::Corpus(error) => error.kind(),
@@ -97,13 +100,13 @@ impl Error {
             }
             Self::Segment { .. } => "use KEY=VALUE with a key that events declare, for instance locale=de",
             Self::Overlap { meant, .. } => {
-                return Some(format!("for the same length of time before the current window: --reference {meant}"));
+                return Some(meant.clone());
             }
             Self::OtherTenant { .. } => "leave the second trace out: then it is compared with what its own tenant got before",
             Self::Stopped => "ask again",
             Self::EmptyWindow { .. } => "`tidemark doctor` shows which corpora, versions and days are stored",
             Self::NoTrace(_) => "an event is visible a few seconds after it was acknowledged; check the id and --data",
-            Self::NoReference(_) => "name another trace to compare with: `tidemark diff TRACE OTHER`",
+            Self::NoReference(_) | Self::OtherLimits(_) => "name another trace to compare with: `tidemark diff TRACE OTHER`",
             Self::Lake(error) => return error.hint().map(str::to_owned),
             Self::Corpus(error) => return error.hint(),
             Self::Column(_) => "run `tidemark doctor`",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidemark_stats::{Persistence, gini, jensen_shannon_distance};
 
 use crate::error::Error;
-use crate::intern::DocumentNumber;
+use crate::intern::{DocumentNumber, Number};
 use crate::observe::Observations;
 use crate::pipeline::Pipeline;
 use crate::report::ExposureReport;
@@ -48,19 +48,22 @@ fn exposure(
     vocabulary: &Vocabulary,
     p: Persistence,
 ) -> BTreeMap<DocumentNumber, f64> {
-    let mut masses = BTreeMap::new();
+    let mut masses = vec![0.0; vocabulary.documents.len()];
     let mut units: Vec<_> = window.units.iter().filter(|(unit, _)| pipeline.is_judged(unit.stage)).collect();
     // So that every sum has one order.
-    units.sort_unstable_by_key(|(unit, sample)| sample.order(unit, vocabulary));
+    let limits = vocabulary.limit_ranks();
+    units.sort_unstable_by_key(|(unit, sample)| sample.order(unit, (vocabulary, &limits)));
     for (_, sample) in units {
         let per_operation = sample.weight() / sample.sample.len().max(1) as f64;
         for observed in &sample.sample {
             let mut weight = per_operation;
             for place in observed.places.iter() {
-                *masses.entry(vocabulary.state_of(place.state()).document).or_insert(0.0) += weight;
+                if let Some(mass) = masses.get_mut(vocabulary.state_of(place.state()).document.place() as usize) {
+                    *mass += weight;
+                }
                 weight *= p.get();
             }
         }
     }
-    masses
+    (0_u32..).zip(masses).filter(|(_, mass)| *mass > 0.0).map(|(at, mass)| (DocumentNumber::at(at), mass)).collect()
 }

@@ -14,6 +14,7 @@ use crate::pipeline::Pipeline;
 use crate::presence::{Presence, Standing};
 use crate::report::{IntegrityKind, IntegrityReport};
 use crate::sightings::Breaches;
+use crate::units::MatchedUnit;
 use crate::vocabulary::Vocabulary;
 
 /// How many examples a finding names.
@@ -27,6 +28,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) presence: &'a Presence,
     pub(crate) manifests: &'a BTreeMap<String, Manifest>,
     pub(crate) pipeline: &'a Pipeline,
+    /// The units that both windows asked.
+    pub(crate) units: &'a [&'a MatchedUnit<'a>],
     /// Whether the scores of unchanged documents changed: then every document may stand elsewhere.
     pub(crate) rescored: bool,
 }
@@ -36,7 +39,7 @@ pub(crate) fn find(evidence: &Evidence<'_>) -> Result<Vec<IntegrityReport>, Erro
     let mut found = Vec::new();
     found.extend(evidence.unregistered());
     found.extend(evidence.contradicted());
-    found.extend(identity::find(evidence));
+    found.extend(identity::find(evidence)?);
     found.extend(hubs::find(evidence)?);
     found.extend(evidence.breached());
     found.extend(evidence.cited_unretrieved());

@@ -149,7 +149,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let matched = matched(&before, &after, &pipeline, &learnt, &vocabulary);
     let changes = matched::measure(&matched.units, &vocabulary, p)?;
     let seen = (&contents_before, &contents_after);
-    let classifiers = classifiers(&matched, &vocabulary, &presence, seen)?;
+    let classifiers = classifiers(&matched, &pipeline, (&vocabulary, &presence), seen)?;
     let rankings = Rankings {
         matched: &matched,
         changes: &changes,
@@ -164,7 +164,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let (scores, declared_rescoring) =
         measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
     retrieval.scores = scores;
-    let stages = judge_stages(&pipeline, &rankings)?;
+    let stages = judge_stages(&pipeline, &rankings, (&judged_units, &measure))?;
     let mut traffic = measure_traffic((&before, &after), &pipeline, &learnt, &vocabulary, options)?;
     let operations = traffic.operations;
     let rankings_changed = retrieval.interval.is_some_and(|[low, _]| low > options.threshold);
@@ -229,6 +229,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         presence: &presence,
         manifests: &manifests,
         pipeline: &pipeline,
+        units: &units,
         rescored: classifiers.values().any(|classifier| classifier.rescoring.seen),
     };
     let (quality, relevance) =
@@ -270,8 +271,8 @@ fn rankings_of<'a, 'b>(rankings: &'b Rankings<'a>) -> crate::segments::Measured<
 /// What a single pair of answers of each stage is judged by.
 fn classifiers<'a>(
     matched: &Matched<'_>,
-    vocabulary: &'a Vocabulary,
-    presence: &'a Presence,
+    pipeline: &Pipeline,
+    (vocabulary, presence): (&'a Vocabulary, &'a Presence),
     (reference, current): (&'a crate::presence::Contents, &'a crate::presence::Contents),
 ) -> Result<BTreeMap<u32, Classifier<'a>>, Error> {
     let mut by_stage: BTreeMap<u32, Vec<&MatchedUnit<'_>>> = BTreeMap::new();
@@ -283,7 +284,8 @@ fn classifiers<'a>(
         .map(|(stage, units)| {
             let rescoring: Rescoring = rescoring(&units, vocabulary)?;
             let usual_lengths = usual_lengths(&units);
-            Ok((stage, Classifier { vocabulary, presence, rescoring, usual_lengths, reference, current }))
+            let searches = pipeline.above(stage).is_empty();
+            Ok((stage, Classifier { vocabulary, presence, rescoring, usual_lengths, searches, reference, current }))
         })
         .collect()
 }

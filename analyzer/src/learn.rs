@@ -59,7 +59,9 @@ pub(crate) fn splitting_keys(
             if label_split_test(&strata, 1, options.seed)?.statistic <= options.threshold {
                 continue;
             }
-            let test = label_split_test(&strata, options.permutations, options.seed)?;
+            // The smallest p-value there can be must survive the correction.
+            let permutations = options.permutations.max(u32::try_from(200 * keys.len()).unwrap_or(u32::MAX));
+            let test = label_split_test(&strata, permutations, options.seed)?;
             if test.p_value * keys.len() as f64 <= LEVEL
                 && strongest.is_none_or(|(most, _)| test.statistic > most)
             {
@@ -85,7 +87,8 @@ fn repeated<'a>(
         .iter()
         .filter(|(unit, sample)| stages.contains(&unit.stage) && sample.sample.len() > 2)
         .collect();
-    units.sort_unstable_by_key(|(unit, sample)| sample.order(unit, vocabulary));
+    let limits = vocabulary.limit_ranks();
+    units.sort_unstable_by_key(|(unit, sample)| sample.order(unit, (vocabulary, &limits)));
     let step = units.len().div_ceil(UNITS).max(1);
     let chosen: Vec<_> = units.into_iter().step_by(step).collect();
     chosen
@@ -125,10 +128,9 @@ fn keys(repeated: &[Repeated<'_>], after: &Observations, vocabulary: &Vocabulary
         let (mut all, mut shared) = (0.0, 0.0);
         for observed in after.sampled() {
             let mut labels = vocabulary.labels_of(observed.segment).iter();
-            if let Some(label) = labels.find(|label| key_and_value(vocabulary.labels.text(**label)).0 == key) {
-                all += 1.0;
-                shared += f64::from(u8::from(known.contains(label)));
-            }
+            let label = labels.find(|label| key_and_value(vocabulary.labels.text(**label)).0 == key);
+            all += 1.0;
+            shared += f64::from(u8::from(label.is_some_and(|label| known.contains(label))));
         }
         shared >= SHARED * all
     };

@@ -141,6 +141,17 @@ impl Observations {
         self.units.values().flat_map(|unit| &unit.sample)
     }
 
+    /// The states of all documents that sampled operations were answered, each once.
+    pub(crate) fn states(&self, vocabulary: &Vocabulary) -> Vec<u32> {
+        let mut seen = vec![false; vocabulary.states()];
+        for place in self.sampled().flat_map(|observed| observed.places.iter()) {
+            if let Some(seen) = seen.get_mut(place.state() as usize) {
+                *seen = true;
+            }
+        }
+        (0_u32..).zip(seen).filter(|(_, seen)| *seen).map(|(state, _)| state).collect()
+    }
+
     /// Keeps fewer operations of each unit, then fewer queries, until there are few enough.
     pub(crate) fn bound(&mut self, vocabulary: &Vocabulary) {
         for (units, sample) in FEWER {
@@ -398,9 +409,13 @@ impl UnitSample {
     }
 
     /// What units are put in order by: no number has a part in it.
-    pub(crate) fn order<'v>(&self, unit: &Unit, vocabulary: &'v Vocabulary) -> (&'v str, &'v Stage, Option<u64>) {
-        let first = self.sample.first().map(|observed| observed.operation);
-        (vocabulary.queries.text(unit.query), vocabulary.stage_of(unit.stage), first)
+    pub(crate) fn order<'v>(
+        &self,
+        unit: &Unit,
+        (vocabulary, limits): (&'v Vocabulary, &[usize]),
+    ) -> (&'v str, &'v Stage, Option<usize>) {
+        let rank = limits.get(unit.limits as usize).copied();
+        (vocabulary.queries.text(unit.query), vocabulary.stage_of(unit.stage), rank)
     }
 
     /// How much the unit counts: its operations. One of which only retries lie in the window counts as one.

@@ -39,6 +39,10 @@ pub(crate) struct Placed {
     pub(crate) last: bool,
     /// The stages whose documents it works on.
     pub(crate) follows: BTreeSet<u32>,
+    /// Which part of the operations of its pipeline asks it, in each window.
+    pub(crate) asked: [f64; 2],
+    /// Which part of its operations ends with it.
+    seen: f64,
     /// Which pipeline it belongs to.
     pipeline: usize,
 }
@@ -50,6 +54,8 @@ struct Together {
     /// Documents of the first, and those of them that the second returned as well.
     documents: u64,
     common: u64,
+    /// Documents of the first that a third stage returned as well.
+    third: u64,
     /// Operations in which the first answered before the second.
     before: u32,
 }
@@ -57,6 +63,9 @@ struct Together {
 /// What is counted of one stage.
 #[derive(Debug, Clone, Copy, Default)]
 struct Alone {
+    /// Its retrievals, and the operations that asked it.
+    retrievals: u64,
+    operations: u64,
     /// Documents in operations with other stages, and those of them that any of the others returned as well.
     documents: u64,
     elsewhere: u64,
@@ -73,6 +82,7 @@ impl Counts {
         for (parts, documented) in window.operations.documented() {
             let mut stages: BTreeMap<u32, (FastSet<u32>, i64)> = BTreeMap::new();
             for documents in documented {
+                self.alone.entry(documents.unit.stage).or_default().retrievals += 1;
                 let at = parts.iter().find(|part| part.unit == documents.unit).map_or(0, |part| part.occurred_at);
                 let (known, first) = stages.entry(documents.unit.stage).or_insert_with(|| (FastSet::default(), at));
                 *first = (*first).min(at);
@@ -83,6 +93,7 @@ impl Counts {
             }
             for (stage, (documents, at)) in &stages {
                 let alone = self.alone.entry(*stage).or_default();
+                alone.operations += 1;
                 if stages.len() > 1 {
                     let others = || stages.iter().filter(|(other, _)| *other != stage);
                     let elsewhere =
@@ -94,6 +105,9 @@ impl Counts {
                         together.operations += 1;
                         together.documents += documents.len() as u64;
                         together.common += documents.intersection(known).count() as u64;
+                        let thirds = || others().filter(|(third, _)| *third != other);
+                        let in_third = |document: &&u32| thirds().any(|(_, (known, _))| known.contains(*document));
+                        together.third += documents.iter().filter(in_third).count() as u64;
                         together.before += u32::from(at < other_at);
                     }
                 }
@@ -112,6 +126,18 @@ impl Counts {
         if together.documents > 0 { together.common as f64 / together.documents as f64 } else { 0.0 }
     }
 
+    /// Whether a stage's documents come from others than a second one as well: then it does not need that one.
+    fn does_without(&self, stage: u32, other: u32) -> bool {
+        let together = self.together.get(&(stage, other)).copied().unwrap_or_default();
+        together.third as f64 >= DERIVED * together.documents as f64
+    }
+
+    /// How often an operation asks a stage: a search for each of several questions, say, whose answers another one joins.
+    fn retrievals(&self, stage: u32) -> f64 {
+        let alone = self.alone.get(&stage).copied().unwrap_or_default();
+        alone.retrievals as f64 / alone.operations.max(1) as f64
+    }
+
     fn before(&self, stage: u32, other: u32) -> bool {
         let together = self.together.get(&(stage, other)).copied().unwrap_or_default();
         together.before * 2 > together.operations
@@ -126,19 +152,23 @@ impl Counts {
         if let (Some(mine), Some(theirs)) = (level(stage), level(other))
             && mine != theirs
         {
-            return mine > theirs;
+            // Two that share an operation and no document have nothing to do with each other.
+            return mine > theirs && self.within(stage, other) > 0.0;
         }
         match (self.is_derived(stage), self.is_derived(other)) {
             (true, false) => true,
             (false, true | false) => false,
             (true, true) => {
-                let (mine, theirs) = (self.within(stage, other), self.within(other, stage));
-                if mine >= DERIVED && theirs < DERIVED {
-                    true
-                } else if theirs >= DERIVED && mine < DERIVED {
-                    false
-                } else {
-                    self.before(other, stage)
+                let (mine, theirs) = (self.within(stage, other) >= DERIVED, self.within(other, stage) >= DERIVED);
+                match (mine, theirs) {
+                    // A choice of what the other one returned; or one of those that it joins, and could not do without.
+                    (true, false) => self.does_without(other, stage),
+                    (false, true) => !self.does_without(stage, other),
+                    (true, true) => {
+                        let (mine, theirs) = (self.retrievals(stage), self.retrievals(other));
+                        if (mine - theirs).abs() > 0.5 { mine < theirs } else { self.before(other, stage) }
+                    }
+                    (false, false) => false,
                 }
             }
         }
@@ -170,6 +200,7 @@ impl Pipeline {
             placed.recorded = [0, 1].map(|window| recorded[window].contains(&placed.stage));
         }
         pipeline.mark_last([before, after]);
+        pipeline.count([before, after]);
         for (new, reference) in pipeline.replaced.clone() {
             let is_last = pipeline.stages.iter().any(|placed| placed.stage == new && placed.last);
             for placed in pipeline.stages.iter_mut().filter(|placed| placed.stage == reference) {
@@ -186,7 +217,9 @@ impl Pipeline {
 
     /// The stage that took the place of one of the reference.
     pub(crate) fn replacement_of(&self, stage: u32) -> Option<u32> {
-        self.replaced.iter().find(|(_, reference)| **reference == stage).map(|(new, _)| *new)
+        // In the order of the stages, which is that of their names.
+        let took = |placed: &&Placed| self.replaced.get(&placed.stage) == Some(&stage);
+        self.stages.iter().find(took).map(|placed| placed.stage)
     }
 
     /// The stages in their order, without those that took the place of another one, which is listed.
@@ -204,6 +237,13 @@ impl Pipeline {
     pub(crate) fn is_judged(&self, stage: u32) -> bool {
         let reference = self.reference_of(stage);
         self.stages.iter().any(|placed| placed.stage == reference && placed.last && self.is_compared(placed))
+    }
+
+    /// Which part of the operations of a stage of the reference ends with it.
+    pub(crate) fn seen_share(&self, stage: u32) -> f64 {
+        let seen = |stage: u32| self.stages.iter().find(|placed| placed.stage == stage).map(|placed| placed.seen);
+        let replaced = self.replacement_of(stage).and_then(seen).unwrap_or(0.0);
+        seen(stage).unwrap_or(0.0).max(replaced)
     }
 
     /// Whether the operations of a stage stand for those of its pipeline, so that none is counted twice: the last of those
@@ -239,6 +279,24 @@ impl Pipeline {
             || (placed.recorded[0] && self.replaced.values().any(|reference| *reference == placed.stage))
     }
 
+    /// Counts which part of the operations of a pipeline asks each of its stages.
+    fn count(&mut self, windows: [&Observations; 2]) {
+        for (window, observations) in windows.into_iter().enumerate() {
+            let mut asked: BTreeMap<u32, f64> = BTreeMap::new();
+            let mut all: BTreeMap<usize, f64> = BTreeMap::new();
+            for parts in observations.operations.iter() {
+                let stages: BTreeSet<u32> = parts.iter().map(|part| part.unit.stage).collect();
+                let pipelines: BTreeSet<usize> = stages.iter().map(|stage| self.pipeline_of(*stage)).collect();
+                pipelines.into_iter().for_each(|pipeline| *all.entry(pipeline).or_default() += 1.0);
+                stages.into_iter().for_each(|stage| *asked.entry(stage).or_default() += 1.0);
+            }
+            for placed in &mut self.stages {
+                let count = asked.get(&placed.stage).copied().unwrap_or(0.0);
+                placed.asked[window] = count / all.get(&placed.pipeline).copied().unwrap_or(1.0);
+            }
+        }
+    }
+
     /// The last stage that both windows recorded; and those before it where many operations end with them.
     fn mark_last(&mut self, windows: [&Observations; 2]) {
         let compared: BTreeSet<u32> =
@@ -259,7 +317,8 @@ impl Pipeline {
         }
         for placed in &mut self.stages {
             let (all, last) = asked.get(&placed.stage).copied().unwrap_or_default();
-            placed.last = all > 0 && f64::from(last) >= SEEN * f64::from(all);
+            placed.seen = f64::from(last) / f64::from(all.max(1));
+            placed.last = all > 0 && placed.seen >= SEEN;
         }
     }
 }
@@ -304,6 +363,8 @@ fn placed(
             position: at + 1,
             recorded: [false; 2],
             last: false,
+            asked: [0.0; 2],
+            seen: 0.0,
             follows: follows.get(&stage).cloned().unwrap_or_default(),
             pipeline: number,
         }));
@@ -338,9 +399,6 @@ fn replaced(
     let mut replaced = BTreeMap::new();
     for stage in now.difference(before) {
         let (all, alone) = asked.get(stage).copied().unwrap_or_default();
-        if f64::from(alone) < REPLACES * f64::from(all) || all == 0 {
-            continue;
-        }
         let name = &vocabulary.stage_of(*stage).retriever;
         let named: Vec<u32> = gone
             .iter()
@@ -349,6 +407,18 @@ fn replaced(
             .filter(|other| name.is_some() && vocabulary.stage_of(*other).retriever == *name)
             .collect();
         let gone_last: Vec<u32> = gone.iter().copied().filter(|other| is_last(*other, before)).collect();
+        // It works on the same stages that stayed as the one that is gone did.
+        let kept = |stage: u32| -> BTreeSet<u32> {
+            let above = follows.get(&stage).into_iter().flatten().copied();
+            above.filter(|above| before.contains(above) && now.contains(above)).collect()
+        };
+        let succeeds = |gone: &[u32]| match gone {
+            [gone] => is_last(*stage, now) && !kept(*stage).is_empty() && kept(*stage) == kept(*gone),
+            _ => false,
+        };
+        if all == 0 || (f64::from(alone) < REPLACES * f64::from(all) && !succeeds(&gone_last)) {
+            continue;
+        }
         let last: Vec<u32> = before.iter().copied().filter(|other| is_last(*other, before)).collect();
         let only = |list: &[u32]| (list.len() == 1).then(|| list.first().copied()).flatten();
         let place = only(&named).or_else(|| {
@@ -359,4 +429,94 @@ fn replaced(
         }
     }
     replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{Attempt, Unit};
+    use crate::operations::Part;
+    use crate::stage::Stage;
+    use crate::vocabulary::{Limits, State};
+    use tidemark_schema::ScoreKind;
+
+    /// A retrieval of an operation: its stage, when it answered, and its documents.
+    type Told<'a> = (&'a str, i64, &'a [&'a str]);
+
+    fn window(operations: &[&[Told<'_>]], vocabulary: &mut Vocabulary) -> Observations {
+        let mut window = Observations::default();
+        let limits = vocabulary.limit(Limits::default());
+        for (at, parts) in operations.iter().enumerate() {
+            for (name, time, documents) in *parts {
+                let stage = Stage { retriever: Some((*name).into()), kind: None, score_kind: ScoreKind::Other };
+                let unit = Unit { query: vocabulary.queries.number("q"), stage: vocabulary.stage(stage), limits };
+                let states: Vec<u32> = documents
+                    .iter()
+                    .map(|document| {
+                        let document = vocabulary.document(document);
+                        vocabulary.state(State { document, content: None, scope: None, tokens: None, updated_at: None })
+                    })
+                    .collect();
+                let attempt = Attempt::of(&format!("op-{at}"), 1, &[]);
+                let part = Part::new((unit, attempt), (0, 0), (*time, 0), std::iter::empty());
+                window.operations.insert(attempt.operation, part, states.into_iter());
+                window.units.entry(unit).or_default();
+            }
+        }
+        window
+    }
+
+    /// The stages in their order, those that the model saw in brackets.
+    #[track_caller]
+    fn check(before: &[&[Told<'_>]], after: &[&[Told<'_>]], expected: &str) {
+        let mut vocabulary = Vocabulary::default();
+        let (before, after) = (window(before, &mut vocabulary), window(after, &mut vocabulary));
+        let pipeline = Pipeline::of(&before, &after, &vocabulary);
+        let shown: Vec<String> = pipeline
+            .reported()
+            .map(|placed| {
+                let name = vocabulary.stage_of(placed.stage).name();
+                let replaced = pipeline.replacement_of(placed.stage);
+                let name = replaced.map_or_else(
+                    || name.to_owned(),
+                    |new| format!("{name}={}", vocabulary.stage_of(new).name()),
+                );
+                if pipeline.is_judged(placed.stage) { format!("[{name}]") } else { name }
+            })
+            .collect();
+        assert_eq!(shown.join(" "), expected);
+    }
+
+    const SEARCH: Told<'static> = ("a", 1, &["1", "2", "3", "4"]);
+    const KEYWORDS: Told<'static> = ("b", 2, &["3", "5", "6", "7"]);
+    const FUSED: Told<'static> = ("c", 3, &["3", "1", "5", "2"]);
+    const CHOSEN: Told<'static> = ("d", 4, &["5", "3"]);
+
+    #[test]
+    fn a_fusion_follows_its_searches_and_a_choice_follows_the_fusion() {
+        let operation: &[Told<'_>] = &[SEARCH, KEYWORDS, FUSED, CHOSEN];
+        check(&[operation], &[operation], "a b c [d]");
+    }
+
+    #[test]
+    fn a_parent_that_begins_before_its_children_still_follows_them() {
+        let operation: &[Told<'_>] = &[SEARCH, KEYWORDS, ("c", 0, FUSED.2)];
+        check(&[operation], &[operation], "a b [c]");
+    }
+
+    #[test]
+    fn two_searches_beside_each_other_are_both_seen() {
+        let operation: &[Told<'_>] = &[SEARCH, KEYWORDS];
+        check(&[operation], &[operation], "[a] [b]");
+    }
+
+    #[test]
+    fn a_stage_that_only_one_window_records_judges_nothing() {
+        check(&[&[SEARCH]], &[&[SEARCH, ("reranker", 2, &["2", "1"])]], "[a] reranker");
+    }
+
+    #[test]
+    fn a_stage_that_took_the_place_of_another_is_compared_with_it() {
+        check(&[&[SEARCH]], &[&[("new", 1, &["1", "2", "3", "9"])]], "[a=new]");
+    }
 }

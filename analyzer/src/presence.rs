@@ -1,8 +1,9 @@
 //! What the manifests say about the documents that were seen, by number.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
 
-use tidemark_corpus::{Manifest, diff};
+use tidemark_corpus::Manifest;
 
 use crate::causes::Cause;
 use crate::intern::{DocumentNumber, Number};
@@ -26,8 +27,8 @@ pub(crate) struct Presence {
     versions: HashMap<String, Vec<Option<u32>>>,
     /// Documents under a new name: the name in the current window, and the one in the reference.
     pub(crate) renamed: BTreeMap<DocumentNumber, DocumentNumber>,
-    /// What most of the documents that differ between two versions underwent.
-    changes: BTreeMap<(String, String), Cause>,
+    /// What most of the documents that differ between two versions underwent, as far as it was asked.
+    changes: Mutex<BTreeMap<(String, String), Option<Cause>>>,
 }
 
 impl Presence {
@@ -46,26 +47,30 @@ impl Presence {
             }
             versions.insert(version.clone(), contents);
         }
-        let mut changes = BTreeMap::new();
-        for (a, before) in manifests {
-            for (b, after) in manifests.iter().filter(|(b, _)| *b != a) {
-                let summary = diff(before, after).summary(0);
-                let counts = [
-                    (summary.added, Cause::CorpusAdded),
-                    (summary.removed, Cause::CorpusRemoved),
-                    (summary.modified, Cause::CorpusModified),
-                ];
-                // Of equals the first.
-                let most = counts.into_iter().rev().max_by_key(|(count, _)| *count).filter(|(count, _)| *count > 0);
-                changes.extend(most.map(|(_, cause)| ((a.clone(), b.clone()), cause)));
-            }
-        }
-        Self { versions, renamed: BTreeMap::new(), changes }
+        Self { versions, renamed: BTreeMap::new(), changes: Mutex::default() }
     }
 
-    /// What most of the documents underwent that two registered versions tell apart.
+    /// What most of the seen documents underwent that two registered versions tell apart; the first of equals. Counted when it
+    /// is first asked: few pairs of versions ever are.
     pub(crate) fn main_change(&self, (before, after): (Option<&str>, Option<&str>)) -> Option<Cause> {
-        self.changes.get(&(before?.to_owned(), after?.to_owned())).copied()
+        let (before, after) = (before?, after?);
+        let (a, b) = (self.versions.get(before)?, self.versions.get(after)?);
+        let key = (before.to_owned(), after.to_owned());
+        if let Some(known) = self.changes.lock().ok().and_then(|known| known.get(&key).copied()) {
+            return known;
+        }
+        let count = |holds: fn(&Option<u32>, &Option<u32>) -> bool| a.iter().zip(b).filter(|(a, b)| holds(a, b)).count();
+        let counts = [
+            (count(|a, b| a.is_none() && b.is_some()), Cause::CorpusAdded),
+            (count(|a, b| a.is_some() && b.is_none()), Cause::CorpusRemoved),
+            (count(|a, b| a.is_some() && b.is_some() && a != b), Cause::CorpusModified),
+        ];
+        let most = counts.into_iter().rev().max_by_key(|(count, _)| *count).filter(|(count, _)| *count > 0);
+        let change = most.map(|(_, cause)| cause);
+        if let Ok(mut known) = self.changes.lock() {
+            known.insert(key, change);
+        }
+        change
     }
 
     pub(crate) fn standing(&self, version: Option<&str>, document: DocumentNumber) -> Standing {
@@ -163,14 +168,13 @@ pub(crate) type Contents = BTreeMap<DocumentNumber, Vec<u32>>;
 
 pub(crate) fn contents(window: &Observations, vocabulary: &Vocabulary) -> Contents {
     let mut contents = Contents::new();
-    for observed in window.sampled() {
-        for state in observed.places.iter().map(|place| vocabulary.state_of(place.state())) {
-            let known = contents.entry(state.document).or_default();
-            if let Some(content) = state.content
-                && !known.contains(&content)
-            {
-                known.push(content);
-            }
+    for state in window.states(vocabulary).into_iter().chain(window.sightings.elsewhere.iter().copied()) {
+        let state = vocabulary.state_of(state);
+        let known = contents.entry(state.document).or_default();
+        if let Some(content) = state.content
+            && !known.contains(&content)
+        {
+            known.push(content);
         }
     }
     for known in contents.values_mut() {

@@ -70,7 +70,7 @@ pub(crate) fn quality(
     let of: Vec<(usize, &MatchedUnit<'_>)> =
         changed.iter().filter_map(|at| Some((*at, matched.units.get(*at)?))).collect();
     found.push(("feedback".to_owned(), true, values(&of, |outcome, _| outcome.feedback.map(f64::from))));
-    for name in evaluations(&of) {
+    for name in evaluations(&of, vocabulary) {
         let label = vocabulary.outputs.text(name).to_owned();
         let lower = label.to_lowercase();
         let higher_is_better = !LESS_IS_BETTER.iter().any(|word| lower.contains(word));
@@ -82,26 +82,35 @@ pub(crate) fn quality(
     }
     let refused = |outcome: &Outcome, _: &Observed| outcome.refusal.map(|refusal| f64::from(u8::from(refusal)));
     found.push(("refusal".to_owned(), false, values(&of, refused)));
-    let cites = of.iter().any(|(_, unit)| {
-        let mut outcomes = unit.reference.iter().chain(&unit.current).filter_map(|observed| observed.outcome.as_ref());
+    let cites = |current: bool| {
+        let mut outcomes =
+            of.iter().flat_map(|(_, unit)| unit.sample(current)).filter_map(|observed| observed.outcome.as_ref());
         outcomes.any(|outcome| !outcome.citations.is_empty())
-    });
-    if cites {
+    };
+    if cites(false) && cites(true) {
         found.push(("cited".to_owned(), true, values(&of, |outcome, observed| cited(outcome, observed, vocabulary))));
     }
-    let mut measures = Vec::new();
-    let mut verdict = QualityVerdict::Unknown;
+    found.retain(|(_, _, values)| values.len() > 1);
+    // Several things are looked at, and any of them may decide.
+    let confidence = 1.0 - (1.0 - options.confidence) / found.len().max(1) as f64;
+    let options = &Options { confidence, ..*options };
+    let mut report = QualityReport { queries: changed.len(), ..QualityReport::default() };
     for (measure, higher_is_better, values) in found {
         let Some((measure, says)) = measured(measure, higher_is_better, &values, matched, options)? else { continue };
-        measures.push(measure);
-        verdict = match (verdict, says) {
-            (QualityVerdict::Improved | QualityVerdict::Worse, _) => verdict,
-            (_, QualityVerdict::Improved | QualityVerdict::Worse) => says,
-            (QualityVerdict::Same, _) | (_, QualityVerdict::Same) => QualityVerdict::Same,
-            _ => QualityVerdict::InsufficientEvidence,
+        let decides = match (report.verdict, says) {
+            (QualityVerdict::Improved | QualityVerdict::Worse, _) => false,
+            (_, QualityVerdict::Improved | QualityVerdict::Worse) => true,
+            (QualityVerdict::Same, _) => false,
+            (_, QualityVerdict::Same) => true,
+            (verdict, _) => verdict == QualityVerdict::Unknown,
         };
+        if decides {
+            report.verdict = says;
+            report.decided_by = Some(measure.measure.clone());
+        }
+        report.measures.push(measure);
     }
-    Ok((QualityReport { verdict, queries: changed.len(), measures }, relevance))
+    Ok((report, relevance))
 }
 
 /// The means of a value over the operations of each unit in both windows, where both know it.
@@ -117,16 +126,15 @@ fn values(
     units.iter().filter_map(|(at, unit)| Some((*at, of(&unit.reference)?, of(&unit.current)?))).collect()
 }
 
-/// The share of the retrieved documents that the output cites.
+/// How many of the retrieved documents the output cites.
 fn cited(outcome: &Outcome, observed: &Observed, vocabulary: &Vocabulary) -> Option<f64> {
-    let all = observed.places.len();
     let document = |place: &crate::answer::Place| vocabulary.state_of(place.state()).document;
     let cited = observed.places.iter().filter(|place| outcome.citations.binary_search(&document(place)).is_ok());
-    (all > 0).then(|| cited.count() as f64 / all as f64)
+    Some(cited.count() as f64)
 }
 
 /// The evaluations that both windows carry, most frequent first.
-fn evaluations(units: &[(usize, &MatchedUnit<'_>)]) -> Vec<u32> {
+fn evaluations(units: &[(usize, &MatchedUnit<'_>)], vocabulary: &Vocabulary) -> Vec<u32> {
     let mut counted: BTreeMap<u32, usize> = BTreeMap::new();
     for observed in units.iter().flat_map(|(_, unit)| &unit.current) {
         for (name, _) in observed.outcome.iter().flat_map(|outcome| outcome.scores.iter()) {
@@ -134,7 +142,7 @@ fn evaluations(units: &[(usize, &MatchedUnit<'_>)]) -> Vec<u32> {
         }
     }
     let mut most: Vec<(u32, usize)> = counted.into_iter().collect();
-    most.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    most.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), vocabulary.outputs.text(*name)));
     most.into_iter().map(|(name, _)| name).take(10).collect()
 }
 
@@ -151,7 +159,12 @@ fn measured(
     let Some(found) = interval(&differences, matched.weights(&units).as_deref(), 0.0, resampling)? else {
         return Ok(None);
     };
-    let average = |of: fn(&Both) -> f64| mean(&values.iter().map(of).collect::<Vec<_>>()).unwrap_or(0.0);
+    let weights = matched.weights(&units);
+    let average = |of: fn(&Both) -> f64| {
+        let weight = |at: usize| weights.as_ref().and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+        let total: f64 = (0..values.len()).map(weight).sum();
+        values.iter().enumerate().map(|(at, both)| weight(at) * of(both)).sum::<f64>() / total
+    };
     let spread = standard_deviation(&values.iter().map(|(_, before, _)| *before).collect::<Vec<_>>());
     let (rose, fell) = (found.low > 0.0, found.high < 0.0);
     let says = if values.len() < QUESTIONS_MIN {

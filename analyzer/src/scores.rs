@@ -10,7 +10,7 @@ use crate::causes::Classifier;
 use crate::compare::Options;
 use crate::effect::interval;
 use crate::error::Error;
-use crate::observe::distinct;
+use crate::observe::{Observed, distinct};
 use crate::matched::{Answers, mean_between, mean_within};
 use crate::report::ScoreReport;
 use crate::units::{Matched, MatchedUnit};
@@ -21,6 +21,10 @@ use crate::vocabulary::Vocabulary;
 pub(crate) struct Rescoring {
     /// Two scores of one document that differ by no more are the same score.
     pub tolerance: f64,
+    /// Half of the step to which scores are rounded in either window; 0 where none is seen.
+    pub rounding: f64,
+    /// The best score of each window.
+    pub best: [f64; 2],
     /// Whether any unchanged document that both windows returned has another score.
     pub seen: bool,
     /// How well the order of common unchanged documents was kept where scores changed: concordant minus discordant
@@ -44,8 +48,11 @@ impl Rescoring {
 const ORDER_KEPT: f64 = 0.98;
 /// Scores are written with six digits or as 32-bit floats; below this part of a score a difference is representation.
 pub(crate) const REPRESENTATION: f64 = 2e-6;
-/// Differences of scores inside the reference: above all but this share of them a difference is no repeat's noise.
-const NOISE_QUANTILE: f64 = 0.99;
+/// So many times the median difference between repeats is their noise: of a normal distribution all but 1 in 140 are within it.
+/// The median, because a second model that answers a part of the reference is no noise.
+const NOISE_MEDIANS: f64 = 4.0;
+/// Steps to which scores may be rounded.
+const STEPS: [f64; 4] = [1.0, 0.1, 0.01, 0.001];
 /// From how many queries that quantile is learnt at most, evenly spread.
 const NOISE_QUERIES: usize = 2_000;
 /// With fewer units nothing is measured, whatever is asked for.
@@ -108,10 +115,11 @@ pub(crate) fn rescoring(units: &[&MatchedUnit<'_>], vocabulary: &Vocabulary) -> 
     let largest = learnt.iter().map(|(_, largest)| *largest).fold(0.0, f64::max);
     let mut noise: Vec<f64> = learnt.into_iter().flat_map(|(noise, _)| noise).collect();
     noise.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
-    let at = (noise.len() as f64 * NOISE_QUANTILE) as usize;
-    let floor = noise.get(at.min(noise.len().saturating_sub(1))).copied().unwrap_or(0.0);
-    let tolerance = (largest * REPRESENTATION).max(floor);
+    let floor = NOISE_MEDIANS * noise.get(noise.len() / 2).copied().unwrap_or(0.0);
+    let sampled = || units.iter().step_by(step);
+    let grids = [false, true].map(|current| grid(sampled().flat_map(|unit| unit.sample(current))));
+    let rounding = grids.iter().map(|(step, _)| step / 2.0).fold(0.0, f64::max);
+    let tolerance = (largest * REPRESENTATION).max(floor).max(rounding * (1.0 + 1e-6));
 
     let orders: Vec<Order> = units
         .par_iter()
@@ -125,7 +133,23 @@ pub(crate) fn rescoring(units: &[&MatchedUnit<'_>], vocabulary: &Vocabulary) -> 
     let (concordant, discordant) = (all.concordant as f64, all.discordant as f64);
     let pairs = concordant + discordant;
     let order_agreement = if pairs > 0.0 { (concordant - discordant) / pairs } else { 1.0 };
-    Ok(Rescoring { tolerance, seen: all.seen, order_agreement })
+    Ok(Rescoring { tolerance, rounding, best: grids.map(|(_, best)| best), seen: all.seen, order_agreement })
+}
+
+/// The step to which scores are rounded, 0 if none is seen, and the largest score.
+fn grid<'a>(sample: impl Iterator<Item = &'a &'a Observed>) -> (f64, f64) {
+    let mut fits = [true; STEPS.len()];
+    let (mut seen, mut best) = (false, f64::NEG_INFINITY);
+    for score in sample.flat_map(|observed| observed.places.iter()).filter_map(|place| place.score()) {
+        seen = true;
+        best = best.max(score);
+        for (fits, step) in fits.iter_mut().zip(STEPS) {
+            let steps = score / step;
+            *fits &= (steps - steps.round()).abs() * step <= 1e-6 * score.abs().max(step);
+        }
+    }
+    let step = STEPS.iter().zip(fits).find(|(_, fits)| *fits && seen).map_or(0.0, |(step, _)| *step);
+    (step, best)
 }
 
 /// How far the scores of repeats are apart, and the largest score.
@@ -138,7 +162,11 @@ fn repeated_scores(answers: &[(Answer, f64)], vocabulary: &Vocabulary) -> (Vec<f
         if *times > 1.0 {
             noise.push(0.0);
         }
-        for (b, _) in answers.iter().skip(i + 1) {
+        // Answers of two searches side by side are no repeats of each other.
+        for (b, _) in answers.iter().skip(i + 1).filter(|(b, _)| {
+            a.context == b.context
+                || vocabulary.context_of(a.context).search() == vocabulary.context_of(b.context).search()
+        }) {
             noise.extend(common_scores(vocabulary, a, b).map(|(_, _, before, after)| (after - before).abs()));
         }
     }
@@ -183,16 +211,22 @@ struct ScoreChange {
     agreement: Option<f64>,
     /// How much farther current scores are from the reference's than those are from each other.
     excess: f64,
-    /// How far scores moved between the windows, and the part of it for which another search was declared.
-    rescored: f64,
+    /// Whether repeats tell how far scores vary by themselves.
+    noise_known: bool,
+    /// The part of the excess for which another search was declared.
     declared: f64,
 }
 
 fn score_change(answers: &Answers, classifier: &Classifier<'_>, vocabulary: &Vocabulary) -> Option<ScoreChange> {
     let Answers { reference: a, current: b } = answers;
+    let rounding = classifier.rescoring.rounding * (1.0 + 1e-6);
     let difference = |a: &Answer, b: &Answer| {
         let (sum, count) = common_scores(vocabulary, a, b)
-            .fold((0.0, 0.0), |(sum, count), (_, _, before, after)| (sum + (after - before).abs(), count + 1.0));
+            .fold((0.0, 0.0), |(sum, count), (_, _, before, after)| {
+                let apart = (after - before).abs();
+                // Within the step to which scores are rounded nothing is known to differ.
+                (sum + if apart > rounding { apart } else { 0.0 }, count + 1.0)
+            });
         if count > 0.0 { sum / count } else { 0.0 }
     };
     let ((first_a, _), (first_b, _)) = (a.first()?, b.first()?);
@@ -211,7 +245,7 @@ fn score_change(answers: &Answers, classifier: &Classifier<'_>, vocabulary: &Voc
         pairs: before.into_iter().zip(after).collect(),
         agreement,
         excess: rescored - noise.unwrap_or(0.0),
-        rescored: rescored - noise.unwrap_or(0.0),
+        noise_known: noise.is_some(),
         declared: mean_between(a, b, other_search) - declared_noise.unwrap_or(0.0),
     })
 }
@@ -241,8 +275,12 @@ pub(crate) fn measure_scores(
             Ok(change.map(|change| (unit, if kept { change } else { ScoreChange { pairs: Vec::new(), ..change } })))
         })
         .collect::<Result<_, Error>>()?;
-    let changes: Vec<(usize, ScoreChange)> = changes.into_iter().flatten().collect();
+    let mut changes: Vec<(usize, ScoreChange)> = changes.into_iter().flatten().collect();
     let report = ScoreReport { queries: changes.len(), threshold: options.score_threshold, ..ScoreReport::default() };
+    // As for rankings, nothing is borrowed for what was asked once; where nothing repeats, a score is taken to be exact.
+    if changes.iter().filter(|(_, change)| change.noise_known).count() >= MATCHED_MIN {
+        changes.retain(|(_, change)| change.noise_known);
+    }
     let mut by_stage: BTreeMap<u32, (usize, Vec<(f64, f64)>)> = BTreeMap::new();
     for (unit, change) in &changes {
         let stage = matched.units.get(*unit).map_or(0, |unit| unit.stage);
@@ -251,7 +289,7 @@ pub(crate) fn measure_scores(
         pairs.extend(&change.pairs);
     }
     let main = by_stage.iter().max_by_key(|(stage, (count, _))| (*count, vocabulary.stage_of(**stage)));
-    let Some((_, (_, pairs))) = main.filter(|_| changes.len() >= options.queries_min.min(MATCHED_MIN)) else {
+    let Some((_, (_, pairs))) = main.filter(|_| changes.len() >= MATCHED_MIN) else {
         return Ok((report, 0.0));
     };
     let spreads: BTreeMap<u32, f64> = by_stage
@@ -267,7 +305,7 @@ pub(crate) fn measure_scores(
         .iter()
         .map(|(unit, change)| if spread(unit) > 0.0 { change.excess / spread(unit) } else { 0.0 })
         .collect();
-    let rescored: f64 = changes.iter().map(|(_, change)| change.rescored).sum();
+    let rescored: f64 = changes.iter().map(|(_, change)| change.excess).sum();
     let declared: f64 = changes.iter().map(|(_, change)| change.declared).sum();
     let judged: Vec<usize> = changes.iter().map(|(unit, _)| *unit).collect();
     let resampling = Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed };

@@ -57,6 +57,8 @@ struct Part {
 struct Judged<'p> {
     part: &'p Part,
     effect: Option<BootstrapMean>,
+    /// How many units it rests on.
+    units: usize,
 }
 
 /// What was measured of all traffic.
@@ -98,8 +100,11 @@ pub(crate) fn judge_segments(
     // A single discovery among all must be within the resolution of the bootstrap's p-values.
     let resamples = options.resamples.max(u32::try_from(40 * tested).unwrap_or(u32::MAX));
     let judged: Vec<Judged<'_>> = all
-        .into_iter()
-        .map(|part| Ok(Judged { part, effect: effect(part, measured, resamples, options)? }))
+        .into_par_iter()
+        .map(|part| {
+            let (effect, units) = effect(part, measured, resamples, options)?;
+            Ok(Judged { part, effect, units })
+        })
         .collect::<Result<_, Error>>()?;
     let p_values: Vec<f64> = judged.iter().filter_map(|one| Some(one.effect?.p_value)).collect();
     let mut q_values = benjamini_hochberg(&p_values)?.into_iter();
@@ -107,7 +112,7 @@ pub(crate) fn judge_segments(
     let mut reports = Vec::new();
     for one in &judged {
         let q_value = one.effect.and_then(|_| q_values.next());
-        let enough = one.part.matched.len() >= options.queries_min;
+        let enough = one.units >= options.queries_min;
         let verdict = match (one.effect, q_value) {
             (Some(effect), Some(q)) => {
                 match verdict(effect.estimate, effect.low, options.threshold, q, options.alpha) {
@@ -161,7 +166,7 @@ fn effect(
     measured: &Measured<'_>,
     resamples: u32,
     options: &Options,
-) -> Result<Option<BootstrapMean>, Error> {
+) -> Result<(Option<BootstrapMean>, usize), Error> {
     let holds = |segment: u32| {
         let labels = measured.vocabulary.labels_of(segment);
         part.labels.iter().all(|label| labels.contains(label))
@@ -183,10 +188,11 @@ fn effect(
         .collect::<Result<_, Error>>()?;
     let (units, changes): (Vec<usize>, Vec<f64>) = changes.into_iter().flatten().unzip();
     if changes.len() < JUDGED {
-        return Ok(None);
+        return Ok((None, changes.len()));
     }
     let resampling = Resampling { confidence: options.confidence, resamples, seed: options.seed };
-    interval(&changes, measured.matched.weights(&units).as_deref(), options.threshold, resampling)
+    let effect = interval(&changes, measured.matched.weights(&units).as_deref(), options.threshold, resampling)?;
+    Ok((effect, changes.len()))
 }
 
 /// Every set of `size` wanted labels with different keys, and the matched queries that both windows asked with it.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::intern::FastMap;
+use crate::intern::{FastMap, FastSet};
 use crate::vocabulary::{Renumbering, renumbered};
 
 /// Which documents were returned as what, and what went beyond its bounds.
@@ -11,6 +11,8 @@ use crate::vocabulary::{Renumbering, renumbered};
 pub struct Sightings {
     /// In how many retrievals that declare a version of the corpus (its number, or none) a state of a document was returned.
     pub documents: FastMap<(Option<u32>, u32), u32>,
+    /// States of documents that other parts of the traffic were answered.
+    pub elsewhere: FastSet<u32>,
     /// Retrievals that returned one content more than once.
     pub repeated_content: Breaches,
     /// Retrievals that returned a document from outside of the requested scopes.
@@ -33,6 +35,7 @@ impl Sightings {
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
+        self.elsewhere.extend(other.elsewhere);
         for (seen, count) in other.documents {
             *self.documents.entry(seen).or_default() += count;
         }
@@ -53,7 +56,8 @@ impl Sightings {
         let number = |(version, state): (Option<u32>, u32)| {
             (version.map(|version| renumbered(&new.versions, version, u32::MAX)), renumbered(&new.states, state, state))
         };
-        Self { documents: self.documents.into_iter().map(|(seen, count)| (number(seen), count)).collect(), ..self }
+        let elsewhere = self.elsewhere.iter().map(|state| renumbered(&new.states, *state, *state)).collect();
+        Self { elsewhere, documents: self.documents.into_iter().map(|(seen, count)| (number(seen), count)).collect(), ..self }
     }
 }
 
@@ -76,6 +80,13 @@ impl Breaches {
     }
 
     fn keep(&mut self, key: u64, example: &str) {
+        // Of two examples of one operation the smaller one stands, whichever comes first.
+        if let Some(known) = self.examples.get_mut(&key) {
+            if example < &**known {
+                *known = example.into();
+            }
+            return;
+        }
         if self.examples.len() < EXAMPLES || self.examples.keys().next_back().is_some_and(|last| key < *last) {
             self.examples.insert(key, example.into());
             if self.examples.len() > EXAMPLES {

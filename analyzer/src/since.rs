@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use tidemark_schema::Timestamp;
 use tidemark_stats::{Persistence, change_point};
 
@@ -36,13 +37,14 @@ struct Point {
     /// Which of the unit's answers it got.
     digest: u64,
     segment: u32,
+    context: u32,
     value: f64,
 }
 
 /// The operations of both windows in time.
 pub(crate) struct Timeline<'a> {
     points: Vec<Point>,
-    windows: [&'a Observations; 2],
+    outputs: Outputs,
     matched: &'a Matched<'a>,
     vocabulary: &'a Vocabulary,
     p: Persistence,
@@ -61,12 +63,16 @@ impl<'a> Timeline<'a> {
         // Which unit an operation of a window belongs to; units of one query and stage share no operation.
         let mut found: [FastMap<(QueryNumber, u32, u64), usize>; 2] = Default::default();
         let mut by_query: FastMap<(QueryNumber, u32), Vec<usize>> = FastMap::default();
-        for at in units {
-            let (Some(unit), Some(change)) = (matched.units.get(*at), changes.get(*at)) else { continue };
-            let Some(floor) = change.within_reference else { continue };
-            for (digest, value) in unit_values(unit, vocabulary, p, floor)? {
-                values.insert((*at, digest.0, digest.1), value);
-            }
+        let measured: Vec<Option<UnitValues>> = units
+            .par_iter()
+            .map(|at| {
+                let (Some(unit), Some(change)) = (matched.units.get(*at), changes.get(*at)) else { return Ok(None) };
+                change.within_reference.map(|floor| unit_values(unit, vocabulary, p, floor)).transpose()
+            })
+            .collect::<Result<_, Error>>()?;
+        for (at, measured) in units.iter().zip(measured) {
+            let (Some(unit), Some(measured)) = (matched.units.get(*at), measured) else { continue };
+            values.extend(measured.into_iter().map(|((current, digest), value)| ((*at, current, digest), value)));
             for (window, sample) in found.iter_mut().zip([&unit.reference, &unit.current]) {
                 window.extend(sample.iter().map(|observed| ((unit.query, unit.stage, observed.operation), *at)));
             }
@@ -90,7 +96,12 @@ impl<'a> Timeline<'a> {
             }
         }
         points.sort_by_key(|point| (point.time, point.operation, point.unit));
-        Ok(Self { points, windows, matched, vocabulary, p })
+        let sampled = windows.iter().flat_map(|window| window.sampled());
+        let outputs = sampled.filter_map(|observed| {
+            let outcome = observed.outcome.as_ref()?;
+            Some((observed.operation, (outcome.model, outcome.prompt)))
+        });
+        Ok(Self { points, outputs: outputs.collect(), matched, vocabulary, p })
     }
 
     /// The moment for all traffic, or for a segment.
@@ -177,61 +188,60 @@ impl<'a> Timeline<'a> {
         Ok(Some(Since {
             at: stamp(moment),
             interval: interval.map(stamp),
-            coincides_with: self.coinciding(interval, moment),
+            coincides_with: self.coinciding(points, interval, moment),
         }))
     }
 
-    /// What is declared for the first time near a moment, and by many operations from then on.
-    fn coinciding(&self, interval: [i64; 2], moment: i64) -> Vec<String> {
-        let mut declared: BTreeMap<(String, String), (i64, f64)> = BTreeMap::new();
+    /// What these operations declare for the first time near a moment, and many of them from then on.
+    fn coinciding(&self, points: &[Point], interval: [i64; 2], moment: i64) -> Vec<String> {
+        // By number first: there are few different declarations and many operations.
+        let mut seen: FastMap<(u32, u32), (i64, f64)> = FastMap::default();
+        let mut outputs: FastMap<(bool, u32), (i64, f64)> = FastMap::default();
         let mut later = 0.0;
-        let outputs = self.outputs();
-        for observations in self.windows {
-            for (operation, parts) in observations.operations.by_operation() {
-                let mut said: BTreeMap<(String, String), i64> = BTreeMap::new();
-                for part in parts {
-                    let context = self.vocabulary.context_of(part.context);
-                    let labels = self.vocabulary.labels_of(part.segment).iter().map(|label| {
-                        let (key, value) = key_and_value(self.vocabulary.labels.text(*label));
-                        (key.to_owned(), value.to_owned())
-                    });
-                    let labels = labels.filter(|(key, _)| !["principal", "retriever", "service"].contains(&key.as_str()));
-                    for pair in declarations(context).into_iter().chain(labels).chain(outputs.get(&operation).into_iter().flatten().cloned()) {
-                        let first = said.entry(pair).or_insert(part.occurred_at);
-                        *first = part.occurred_at.min(*first);
-                    }
-                }
-                let after = said.values().any(|time| *time >= moment);
-                later += f64::from(u8::from(after));
-                for (pair, time) in said {
-                    let (first, count) = declared.entry(pair).or_insert((time, 0.0));
-                    *first = time.min(*first);
-                    *count += f64::from(u8::from(time >= moment));
+        let note = |first: &mut (i64, f64), time: i64| {
+            first.0 = first.0.min(time);
+            first.1 += f64::from(u8::from(time >= moment));
+        };
+        for point in points {
+            later += f64::from(u8::from(point.time >= moment));
+            note(seen.entry((point.context, point.segment)).or_insert((point.time, 0.0)), point.time);
+            if let Some((model, prompt)) = self.outputs.get(&point.operation) {
+                for said in [model.map(|model| (true, model)), prompt.map(|prompt| (false, prompt))].into_iter().flatten() {
+                    note(outputs.entry(said).or_insert((point.time, 0.0)), point.time);
                 }
             }
         }
+        let mut declared: BTreeMap<(String, String), (i64, f64)> = BTreeMap::new();
+        let mut add = |pair: (String, String), (time, count): (i64, f64)| {
+            let known = declared.entry(pair).or_insert((time, 0.0));
+            *known = (known.0.min(time), known.1 + count);
+        };
+        for ((context, segment), said) in &seen {
+            let labels = self.vocabulary.labels_of(*segment).iter().map(|label| {
+                let (key, value) = key_and_value(self.vocabulary.labels.text(*label));
+                (key.to_owned(), value.to_owned())
+            });
+            let labels = labels.filter(|(key, _)| !["principal", "retriever", "service"].contains(&key.as_str()));
+            for pair in declarations(self.vocabulary.context_of(*context)).into_iter().chain(labels) {
+                add(pair, *said);
+            }
+        }
+        for ((is_model, number), said) in &outputs {
+            let name = if *is_model { "model" } else { "prompt_version" };
+            add((name.to_owned(), self.vocabulary.outputs.text(*number).to_owned()), *said);
+        }
         let near = |time: i64| time >= interval[0].saturating_sub(NEAR) && time <= interval[1].saturating_add(NEAR);
-        let earliest = self.points.first().map_or(i64::MAX, |point| point.time);
+        let earliest = points.first().map_or(i64::MAX, |point| point.time);
         declared
             .into_iter()
             .filter(|(_, (first, count))| near(*first) && *count >= COMMON * later && *first > earliest)
             .map(|((name, value), _)| format!("{name} {value}"))
             .collect()
     }
-
-    /// What the outputs of operations declare.
-    fn outputs(&self) -> FastMap<u64, Vec<(String, String)>> {
-        let mut said: FastMap<u64, Vec<(String, String)>> = FastMap::default();
-        for observed in self.windows.iter().flat_map(|window| window.sampled()) {
-            let Some(outcome) = &observed.outcome else { continue };
-            let text = |number: u32| self.vocabulary.outputs.text(number).to_owned();
-            let of = said.entry(observed.operation).or_default();
-            of.extend(outcome.model.map(|model| ("model".to_owned(), text(model))));
-            of.extend(outcome.prompt.map(|prompt| ("prompt_version".to_owned(), text(prompt))));
-        }
-        said
-    }
 }
+
+/// The model and the prompt of the outputs of operations, by number.
+type Outputs = FastMap<u64, (Option<u32>, Option<u32>)>;
 
 /// What a retrieval declares, by name.
 fn declarations(context: &Context) -> Vec<(String, String)> {
@@ -259,9 +269,13 @@ fn point((part, operation): (&Part, u64), (unit, current): (usize, bool), value:
         unit,
         digest: part.digest,
         segment: part.segment,
+        context: part.context,
         value,
     }
 }
+
+/// Values of answers, by whether they are of the current window and by their digest.
+type UnitValues = Vec<((bool, u64), f64)>;
 
 /// For each answer of a unit how far it is from the reference beyond the floor; of an answer of the reference: from its
 /// other answers.
@@ -270,7 +284,7 @@ fn unit_values(
     vocabulary: &Vocabulary,
     p: Persistence,
     floor: f64,
-) -> Result<Vec<((bool, u64), f64)>, Error> {
+) -> Result<UnitValues, Error> {
     let answers = |sample: &[&Observed]| -> Result<Vec<(u64, u64, Answer)>, Error> {
         let answer = |observed: &&Observed| {
             Ok((observed.digest, observed.operation, Answer::of(&observed.places, observed.context, vocabulary)?))
@@ -278,7 +292,7 @@ fn unit_values(
         sample.iter().map(answer).collect()
     };
     let (reference, current) = (answers(&unit.reference)?, answers(&unit.current)?);
-    let mut values: Vec<((bool, u64), f64)> = Vec::new();
+    let mut values = UnitValues::new();
     for (window, sample) in [(false, &reference), (true, &current)] {
         for (digest, operation, answer) in sample {
             if values.iter().any(|(known, _)| *known == (window, *digest)) {

@@ -138,6 +138,10 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         let (trace, other) = (query.trace.to_string(), query.other.as_ref().map(ToString::to_string).unwrap_or_default());
         return Err(Error::OtherTenant { trace, other });
     }
+    let limits = |event: &RetrievalEvent| (event.requested.scope.clone(), event.requested.filter.clone());
+    if limits(&reference.event) != limits(&current.event) {
+        notes.push("the two traces were asked within different scopes or filters".to_owned());
+    }
     if stage(&reference.event) != stage(&current.event) {
         notes.push("the two traces were answered by different retrievers".to_owned());
     }
@@ -174,6 +178,7 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         reference: &contents_a,
         current: &contents_b,
         usual_lengths: None,
+        searches: true,
     };
     Ok(TraceDiff {
         rbo: {
@@ -252,10 +257,10 @@ async fn before(
     }
     let limits = |event: &RetrievalEvent| (event.requested.scope.clone(), event.requested.filter.clone());
     let limited = limits(&current.event);
-    if found.iter().any(|row| limits(&row.event) == limited) {
-        found.retain(|row| limits(&row.event) == limited);
-    } else if !found.is_empty() {
-        notes.push("this query was never asked within the same scope and filter before".to_owned());
+    let asked_before = !found.is_empty();
+    found.retain(|row| limits(&row.event) == limited);
+    if found.is_empty() && asked_before {
+        return Err(Error::OtherLimits(query.trace.to_string()));
     }
     found.sort_by_key(|row| std::cmp::Reverse((row.event.occurred_at, row.event.event_id)));
     let documents = |event: &RetrievalEvent| event.results.iter().map(|d| d.doc_id.clone()).collect::<Vec<_>>();
@@ -263,8 +268,7 @@ async fn before(
     if query.reference.is_none()
         && let Some(differing) = found.iter().position(|row| documents(&row.event) != now)
     {
-        let same = differing;
-        notes.push(match same {
+        notes.push(match differing {
             0 => "compared with the last time this query was asked".to_owned(),
             n => format!("compared with the last different answer; this query was answered as now {n} times since"),
         });
@@ -319,7 +323,14 @@ fn pair_rescoring(vocabulary: &Vocabulary, a: &Answer, b: &Answer) -> Rescoring 
     let tolerance = largest * crate::scores::REPRESENTATION;
     let seen = common.iter().any(|(_, _, before, after)| (after - before).abs() > tolerance);
     let kept = common.windows(2).all(|pair| matches!(pair, [x, y] if x.1 < y.1));
-    Rescoring { tolerance, seen, order_agreement: if kept { 1.0 } else { 0.0 } }
+    let best = |answer: &Answer| answer.scores.iter().flatten().fold(f64::NEG_INFINITY, |best, score| best.max(*score));
+    Rescoring {
+        tolerance,
+        rounding: 0.0,
+        best: [best(a), best(b)],
+        seen,
+        order_agreement: if kept { 1.0 } else { 0.0 },
+    }
 }
 
 fn documents(a: &Answer, b: &Answer, classifier: &Classifier<'_>, p: Persistence) -> Vec<DocumentDiff> {

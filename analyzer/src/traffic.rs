@@ -18,6 +18,7 @@ use crate::intern::{FastMap, QueryNumber, stable_hash};
 use crate::observe::Observations;
 use crate::operations::{MEASURES, Part};
 use crate::pipeline::Pipeline;
+use crate::read::TENANT_KEYS;
 use crate::report::{ClusterShare, MarginalReport, MixReport, TrafficBasis, TrafficReport, ValueShare};
 use crate::scores::{mean, standard_deviation};
 use crate::vocabulary::{Vocabulary, key_and_value};
@@ -162,6 +163,18 @@ fn signatures(window: &Observations) -> FastMap<QueryNumber, u64> {
     signatures
 }
 
+/// Counts the values beyond the most frequent ones as one.
+fn pool_rare(values: &mut BTreeMap<&str, [u64; 2]>) {
+    let mut most: Vec<(u64, &str)> = values.iter().map(|(value, counts)| (counts[0] + counts[1], *value)).collect();
+    most.sort_unstable_by_key(|(count, value)| (std::cmp::Reverse(*count), *value));
+    let mut rest = [0, 0];
+    for (_, value) in most.into_iter().skip(VALUES_MAX) {
+        let counts = values.remove(value).unwrap_or_default();
+        rest = [rest[0] + counts[0], rest[1] + counts[1]];
+    }
+    *values.entry("all others").or_default() = rest;
+}
+
 /// A key with more values tells single users or sessions apart, and no mix.
 const VALUES_MAX: usize = 64;
 /// Where the windows have less than this in common by a key, its values are new names (a release), and no mix that moved.
@@ -175,37 +188,29 @@ fn mixes(
     vocabulary: &Vocabulary,
     options: &Options,
 ) -> Result<Vec<MixReport>, Error> {
-    let mut keys: BTreeMap<&str, BTreeMap<&str, [Vec<f64>; 2]>> = BTreeMap::new();
+    let mut keys: BTreeMap<&str, BTreeMap<&str, [u64; 2]>> = BTreeMap::new();
     for (window, observations) in windows.into_iter().enumerate() {
-        for (_, sample) in observations.units.iter().filter(|(unit, _)| pipeline.is_counted(unit.stage)) {
-            for observed in &sample.sample {
-                for label in vocabulary.labels_of(observed.segment) {
-                    let (key, value) = key_and_value(vocabulary.labels.text(*label));
-                    let counted = f64::from(sample.operations) / sample.sample.len() as f64;
-                    keys.entry(key).or_default().entry(value).or_default()[window].push(counted);
-                }
+        // A uniform sample of operations: each counts once.
+        for parts in observations.operations.iter() {
+            let Some(part) = parts.iter().find(|part| pipeline.is_counted(part.unit.stage)) else { continue };
+            for label in vocabulary.labels_of(part.segment) {
+                let (key, value) = key_and_value(vocabulary.labels.text(*label));
+                keys.entry(key).or_default().entry(value).or_default()[window] += 1;
             }
         }
     }
-    // Neither the order of a hash table nor that of the rows may reach a sum of floating-point numbers.
-    let mut keys: BTreeMap<&str, BTreeMap<&str, [f64; 2]>> = keys
-        .into_iter()
-        .map(|(key, values)| {
-            let sum = |mut counts: Vec<f64>| {
-                counts.sort_by(f64::total_cmp);
-                counts.iter().sum::<f64>()
-            };
-            (key, values.into_iter().map(|(value, counts)| (value, counts.map(sum))).collect())
-        })
-        .collect();
     // The retriever is a stage of the pipeline; who asks by name is told by the queries.
     keys.retain(|key, values| {
-        (2..=VALUES_MAX).contains(&values.len()) && !["retriever", "principal"].contains(key) || learnt.iter().any(|l| l == key)
+        let named = ["retriever", "principal"].contains(key);
+        let is_mix = values.len() <= VALUES_MAX && !named || TENANT_KEYS.contains(key) || learnt.iter().any(|l| l == key);
+        values.len() > 1 && is_mix
     });
+    for values in keys.values_mut().filter(|values| values.len() > VALUES_MAX) {
+        pool_rare(values);
+    }
     let mut reports = Vec::new();
     for (key, values) in keys {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-        let counts = |window: usize| values.values().map(|counts| counts[window].round() as u64).collect::<Vec<u64>>();
+        let counts = |window: usize| values.values().map(|counts| counts[window]).collect::<Vec<u64>>();
         let (before, after) = (counts(0), counts(1));
         let totals = [before.iter().sum::<u64>(), after.iter().sum::<u64>()];
         if totals.iter().any(|total| *total < options.operations_min) {
@@ -345,7 +350,9 @@ fn marginals(
         let values = |window: &Observations| -> Vec<(usize, f64)> {
             let value = |part: &Part| Some((*class_of.get(&part.unit.query)?, part.value(measure)?));
             let judged = window.operations.measured().filter(|part| pipeline.is_judged(part.unit.stage));
-            judged.filter_map(value).collect()
+            let mut values: Vec<(usize, f64)> = judged.filter_map(value).collect();
+            values.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            values
         };
         reports.extend(marginal(name, &values(windows[0]), &values(windows[1]), strata)?);
     }

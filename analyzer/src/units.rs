@@ -10,6 +10,8 @@ use crate::vocabulary::{Vocabulary, key_and_value};
 
 /// Repeats of a question carry another scope or filter this seldom where the limits belong to the question.
 const LIMITS_VARY: f64 = 0.05;
+/// More scopes or filters than this belong to those who ask.
+const LIMITS_FEW: usize = 4;
 
 /// Who is answered by whom: answers of one population have one habit, and so one noise floor.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,12 +31,21 @@ pub(crate) struct MatchedUnit<'a> {
     pub(crate) population: usize,
     /// The stage, by its number in the reference.
     pub(crate) stage: u32,
+    /// What limits it, in the reference.
+    pub(crate) limits: u32,
     /// Its sampled operations in the reference.
     pub(crate) reference: Vec<&'a Observed>,
     /// Its sampled operations in the current window.
     pub(crate) current: Vec<&'a Observed>,
     /// A trace of each.
     pub(crate) traces: [Option<&'a str>; 2],
+}
+
+impl<'a> MatchedUnit<'a> {
+    /// Its sampled operations in one window.
+    pub(crate) fn sample(&self, current: bool) -> &[&'a Observed] {
+        if current { &self.current } else { &self.reference }
+    }
 }
 
 /// All units that both windows asked.
@@ -71,11 +82,8 @@ struct Restrictions {
 impl Restrictions {
     /// The restriction is part of the request's configuration, not of who asks: then another one is a change of it.
     fn belong_to_the_question(&self) -> bool {
-        if self.repeated > 0 {
-            f64::from(self.varying) <= LIMITS_VARY * f64::from(self.repeated)
-        } else {
-            self.windows.iter().all(|window| window.len() <= 3)
-        }
+        self.windows.iter().all(|window| window.len() <= LIMITS_FEW)
+            && f64::from(self.varying) <= LIMITS_VARY * f64::from(self.repeated)
     }
 }
 
@@ -106,11 +114,16 @@ pub(crate) fn matched<'a>(
         }
         let key = (question.stage, question.tenant);
         let crossing = restrictions.get(&key).filter(|restrictions| restrictions.belong_to_the_question());
-        for (reference, current) in paired(reference, current, crossing) {
-            found.take(*question, &reference, &current, learnt, vocabulary);
+        for (limits, reference, current) in paired(reference, current, crossing) {
+            found.take((*question, limits), &reference, &current, learnt, vocabulary);
         }
     }
-    found.finish(vocabulary)
+    let mut matched = found.finish(vocabulary);
+    for (population, operations) in matched.populations.iter().zip(&mut matched.operations) {
+        // Of a stage that others follow only the operations that end with it were seen by the model.
+        *operations *= pipeline.seen_share(population.stage);
+    }
+    matched
 }
 
 fn restrictions(questions: &FastMap<Question, [Side<'_>; 2]>) -> BTreeMap<(u32, Option<u32>), Restrictions> {
@@ -133,7 +146,7 @@ fn paired<'a>(
     reference: &Side<'a>,
     current: &Side<'a>,
     crossing: Option<&Restrictions>,
-) -> Vec<(Vec<&'a UnitSample>, Vec<&'a UnitSample>)> {
+) -> Vec<(u32, Vec<&'a UnitSample>, Vec<&'a UnitSample>)> {
     let mut pairs: Vec<(u32, Vec<&UnitSample>, Vec<&UnitSample>)> = Vec::new();
     let mut unmatched: Vec<&UnitSample> = Vec::new();
     for (limits, sample) in current {
@@ -156,7 +169,7 @@ fn paired<'a>(
             (true, _) => {}
         }
     }
-    pairs.into_iter().map(|(_, reference, current)| (reference, current)).collect()
+    pairs
 }
 
 /// The labels of the learnt keys that a segment has.
@@ -195,7 +208,7 @@ impl<'a> Found<'a> {
 
     fn take(
         &mut self,
-        question: Question,
+        (question, limits): (Question, u32),
         reference: &[&'a UnitSample],
         current: &[&'a UnitSample],
         learnt: &[String],
@@ -224,6 +237,7 @@ impl<'a> Found<'a> {
                     query: question.query,
                     population,
                     stage: question.stage,
+                    limits,
                     traces: [traced(&before, reference), traced(&now, current)],
                     reference: before,
                     current: now,
@@ -236,7 +250,9 @@ impl<'a> Found<'a> {
     fn finish(self, vocabulary: &Vocabulary) -> Matched<'a> {
         let name = |population: &Population| {
             let labels = population.tenant.iter().chain(&population.learnt);
-            let labels: Vec<String> = labels.map(|label| vocabulary.labels.text(*label).to_owned()).collect();
+            let mut labels: Vec<String> =
+                labels.map(|label| vocabulary.labels.text(*label).to_owned()).collect();
+            labels.sort_unstable();
             (vocabulary.stage_of(population.stage).clone(), labels)
         };
         let mut ordered: Vec<_> = self.populations.into_iter().map(|entry| (name(&entry.0), entry)).collect();
@@ -247,12 +263,14 @@ impl<'a> Found<'a> {
                 *place = at;
             }
         }
+        let limits = vocabulary.limit_ranks();
         let mut units = self.units;
         for unit in &mut units {
             unit.population = new.get(unit.population).copied().unwrap_or(0);
         }
         units.sort_by(|a, b| {
-            let key = |unit: &MatchedUnit<'a>| (vocabulary.queries.text(unit.query), unit.population);
+            let rank = |unit: &MatchedUnit<'a>| limits.get(unit.limits as usize).copied().unwrap_or(0);
+            let key = |unit: &MatchedUnit<'a>| (vocabulary.queries.text(unit.query), unit.population, rank(unit));
             let first = |unit: &MatchedUnit<'a>| unit.reference.first().map(|observed| observed.operation);
             key(a).cmp(&key(b)).then_with(|| first(a).cmp(&first(b)))
         });

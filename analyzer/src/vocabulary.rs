@@ -201,6 +201,11 @@ impl Vocabulary {
         &self.states[number as usize]
     }
 
+    /// How many states there are.
+    pub(crate) fn states(&self) -> usize {
+        self.states.len()
+    }
+
     /// The context with a number that [`Vocabulary::context`] gave.
     #[expect(clippy::indexing_slicing, reason = "numbers are given by `context` alone")]
     pub fn context_of(&self, number: u32) -> &Context {
@@ -222,6 +227,24 @@ impl Vocabulary {
     #[expect(clippy::indexing_slicing, reason = "numbers are given by `limit` alone")]
     pub fn limits_of(&self, number: u32) -> &Limits {
         &self.limits[number as usize]
+    }
+
+    /// The place of each of the limits in the order of their names: numbers follow the order of rows.
+    pub(crate) fn limit_ranks(&self) -> Vec<usize> {
+        let name = |limits: &Limits| {
+            let mut scope: Vec<&str> = limits.scope.iter().map(|scope| self.scopes.text(*scope)).collect();
+            scope.sort_unstable();
+            (limits.tenant.map(|tenant| self.labels.text(tenant)), scope, limits.filter.clone())
+        };
+        let mut order: Vec<usize> = (0..self.limits.len()).collect();
+        order.sort_by_cached_key(|at| self.limits.get_index(*at).map(name));
+        let mut ranks = vec![0; order.len()];
+        for (rank, at) in order.into_iter().enumerate() {
+            if let Some(place) = ranks.get_mut(at) {
+                *place = rank;
+            }
+        }
+        ranks
     }
 
     /// All contexts by their numbers.

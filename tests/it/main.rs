@@ -9,6 +9,7 @@ mod command_line;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod durability;
+mod field;
 #[cfg(target_os = "linux")]
 mod flood;
 mod keeping;

@@ -35,6 +35,8 @@ pub(crate) struct Classifier<'a> {
     /// How many documents an answer of the reference and of the current window usually holds, where nearly all hold as
     /// many.
     pub(crate) usual_lengths: Option<[usize; 2]>,
+    /// Whether the stage searches by itself; one that works on what recorded stages found misses nothing of the corpus.
+    pub(crate) searches: bool,
     pub(crate) reference: &'a Contents,
     pub(crate) current: &'a Contents,
 }
@@ -71,13 +73,17 @@ struct Pair<'p> {
     b: &'p Answer,
     context_a: &'p Context,
     context_b: &'p Context,
-    /// Unchanged documents of both changed their scores; of a pair without a common document: as those of the other pairs.
+    /// Most unchanged documents of both changed their scores; of a pair without a common document: as those of the other pairs.
     rescored: bool,
     scores_comparable: bool,
     /// A score is a function of the question and the document alone, or of a corpus that did not change.
     pointwise: bool,
-    /// The scores of one run downwards, those of the other upwards.
+    /// The scores of one run downwards, those of the other upwards; or only the first follows its scores at all.
     turned: bool,
+    /// A document of a fused list has a lower score: documents that others lost can only raise it.
+    fell: bool,
+    /// How far the score of a common document moved at most.
+    moved: f64,
 }
 
 impl Pairs<'_, '_> {
@@ -117,12 +123,16 @@ impl Pairs<'_, '_> {
     fn pair<'p>(&'p self, a: &'p Answer, b: &'p Answer) -> Pair<'p> {
         let vocabulary = self.known.vocabulary;
         let (context_a, context_b) = (vocabulary.context_of(a.context), vocabulary.context_of(b.context));
-        let (mut common, mut rescored) = (false, false);
+        let (mut common, mut changed) = (0_u32, 0_u32);
+        let (mut lower, mut moved) = (false, 0.0_f64);
         for (_, _, before, after) in common_scores(vocabulary, a, b) {
-            common = true;
-            rescored |= (after - before).abs() > self.known.rescoring.tolerance;
+            common += 1;
+            changed += u32::from((after - before).abs() > self.known.rescoring.tolerance);
+            lower |= before - after > self.known.rescoring.tolerance;
+            moved = moved.max((after - before).abs());
         }
-        let rescored = if common { rescored } else { self.known.rescoring.seen };
+        // An edit changes one score, another model or scale all of them.
+        let rescored = if common > 0 { changed * 2 > common } else { self.known.rescoring.seen };
         let scores_comparable = context_a.score_kind == context_b.score_kind;
         let same_corpus = || context_a.corpus_version.is_some() && context_a.corpus_version == context_b.corpus_version;
         let pointwise = scores_comparable
@@ -134,9 +144,12 @@ impl Pairs<'_, '_> {
         let turned = scores_comparable
             && matches!(
                 (direction(&a.scores), direction(&b.scores)),
-                (Some(Direction::Down), Some(Direction::Up)) | (Some(Direction::Up), Some(Direction::Down))
-            );
-        Pair { a, b, context_a, context_b, rescored: rescored && pointwise, scores_comparable, pointwise, turned }
+                (Some(Direction::Down), Some(Direction::Up) | None) | (Some(Direction::Up), Some(Direction::Down) | None)
+            )
+            && b.scores.iter().flatten().count() > 1;
+        let fell = lower && context_a.score_kind == ScoreKind::Rrf && !self.corpus_moved_between(context_a, context_b);
+        let rescored = rescored && pointwise;
+        Pair { a, b, context_a, context_b, rescored, scores_comparable, pointwise, turned, fell, moved }
     }
 
     fn lost(&self, pair: &Pair<'_>, i: usize) -> Vec<(Reason, f64)> {
@@ -167,7 +180,7 @@ impl Pairs<'_, '_> {
         if absent && outside_bounds(self.known.vocabulary, pair, i, state) {
             return Some(Reason::declared(Cause::Bounds, true));
         }
-        if absent && i >= pair.b.ranking.len() && self.is_cut_short(pair) {
+        if absent && i >= pair.b.ranking.len() && (self.is_cut_short(pair) || self.is_prefix(pair)) {
             return Some(Reason::silent(Cause::Bounds));
         }
         if absent && outside_scope(pair.context_a, pair.context_b, state.scope) {
@@ -199,12 +212,25 @@ impl Pairs<'_, '_> {
 
     /// Whether the corpus is declared to be another one.
     fn corpus_moved(&self, pair: &Pair<'_>) -> bool {
-        pair.context_a.corpus_version != pair.context_b.corpus_version
+        self.corpus_moved_between(pair.context_a, pair.context_b)
+    }
+
+    fn corpus_moved_between(&self, a: &Context, b: &Context) -> bool {
+        a.corpus_version != b.corpus_version
+    }
+
+    /// The later answer is the beginning of the earlier one: nothing was missed, it ends sooner.
+    fn is_prefix(&self, pair: &Pair<'_>) -> bool {
+        let (a, b) = (pair.a.ranking.items(), pair.b.ranking.items());
+        !b.is_empty() && b.len() < a.len() && a.starts_with(b)
     }
 
     /// A document that is still there, as it was, and was not returned.
     fn absent_unchanged(&self, pair: &Pair<'_>, i: usize) -> Option<Reason> {
-        if pair.rescored || !pair.scores_comparable || (!pair.pointwise && self.corpus_moved(pair)) {
+        if self.is_missed(pair, i) {
+            return Some(self.index_recall(pair));
+        }
+        if pair.rescored || !pair.scores_comparable || pair.fell || (!pair.pointwise && self.corpus_moved(pair)) {
             return Some(self.rescored(pair));
         }
         // Without a manifest a document is known to be there still only if another query got it.
@@ -212,7 +238,8 @@ impl Pairs<'_, '_> {
         if !self.is_there(pair.context_b, document, self.after) {
             return Some(Reason::silent(Cause::Unexplained));
         }
-        let short = pair.context_b.top_k.is_some_and(|top_k| pair.b.ranking.len() < top_k as usize)
+        let full = |answer: &Answer, top_k: u32| answer.ranking.len() >= top_k as usize;
+        let short = pair.context_b.top_k.is_some_and(|top_k| !full(pair.b, top_k) && full(pair.a, top_k))
             && pair.context_a.top_k == pair.context_b.top_k;
         let last = pair.b.scores.last().copied().flatten();
         match (score_at(pair.a, i), last) {
@@ -220,6 +247,24 @@ impl Pairs<'_, '_> {
             (Some(score), Some(last)) if self.better(pair, score, last) => Some(self.index_recall(pair)),
             _ => None,
         }
+    }
+
+    /// Of a keyword search over an unchanged corpus: what is missing beats the last that was returned by more than any score
+    /// moved, as frequencies move when an index loses documents.
+    fn is_missed(&self, pair: &Pair<'_>, i: usize) -> bool {
+        let listed = || {
+            let document = state_at(self.known.vocabulary, pair.a, i).map(|state| state.document);
+            let version = pair.context_b.corpus_version.as_deref();
+            document.is_some_and(|document| {
+                matches!(self.known.presence.standing(version, document), Standing::Present(_))
+            })
+        };
+        let last = pair.b.scores.last().copied().flatten();
+        pair.context_a.score_kind == ScoreKind::Bm25
+            && pair.scores_comparable
+            && !self.corpus_moved(pair)
+            && listed()
+            && score_at(pair.a, i).zip(last).is_some_and(|(score, last)| score - last > pair.moved)
     }
 
     /// Why the document at place `j` of `b` stands above one that it did not stand above before.
@@ -355,7 +400,7 @@ impl Pairs<'_, '_> {
         let other_embedder = a.embedder != b.embedder && a.embedder.is_some() && b.embedder.is_some();
         let cause = if other_embedder {
             Cause::Embedding
-        } else if !pair.scores_comparable || pair.turned || !embeds(b) {
+        } else if !pair.scores_comparable || pair.turned || !self.known.searches || !embeds(b) || self.best_moved(pair) {
             Cause::Scoring
         } else if pair.rescored && self.known.rescoring.is_rescaling() {
             Cause::Scoring
@@ -363,6 +408,12 @@ impl Pairs<'_, '_> {
             Cause::Embedding
         };
         Reason::declared(cause, self.known.declares_other_search(pair.a.context, pair.b.context))
+    }
+
+    /// The best score that a fused list can have is another one: weights or constants were changed, and not what was found.
+    fn best_moved(&self, pair: &Pair<'_>) -> bool {
+        let [before, now] = self.known.rescoring.best;
+        pair.context_a.score_kind == ScoreKind::Rrf && (now - before).abs() > 0.01 * before.abs()
     }
 
     /// A document of a fused list that changed its place in an unchanged corpus: it moves when others leave or enter.
@@ -373,7 +424,7 @@ impl Pairs<'_, '_> {
         let left = pair.a.ranking.items().iter().any(|document| {
             !pair.b.ranking.items().contains(document) && self.is_there(pair.context_b, *document, self.after)
         });
-        if left { self.index_recall(pair) } else { self.rescored(pair) }
+        if left && !pair.fell { self.index_recall(pair) } else { self.rescored(pair) }
     }
 
     /// Whether the corpus held a document, as far as its manifest or, without one, the window's answers tell.
@@ -385,6 +436,9 @@ impl Pairs<'_, '_> {
     }
 
     fn index_recall(&self, pair: &Pair<'_>) -> Reason {
+        if !self.known.searches {
+            return self.rescored(pair);
+        }
         Reason::declared(Cause::IndexRecall, self.known.declares_other_search(pair.a.context, pair.b.context))
     }
 
@@ -402,7 +456,11 @@ fn embeds(context: &Context) -> bool {
     match context.score_kind {
         ScoreKind::Bm25 | ScoreKind::Rerank => false,
         ScoreKind::Rrf => context.embedder.is_some(),
-        _ => context.kind.as_deref() != Some("sparse") && context.kind.as_deref() != Some("rerank"),
+        _ => {
+            let named = [&context.kind, &context.retriever.0].into_iter().flatten().map(|name| name.to_lowercase());
+            let mut named = named.collect::<Vec<_>>().into_iter();
+            !named.any(|name| ["sparse", "bm25", "keyword", "lexical", "rerank"].iter().any(|word| name.contains(word)))
+        }
     }
 }
 

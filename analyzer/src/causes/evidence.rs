@@ -53,6 +53,12 @@ pub(crate) fn sentence(share: &Share, seen: &Seen<'_>, vocabulary: &Vocabulary) 
         (Cause::Scoring, _) if seen.rescoring.is_turned() => {
             format!("direction turned in {n}: what scored high scores low now; {declared}")
         }
+        (Cause::Scoring, _) if !seen.rescoring.seen => {
+            format!("{n} hold unchanged documents in another order, which no longer follows their scores; {declared}")
+        }
+        (Cause::Scoring, _) if !seen.rescoring.is_rescaling() => {
+            format!("in {n}, unchanged documents changed their scores and their order; {declared}")
+        }
         (Cause::Scoring, _) => {
             format!("in {n}, unchanged documents changed their scores and kept their order; {declared}")
         }

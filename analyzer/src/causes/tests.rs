@@ -85,7 +85,7 @@ fn account(
         states.map(|state| (state.document, state.content.into_iter().collect())).collect()
     };
     let (reference, current) = (seen(&a), seen(&b));
-    let rescoring = Rescoring { tolerance: 1e-6, seen: order_agreement < 1.0, order_agreement };
+    let rescoring = Rescoring { tolerance: 1e-6, rounding: 0.0, best: [1.0; 2], seen: order_agreement < 1.0, order_agreement };
     let classifier = Classifier {
         vocabulary: &vocabulary,
         presence: &presence,
@@ -93,6 +93,7 @@ fn account(
         reference: &reference,
         current: &current,
         usual_lengths: None,
+        searches: true,
     };
     let p = Persistence::default();
     let account = classifier.between(p).account(&a, &b);

@@ -70,9 +70,13 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Result<Option<IntegrityReport>, E
 fn occurrences(window: &Observations, evidence: &Evidence<'_>) -> HashMap<DocumentNumber, u32> {
     let mut seen: FastSet<(QueryNumber, DocumentNumber)> = FastSet::default();
     let mut counts = HashMap::new();
+    let mut documents = Vec::new();
     for (unit, sample) in window.units.iter().filter(|(unit, _)| evidence.pipeline.is_judged(unit.stage)) {
-        for place in sample.sample.iter().flat_map(|observed| observed.places.iter()) {
-            let document = evidence.vocabulary.state_of(place.state()).document;
+        let places = sample.sample.iter().flat_map(|observed| observed.places.iter());
+        documents.extend(places.map(|place| evidence.vocabulary.state_of(place.state()).document));
+        documents.sort_unstable();
+        documents.dedup();
+        for document in documents.drain(..) {
             if seen.insert((unit.query, document)) {
                 *counts.entry(document).or_default() += 1;
             }
@@ -85,8 +89,8 @@ fn occurrences(window: &Observations, evidence: &Evidence<'_>) -> HashMap<Docume
 fn known(evidence: &Evidence<'_>) -> HashSet<DocumentNumber> {
     let vocabulary = evidence.vocabulary;
     let earlier = |window: &Observations| -> HashSet<(DocumentNumber, Option<u32>)> {
-        let states = window.sampled().flat_map(|o| o.places.iter());
-        states.map(|place| vocabulary.state_of(place.state())).map(|state| (state.document, state.content)).collect()
+        let states = window.states(vocabulary).into_iter().map(|state| vocabulary.state_of(state));
+        states.map(|state| (state.document, state.content)).collect()
     };
     let versions: HashSet<&str> =
         evidence.before.sightings.declared().map(|((version, _), _)| vocabulary.versions.text(version)).collect();

@@ -3,52 +3,57 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use tidemark_stats::{Proportion, risk_difference_newcombe};
+
 use super::{EXAMPLES, Evidence, breach};
+use crate::error::Error;
 use crate::intern::DocumentNumber;
 use crate::observe::Observations;
 use crate::report::{IntegrityKind, IntegrityReport};
 
-/// With fewer documents in a window nothing is said of their names as a whole.
-const DOCUMENTS_MIN: usize = 10;
+/// With fewer documents, or fewer questions that both windows asked, nothing is said of their names as a whole.
+const COUNTED_MIN: usize = 10;
 /// Fewer of the current documents than this were known before: their names were replaced.
 const COMMON: f64 = 0.01;
-/// Answers hold one content twice that much more often than in the reference.
-const MORE_OFTEN: f64 = 2.0;
+/// So much larger a share of answers holds one content twice: fewer are the copies that any corpus holds.
+const MORE_OFTEN: f64 = 0.005;
+/// How sure that has to be.
+const CONFIDENCE: f64 = 0.99;
 
-pub(super) fn find(evidence: &Evidence<'_>) -> Vec<IntegrityReport> {
-    let names = [duplicates(evidence), replaced(evidence)];
-    names.into_iter().flatten().chain(contents(evidence)).collect()
+pub(super) fn find(evidence: &Evidence<'_>) -> Result<Vec<IntegrityReport>, Error> {
+    let names = [duplicates(evidence)?, replaced(evidence)];
+    Ok(names.into_iter().flatten().chain(contents(evidence)).collect())
 }
 
-/// Answers that hold one content twice, where the reference held none or far fewer of them: a corpus may hold copies.
-fn duplicates(evidence: &Evidence<'_>) -> Option<IntegrityReport> {
+/// Answers that hold one content twice, where clearly more do than in the reference: a corpus may hold copies.
+fn duplicates(evidence: &Evidence<'_>) -> Result<Option<IntegrityReport>, Error> {
     let (before, after) = (&evidence.before.sightings.repeated_content, &evidence.after.sightings.repeated_content);
-    let rate = |count: u64, window: &Observations| count as f64 / window.events.max(1) as f64;
-    let more = rate(after.count, evidence.after) > MORE_OFTEN * rate(before.count, evidence.before);
-    breach(
+    let share = |count: u64, window: &Observations| Proportion { successes: count, trials: window.events };
+    let (with, without) = (share(after.count, evidence.after), share(before.count, evidence.before));
+    if with.trials == 0 || without.trials == 0 {
+        return Ok(None);
+    }
+    let more = risk_difference_newcombe(with, without, CONFIDENCE)?;
+    let found = breach(
         IntegrityKind::DuplicateContent,
         (before, after),
         "returned one content more than once, under several ids",
         "Check the ingestion job: it wrote the same chunks again beside the old ones; delete the old ids, or make ids from the content.",
-    )
-    .filter(|_| more)
+    );
+    Ok(found.filter(|_| more.low > MORE_OFTEN))
 }
 
-/// All documents that a window returned.
-fn documents(window: &Observations, evidence: &Evidence<'_>) -> HashSet<DocumentNumber> {
-    let states = window.sightings.documents.keys().map(|(_, state)| *state);
-    states.map(|state| evidence.vocabulary.state_of(state).document).collect()
-}
-
+/// Whether the same questions get documents of other names alone.
 fn replaced(evidence: &Evidence<'_>) -> Option<IntegrityReport> {
-    let (before, after) = (documents(evidence.before, evidence), documents(evidence.after, evidence));
+    let documents = |current: bool| -> HashSet<DocumentNumber> {
+        let sampled = evidence.units.iter().flat_map(|unit| unit.sample(current));
+        let states = sampled.flat_map(|observed| observed.places.iter());
+        states.map(|place| evidence.vocabulary.state_of(place.state()).document).collect()
+    };
+    let (before, after) = (documents(false), documents(true));
     let common = after.intersection(&before).count();
-    // Under new names with known contents they are compared by content: that has a cause of its own.
-    let recognised = after.iter().filter(|document| evidence.presence.renamed.contains_key(document)).count();
-    let replaced = before.len() >= DOCUMENTS_MIN
-        && after.len() >= DOCUMENTS_MIN
-        && (common as f64) < COMMON * after.len() as f64
-        && recognised * 2 < after.len();
+    let replaced = [before.len(), after.len(), evidence.units.len()].iter().all(|count| *count >= COUNTED_MIN)
+        && (common as f64) < COMMON * after.len() as f64;
     replaced.then(|| {
         let mut examples: Vec<&str> =
             after.iter().map(|document| evidence.vocabulary.documents.text(*document)).collect();
@@ -60,7 +65,8 @@ fn replaced(evidence: &Evidence<'_>) -> Option<IntegrityReport> {
             reference_count: 0,
             examples: examples.into_iter().take(EXAMPLES).map(str::to_owned).collect(),
             evidence: format!(
-                "are returned under ids that the reference never returned, and {common} of its {} ids are still there",
+                "are returned for the same questions under ids that the reference never returned, and {common} of its {} \
+                 ids are still there",
                 before.len()
             ),
             advice: "Check the ingestion job: ids that are made anew with each run (random ones, or of another scheme) hide \

@@ -29,6 +29,7 @@ pub(super) struct Explained {
     pub(super) units: Vec<usize>,
     pub(super) weights: Option<Vec<f64>>,
     pub(super) accounts: Vec<UnitAccount>,
+    basis: FloorBasis,
 }
 
 impl Causes<'_> {
@@ -45,7 +46,7 @@ impl Causes<'_> {
         };
         let weights = self.matched.weights(&units);
         let accounts = causes::accounts(&units, self.matched, self.classifiers, self.p)?;
-        Ok(Explained { units, weights, accounts })
+        Ok(Explained { units, weights, accounts, basis: measure.effect.basis })
     }
 
     /// What explains a unit's change by the rules of its stage.
@@ -54,7 +55,11 @@ impl Causes<'_> {
         for unit in units.iter().filter_map(|unit| self.matched.units.get(*unit)) {
             *counts.entry(unit.stage).or_default() += 1;
         }
-        let (stage, _) = counts.into_iter().max_by_key(|(stage, count)| (*count, std::cmp::Reverse(*stage)))?;
+        // Of equals the first by its name.
+        let name = |stage: &u32| {
+            self.classifiers.get(stage).map(|classifier| classifier.vocabulary.stage_of(*stage).clone())
+        };
+        let (stage, _) = counts.into_iter().max_by_key(|(stage, count)| (*count, std::cmp::Reverse(name(stage))))?;
         self.classifiers.get(&stage)
     }
 
@@ -75,7 +80,7 @@ impl Causes<'_> {
             evidence: sentence(share, &seen, classifier.vocabulary),
             since: None,
         };
-        shares(&explained.accounts, explained.weights.as_deref()).iter().map(report).collect()
+        shares(&explained.accounts, explained.weights.as_deref(), explained.basis).iter().map(report).collect()
     }
 
     /// Why scores of unchanged documents moved. Scores that follow the corpus or the other documents of the answer moved
@@ -116,7 +121,10 @@ impl Causes<'_> {
                 number(scores.order_agreement),
                 match (declared, follows && other_version) {
                     (true, true) => "such scores follow the corpus, and another version of it was declared",
-                    (true, false) => "a change of embedder, index or retriever was declared",
+                    (true, false) if cause == Cause::Embedding || cause == Cause::Scoring => {
+                        "a change of embedder, index or retriever was declared"
+                    }
+                    (true, false) => "it follows what changed the rankings, which was declared",
                     (false, _) => "nothing was declared",
                 }
             ),

@@ -26,7 +26,7 @@ pub(super) struct Rankings<'a> {
 const FLOORS_MIN: usize = 10;
 
 /// How rankings of some units changed, before anything is corrected.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Measure {
     pub(super) effect: Effect,
     /// Which test, and its p-value.

@@ -2,7 +2,7 @@
 
 use tidemark_stats::holm;
 
-use super::rankings::Rankings;
+use super::rankings::{Measure, Rankings};
 use crate::error::Error;
 use crate::intern::FastSet;
 use crate::pipeline::{Pipeline, Placed};
@@ -17,12 +17,17 @@ pub(super) struct Stages {
 }
 
 /// Judges every stage that both windows recorded; one that only one of them did is listed and judges nothing.
-pub(super) fn judge_stages(pipeline: &Pipeline, rankings: &Rankings<'_>) -> Result<Stages, Error> {
+pub(super) fn judge_stages(
+    pipeline: &Pipeline,
+    rankings: &Rankings<'_>,
+    (judged_units, whole): (&[usize], &Measure),
+) -> Result<Stages, Error> {
     let mut judged = Vec::new();
     let mut p_values = Vec::new();
     for placed in pipeline.reported() {
         let units = rankings.matched.of_stages(&std::iter::once(placed.stage).collect());
-        let measure = rankings.measure(&units)?;
+        // The only stage that the model saw is measured already.
+        let measure = if units == judged_units { whole.clone() } else { rankings.measure(&units)? };
         p_values.push(measure.test.map_or(1.0, |(_, p_value)| p_value));
         judged.push((placed, units.len(), measure.effect));
     }
@@ -31,9 +36,11 @@ pub(super) fn judge_stages(pipeline: &Pipeline, rankings: &Rankings<'_>) -> Resu
     let verdicts: Vec<Judgement> = judged
         .iter()
         .zip(&adjusted)
-        .map(|((_, units, effect), adjusted)| match *units >= options.matched_min {
-            true => effect.verdict(*adjusted, *units >= options.queries_min, options),
-            false => Judgement::InsufficientEvidence,
+        .map(|((_, units, effect), adjusted)| {
+            if *units < options.matched_min {
+                return Judgement::InsufficientEvidence;
+            }
+            effect.verdict(*adjusted, *units >= options.queries_min, options)
         })
         .collect();
     let drifted: FastSet<u32> = judged
@@ -57,6 +64,7 @@ pub(super) fn judge_stages(pipeline: &Pipeline, rankings: &Rankings<'_>) -> Resu
             last: placed.last,
             recorded_in_reference: placed.recorded[0],
             recorded_in_current: placed.recorded[1],
+            operations: placed.asked,
             replaced_by: pipeline.replacement_of(placed.stage).map(|stage| name(stage, rankings.vocabulary)),
             verdict: *verdict,
             matched_queries: *units,

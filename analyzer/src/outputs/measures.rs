@@ -46,7 +46,7 @@ pub(super) fn measures(
             options.output_threshold,
         ),
     ];
-    let evaluations = evaluations(queries);
+    let evaluations = evaluations(queries, vocabulary);
     // The smallest p-value there can be must survive the correction over all measures and all four verdicts.
     let measured = distances.len() + 1 + evaluations.len();
     let resamples = options.resamples.max(u32::try_from(200 * measured).unwrap_or(u32::MAX));
@@ -73,7 +73,7 @@ pub(crate) fn outcomes<'a>(sample: &'a [&'a Observed]) -> impl Iterator<Item = &
     sample.iter().filter_map(|observed| observed.outcome.as_deref())
 }
 
-fn evaluations(queries: &[&MatchedUnit<'_>]) -> Vec<u32> {
+fn evaluations(queries: &[&MatchedUnit<'_>], vocabulary: &Vocabulary) -> Vec<u32> {
     let mut counted: std::collections::BTreeMap<u32, usize> = std::collections::BTreeMap::new();
     for query in queries {
         let names: BTreeSet<u32> =
@@ -83,7 +83,7 @@ fn evaluations(queries: &[&MatchedUnit<'_>]) -> Vec<u32> {
         }
     }
     let mut most: Vec<(u32, usize)> = counted.into_iter().collect();
-    most.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    most.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), vocabulary.outputs.text(*name)));
     most.into_iter().take(EVALUATIONS).map(|(name, _)| name).collect()
 }
 

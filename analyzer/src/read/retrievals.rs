@@ -95,6 +95,10 @@ impl Reader {
                 let (context, stage) = self.context_of(&rows, row, vocabulary);
                 let limits = self.limits_of(context, tenant, vocabulary);
                 rows.observe(row, (context, segment), (stage, limits), vocabulary, window)?;
+            } else {
+                // What others are answered is still there.
+                let places = rows.places(row, vocabulary);
+                window.sightings.elsewhere.extend(places.iter().map(|place| place.state()));
             }
         }
         window.bound(vocabulary);
@@ -313,19 +317,14 @@ impl<'a> Rows<'a> {
         self.sight(row, attempt, occurred_at, (context, &places), vocabulary, window);
 
         let fingerprint = self.fingerprint.value(row);
-        let query = if vocabulary.aliases.is_empty() {
-            vocabulary.queries.number(fingerprint)
-        } else {
-            let first = vocabulary.aliases.first_of(fingerprint).into_owned();
-            vocabulary.queries.number(&first)
-        };
-        let unit = Unit { query, stage, limits };
-        let states = || places.iter().map(|place| place.state());
+        let fingerprint = vocabulary.aliases.first_of(fingerprint);
         let sampled = window.operations.wants(attempt.operation);
-        let kept = window.wants(vocabulary.queries.text(query));
+        let kept = window.wants(&fingerprint);
         if !sampled && !kept {
             return Ok(());
         }
+        let unit = Unit { query: vocabulary.queries.number(&fingerprint), stage, limits };
+        let states = || places.iter().map(|place| place.state());
         let digest = vocabulary.digest(states());
         if sampled {
             let scores = places.iter().map(|place| place.score());
@@ -372,10 +371,9 @@ impl<'a> Rows<'a> {
         }
         let example = || text(self.trace, row).unwrap_or_else(|| self.operation.value(row));
         let states = || places.iter().map(|place| vocabulary.state_of(place.state()));
-        let repeated = |(i, state): (usize, &State)| {
-            state.content.is_some() && states().take(i).any(|earlier| earlier.content == state.content)
-        };
-        if states().enumerate().any(repeated) {
+        let mut contents: Vec<u32> = states().filter_map(|state| state.content).collect();
+        contents.sort_unstable();
+        if contents.windows(2).any(|pair| pair[0] == pair[1]) {
             window.sightings.repeated_content.add(attempt.operation, example());
         }
         let foreign = |scope: u32| !declared.scope.is_empty() && !declared.scope.contains(&scope);

@@ -1,7 +1,7 @@
 //! What to do next, derived from the report.
 
 use crate::causes::Cause;
-use crate::report::{Because, CauseReport, Judgement, Report};
+use crate::report::{Because, CauseReport, FloorBasis, Judgement, Report};
 
 use super::escape::shell_word;
 use super::number::size;
@@ -44,16 +44,30 @@ pub(super) fn steps(report: &Report) -> Vec<Step> {
     if let (Judgement::InsufficientEvidence, Some(needed)) = (report.retrieval.verdict, report.retrieval.queries_needed)
     {
         steps.push(Step::say(format!(
-            "Compare longer windows: a verdict needs about {} that both windows ask, these share {}.",
+            "Compare longer windows: a verdict needs about {} that both windows ask and the reference repeats, these share {}.",
             queries(needed),
-            size(report.retrieval.matched_queries)
+            size(report.retrieval.judged_queries)
         )));
+    }
+    if report.retrieval.verdict == Judgement::InsufficientEvidence
+        && report.retrieval.floor_basis == FloorBasis::Unknown
+        && report.retrieval.matched_queries >= report.retrieval.queries_min
+    {
+        steps.push(Step::say(format!(
+            "Ask {} of these queries twice within a window: then a change can be told from noise.",
+            report.retrieval.queries_min
+        )));
+    }
+    if report.retrieval.verdict != Judgement::Drift {
+        steps.splice(0..0, segment(report));
     }
     steps.extend(contradictions(report));
     steps.extend(silent(&report.causes));
     steps.extend(asked_differently(report));
     steps.extend(answered_differently(report));
-    steps.extend(segment(report));
+    if report.retrieval.verdict == Judgement::Drift {
+        steps.extend(segment(report));
+    }
     if judgement(report) != Judgement::Stable {
         steps.extend(most_changed(report));
     }
@@ -112,7 +126,12 @@ fn answered_differently(report: &Report) -> Option<Step> {
 
 /// The comparison of the first drifting segment that can be typed.
 fn segment(report: &Report) -> Option<Step> {
-    segments::drifting(report).find_map(|drifting| {
+    // Where all of the traffic changed alike no part of it is worth a look of its own.
+    let whole = report.retrieval.excess_change.unwrap_or(0.0);
+    let stands_out = |part: &&crate::report::SegmentReport| {
+        part.interval.is_some_and(|[low, _]| low > whole) || report.retrieval.verdict != Judgement::Drift
+    };
+    segments::drifting(report).filter(stands_out).find_map(|drifting| {
         let mut pairs = report.segment.clone();
         pairs.extend(drifting.segment.clone());
         if pairs == report.segment {

@@ -108,6 +108,7 @@ pub(super) fn stage(name: &str, verdict: Judgement, excess: f64) -> StageReport 
         last: true,
         recorded_in_reference: true,
         recorded_in_current: true,
+        operations: [1.0, 1.0],
         replaced_by: None,
         verdict,
         matched_queries: 640,
@@ -165,6 +166,7 @@ pub(super) fn pipeline() -> Report {
         stages,
         quality: QualityReport {
             verdict: QualityVerdict::Worse,
+            decided_by: Some("feedback".to_owned()),
             queries: 402,
             measures: vec![QualityMeasure {
                 measure: "feedback".to_owned(),

@@ -98,6 +98,12 @@ fn lack(report: &Report) -> String {
     let were = if matched == 1 { "was" } else { "were" };
     let asked = format!("{} {were} asked in both windows", queries(matched));
     match (report.retrieval.queries_needed, report.retrieval.floor_basis) {
+        (Some(needed), _) if report.retrieval.judged_queries < matched => format!(
+            "{} of {} that both windows asked repeat, a verdict needs {}",
+            size(report.retrieval.judged_queries),
+            queries(matched),
+            size(needed)
+        ),
         (Some(needed), _) => format!("{asked}, a verdict needs {}", size(needed)),
         (None, FloorBasis::Unknown) if matched > 0 => format!("{asked}, too few of them repeat to tell a change from noise"),
         (None, _) => format!("{asked}, and some of them were asked once, so that a change cannot be told from noise"),

@@ -35,6 +35,9 @@ impl QualityVerdict {
 pub struct QualityReport {
     /// Whether it was for the better: what the first measure that decides says.
     pub verdict: QualityVerdict,
+    /// The measure that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
     /// How many questions changed.
     pub queries: usize,
     /// What tells of quality, the most direct evidence first.

@@ -36,6 +36,8 @@ pub struct StageReport {
     pub recorded_in_reference: bool,
     /// Whether the current window recorded it.
     pub recorded_in_current: bool,
+    /// Which part of the operations of its pipeline asks it, in the reference and in the current window, from 0 to 1.
+    pub operations: [f64; 2],
     /// The stage that took its place in the current window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<StageName>,

@@ -3,7 +3,7 @@
 //! A flush writes a file per partition every few seconds. Merging them is what keeps reads fast, and it is where copies of
 //! an event end for good: a copy has the same time, hence lies in the same partition.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use deltalake::arrow::compute::filter_record_batch;
 use deltalake::datafusion::logical_expr::{col, lit};
@@ -21,7 +21,7 @@ use tidemark_schema::{Label, Timestamp};
 use crate::append::writer_properties;
 use crate::error::Error;
 use crate::files::{Change, DataFile, Partition, live_files};
-use crate::scan::{conform, first_copies};
+use crate::scan::{Seen, conform, first_copies};
 use crate::table::{Lake, Table};
 
 /// A file of this size is large enough: reading it is bound by its rows and no longer by opening it.
@@ -175,7 +175,7 @@ impl Lake {
         let order = table.sort_columns().iter().map(|name| col(*name).sort(true, false)).collect();
         let mut rows = frame.sort(order).map_err(read)?.execute_stream().await.map_err(read)?;
         let wanted = table.schema()?;
-        let mut seen = HashSet::new();
+        let mut seen = Seen::default();
         let (mut kept, mut copies) = (0, 0);
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(read)?;

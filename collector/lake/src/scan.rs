@@ -96,7 +96,7 @@ impl Lake {
     pub async fn scan(&self, scan: Scan) -> Result<RowStream, Error> {
         let wanted = wanted_schema(&scan)?;
         let with_id = !scan.columns.is_empty() && !scan.columns.contains(&"event_id");
-        let mut seen = HashSet::new();
+        let mut seen = Seen::default();
         let table = scan.table;
         let stream = self.execute(&scan, with_id).await?;
         let rows = stream.map_err(move |source| table.read_error(source)).map(move |batch| {
@@ -183,7 +183,10 @@ fn event_id_column(batch: &RecordBatch) -> Result<deltalake::arrow::array::Binar
     Ok(column.as_binary::<i32>().clone())
 }
 
-pub(crate) fn first_copies(batch: &RecordBatch, seen: &mut HashSet<[u8; 16]>) -> Result<BooleanArray, Error> {
+/// The ids that were seen.
+pub(crate) type Seen = HashSet<[u8; 16], foldhash::fast::RandomState>;
+
+pub(crate) fn first_copies(batch: &RecordBatch, seen: &mut Seen) -> Result<BooleanArray, Error> {
     let ids = event_id_column(batch)?;
     Ok((0..ids.len()).map(|row| Some(seen.insert(ids.value(row).try_into().unwrap_or_default()))).collect())
 }

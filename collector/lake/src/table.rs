@@ -58,7 +58,9 @@ impl Table {
         session: &SessionContext,
     ) -> Result<Arc<dyn TableProvider>, Error> {
         delta.update_datafusion_session(&session.state()).map_err(|source| self.open_error(source))?;
-        delta.table_provider().await.map_err(|source| self.read_error(source))
+        // It reads as the session does: texts as they are stored, rows that are filtered out never decoded in full.
+        let provider = delta.table_provider().with_session(Arc::new(session.state()));
+        provider.await.map_err(|source| self.read_error(source))
     }
 
     pub(crate) fn partition_columns(self) -> &'static [&'static str] {
@@ -142,8 +144,12 @@ impl Lake {
             .build_arc()
             .map_err(|source| Table::Retrievals.read_error(source))?;
         // What reads the rows is one consumer; more partitions and larger batches would only be held in memory before it.
-        let config =
-            SessionConfig::new().with_information_schema(false).with_target_partitions(1).with_batch_size(BATCH_ROWS);
+        let config = SessionConfig::new()
+            .with_information_schema(false)
+            .with_target_partitions(1)
+            .with_batch_size(BATCH_ROWS)
+            .set_bool("datafusion.execution.parquet.pushdown_filters", true)
+            .set_bool("datafusion.execution.parquet.schema_force_view_types", false);
         Ok(Self {
             location,
             session: SessionContext::new_with_config_rt(config, runtime),

@@ -20,6 +20,8 @@ pub(in super::super) struct Line {
 const SYMPTOMS_MAX: usize = 3;
 /// Segments that are named at most.
 const SEGMENTS_MAX: usize = 2;
+/// A stage that is asked by so much more or less of the operations is worth a word.
+const SKIPPED: f64 = 0.05;
 /// Causes that are named at most.
 const CAUSES_MAX: usize = 3;
 
@@ -58,6 +60,9 @@ fn how_much(report: &Report) -> Option<String> {
     let change = retrieval.excess_change?;
     if retrieval.verdict == Judgement::Stable {
         return None;
+    }
+    if retrieval.verdict == Judgement::InsufficientEvidence && retrieval.noise_floor.is_none() {
+        return Some("unknown: too few of the queries repeat to tell a change from noise".to_owned());
     }
     let words = match change {
         change if change <= retrieval.threshold => "hardly any of each answer",
@@ -126,7 +131,14 @@ fn place(report: &Report) -> Option<String> {
             }
             (true, false, None) => "reference",
             (false, true, None) => "current window",
-            _ => continue,
+            _ => {
+                let [before, now] = stage.operations;
+                if (now - before).abs() > SKIPPED {
+                    let name = stage.stage.as_str();
+                    says.push(format!("{name} answers {} of operations, {} before", percent(now), percent(before)));
+                }
+                continue;
+            }
         };
         says.push(format!("only the {window} records {}, which judges nothing", stage.stage.as_str()));
     }
@@ -181,9 +193,8 @@ fn better(report: &Report) -> Option<String> {
             queries(measure.queries)
         )
     };
-    let excludes = |measure: &&crate::report::QualityMeasure| measure.interval[0] > 0.0 || measure.interval[1] < 0.0;
-    let deciding = quality.measures.iter().find(excludes).or_else(|| quality.measures.first()).map(says);
-    let deciding = deciding.unwrap_or_default();
+    let decided = |measure: &&crate::report::QualityMeasure| Some(&measure.measure) == quality.decided_by.as_ref();
+    let deciding = quality.measures.iter().find(decided).map(says).unwrap_or_default();
     match quality.verdict {
         _ if !drifted => None,
         QualityVerdict::Improved => Some(format!("improved where answers changed: {deciding}")),

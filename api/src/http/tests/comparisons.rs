@@ -30,7 +30,7 @@ async fn a_window_that_is_none_or_holds_nothing_is_a_problem() {
     let server = server().await;
     assert_snapshot!(server.post("/v1/comparisons", ASKED).await.refusal(), @"404 not-found: the reference window 2026-11-17..2026-11-18 holds no retrieval of corpus handbook");
     let asked = ASKED.replace("2026-11-17..2026-11-18", "2026-11-16..2026-11-19");
-    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @r#"422 invalid: the windows 2026-11-16..2026-11-19 and 2026-11-18..2026-11-19 overlap: events in both make them look more alike than they are"#);
+    assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"422 invalid: the windows 2026-11-16..2026-11-19 and 2026-11-18..2026-11-19 overlap: events in both make them look more alike than they are");
     let asked = ASKED.replace("2026-11-17..2026-11-18", "before:1d");
     assert_snapshot!(server.post("/v1/comparisons", asked).await.refusal(), @"404 not-found: the reference window before:1d holds no retrieval of corpus handbook");
     let asked = ASKED.replace("2026-11-17..2026-11-18", "lately");
