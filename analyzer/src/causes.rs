@@ -8,6 +8,7 @@
 
 mod classify;
 mod evidence;
+mod limits;
 #[cfg(test)]
 mod tests;
 

@@ -130,12 +130,8 @@ pub(crate) fn effect(
     let apart: Vec<f64> = unjudged.iter().map(|one| one.change.distance).collect();
     let unjudged_units: Vec<usize> = unjudged.iter().map(|one| one.unit).collect();
     let borrowed = mean(&used.iter().filter_map(|one| floor_of(basis, one)).collect::<Vec<_>>()).unwrap_or(0.0);
-    let unknown = interval(
-        &apart,
-        matched.weights(&unjudged_units).as_deref(),
-        options.threshold + borrowed,
-        resampling,
-    )?;
+    let unknown =
+        interval(&apart, matched.weights(&unjudged_units).as_deref(), options.threshold + borrowed, resampling)?;
     Ok(Effect {
         basis,
         excess: interval(&values, weights.as_deref(), options.threshold, resampling)?,
@@ -177,9 +173,7 @@ impl Effect {
         }
         let stable = match self.basis {
             // Whatever the floor is, it is no less than 0.
-            FloorBasis::Unknown => {
-                self.unknown.as_ref().is_some_and(|(_, apart)| apart.high <= options.threshold)
-            }
+            FloorBasis::Unknown => self.unknown.as_ref().is_some_and(|(_, apart)| apart.high <= options.threshold),
             // An effect of three times what matters would not have been called so.
             _ => {
                 excess.estimate <= options.threshold
@@ -263,8 +257,10 @@ mod tests {
         let values: Vec<f64> =
             (0..40_000_u32).map(|i| (crate::intern::stable_hash(&i.to_le_bytes()) % 7) as f64 / 7.0).collect();
         let resampling = Resampling { confidence: 0.95, resamples: 500, seed: 1 };
-        let (whole, grouped) =
-            (bootstrap_mean(&values, None, 0.4, resampling).unwrap(), interval(&values, None, 0.4, resampling).unwrap());
+        let (whole, grouped) = (
+            bootstrap_mean(&values, None, 0.4, resampling).unwrap(),
+            interval(&values, None, 0.4, resampling).unwrap(),
+        );
         let grouped = grouped.unwrap();
         assert!((whole.estimate - grouped.estimate).abs() < 1e-12);
         let width = |found: &BootstrapMean| found.high - found.low;

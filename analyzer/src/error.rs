@@ -30,7 +30,9 @@ pub enum Error {
         meant: String,
     },
     /// The trace to compare with belongs to another tenant.
-    #[error("trace {other} was answered for another tenant than trace {trace}; answers of two tenants are never compared")]
+    #[error(
+        "trace {other} was answered for another tenant than trace {trace}; answers of two tenants are never compared"
+    )]
     OtherTenant {
         /// The trace that is looked at.
         trace: String,
@@ -59,7 +61,9 @@ pub enum Error {
     #[error("the query of trace {0} was never asked before, so there is nothing to compare it with")]
     NoReference(String),
     /// The query was asked before, and never within the same limits.
-    #[error("the query of trace {0} was never asked before within the same scope and filter, so there is nothing to compare it with")]
+    #[error(
+        "the query of trace {0} was never asked before within the same scope and filter, so there is nothing to compare it with"
+    )]
     OtherLimits(String),
     /// The tables could not be read.
     #[error("the recorded events could not be read")]
@@ -83,7 +87,9 @@ impl Error {
                 ErrorKind::Invalid
             }
             Self::Stopped => ErrorKind::Unavailable,
-            Self::EmptyWindow { .. } | Self::NoTrace(_) | Self::NoReference(_) | Self::OtherLimits(_) => ErrorKind::NotFound,
+            Self::EmptyWindow { .. } | Self::NoTrace(_) | Self::NoReference(_) | Self::OtherLimits(_) => {
+                ErrorKind::NotFound
+            }
             Self::Lake(error) => error.kind(),
             Self::Column(_) => ErrorKind::Corrupt,
             Self::Corpus(error) => error.kind(),
@@ -102,11 +108,15 @@ impl Error {
             Self::Overlap { meant, .. } => {
                 return Some(meant.clone());
             }
-            Self::OtherTenant { .. } => "leave the second trace out: then it is compared with what its own tenant got before",
+            Self::OtherTenant { .. } => {
+                "leave the second trace out: then it is compared with what its own tenant got before"
+            }
             Self::Stopped => "ask again",
             Self::EmptyWindow { .. } => "`tidemark doctor` shows which corpora, versions and days are stored",
             Self::NoTrace(_) => "an event is visible a few seconds after it was acknowledged; check the id and --data",
-            Self::NoReference(_) | Self::OtherLimits(_) => "name another trace to compare with: `tidemark diff TRACE OTHER`",
+            Self::NoReference(_) | Self::OtherLimits(_) => {
+                "name another trace to compare with: `tidemark diff TRACE OTHER`"
+            }
             Self::Lake(error) => return error.hint().map(str::to_owned),
             Self::Corpus(error) => return error.hint(),
             Self::Column(_) => "run `tidemark doctor`",

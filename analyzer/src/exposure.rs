@@ -19,8 +19,7 @@ pub(crate) fn measure_exposure(
     vocabulary: &Vocabulary,
     p: Persistence,
 ) -> Result<ExposureReport, Error> {
-    let (reference, current) =
-        (exposure(before, pipeline, vocabulary, p), exposure(after, pipeline, vocabulary, p));
+    let (reference, current) = (exposure(before, pipeline, vocabulary, p), exposure(after, pipeline, vocabulary, p));
     if reference.is_empty() || current.is_empty() {
         return Ok(ExposureReport::default());
     }
@@ -52,7 +51,7 @@ fn exposure(
     let mut units: Vec<_> = window.units.iter().filter(|(unit, _)| pipeline.is_judged(unit.stage)).collect();
     // So that every sum has one order.
     let limits = vocabulary.limit_ranks();
-    units.sort_unstable_by_key(|(unit, sample)| sample.order(unit, (vocabulary, &limits)));
+    units.sort_unstable_by_key(|(unit, _)| unit.order((vocabulary, &limits)));
     for (_, sample) in units {
         let per_operation = sample.weight() / sample.sample.len().max(1) as f64;
         for observed in &sample.sample {

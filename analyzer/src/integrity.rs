@@ -171,8 +171,7 @@ impl Evidence<'_> {
         for ((version, state), count) in window.sightings.declared() {
             let state = self.vocabulary.state_of(state);
             let Some(content) = state.content else { continue };
-            let documents = match self.content(version, state.document, content, seen.get(&(version, state.document)))
-            {
+            let documents = match self.content(version, state.document, content, seen.get(&(version, state.document))) {
                 Content::AsDeclared => continue,
                 Content::OfOtherVersion => &mut found.of_other_version,
                 Content::Mutated => &mut found.mutated,

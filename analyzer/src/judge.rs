@@ -39,7 +39,7 @@ use crate::symptoms::symptoms;
 use crate::traffic::measure_traffic;
 use crate::units::{Matched, MatchedUnit, matched};
 use crate::vocabulary::Vocabulary;
-use causes::{Causes, beyond_noise};
+use causes::Causes;
 use rankings::Rankings;
 use stages::judge_stages;
 use verdicts::{correct, decide};
@@ -121,19 +121,14 @@ const SEGMENTS_DATED: usize = 10;
 const CAUSES_DATED: f64 = 0.1;
 
 /// Judges two windows.
+#[expect(clippy::too_many_lines, reason = "one step after the other, each of which needs what those before it found")]
 pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let versions = windows.declared_versions();
     let declared = (versions[0].as_slice(), versions[1].as_slice());
     let Windows { mut vocabulary, mut before, mut after, manifests, judgements } = windows;
     let p = Persistence::new(options.persistence)?;
-    let mut notes = Vec::new();
     before.keep_alike(&mut after, &vocabulary);
-    if before.kept() < 1.0 {
-        notes.push(format!(
-            "there are more queries than a window keeps: verdicts rest on the {:.1} % whose fingerprints have the smallest hashes",
-            before.kept() * 100.0
-        ));
-    }
+    let mut notes: Vec<String> = kept_note(&before).into_iter().collect();
     let mut presence = Presence::new(&manifests, &mut vocabulary);
     let contents_before = contents(&before, &vocabulary);
     let mut contents_after = contents(&after, &vocabulary);
@@ -161,8 +156,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let judged_units = matched.of_stages(&last);
     let measure = rankings.measure(&judged_units)?;
     let mut retrieval = rankings.report(&judged_units, &measure);
-    let (scores, declared_rescoring) =
-        measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
+    let (scores, declared_rescoring) = measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
     retrieval.scores = scores;
     let stages = judge_stages(&pipeline, &rankings, (&judged_units, &measure))?;
     let mut traffic = measure_traffic((&before, &after), &pipeline, &learnt, &vocabulary, options)?;
@@ -182,21 +176,14 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         last: &last,
         versions: declared,
     };
-    let mut causes = Vec::new();
-    if beyond_noise(&retrieval, &multiplicity) {
-        let accounts = explaining.explained(&measure)?;
-        causes.extend(explaining.of_rankings(&accounts));
-    }
-    if retrieval.scores.verdict == Judgement::Drift {
-        causes.extend(explaining.of_scores(&retrieval, declared_rescoring, &judged_units, &causes));
-    }
+    let mut causes = explaining.of_all((&retrieval, &multiplicity), &measure, declared_rescoring, &judged_units)?;
     if traffic.verdict == Judgement::Drift {
         causes.push(causes::of_traffic(&traffic));
     }
     if renamed > 0 {
         causes.push(causes::of_ids(renamed, after.query_count(), declared.0 != declared.1));
     }
-    let mut segments = judge_segments(&judged_units, (&after, &pipeline), &rankings_of(&rankings), options)?;
+    let mut segments = judge_segments(&judged_units, (&after, &pipeline), &rankings.of_segments(), options)?;
     notes.extend(segments.note());
     multiplicity.segments_tested = segments.tested;
     notes.extend(floor_notes(&retrieval, &measure.effect, options));
@@ -205,23 +192,16 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     if outputs.matched_queries == 0 {
         notes.push("no query has outputs in both windows, so outputs were not judged".to_owned());
     }
-    let drifting = segments.reports.iter_mut().filter(|segment| segment.verdict == Judgement::Drift);
-    let mut drifting: Vec<&mut SegmentReport> = drifting.take(SEGMENTS_DATED).collect();
-    let mut since = None;
-    if retrieval.verdict == Judgement::Drift || !drifting.is_empty() {
-        let compared = (&matched, changes.as_slice(), judged_units.as_slice());
-        let timeline = Timeline::new([&before, &after], compared, &pipeline, &vocabulary, p)?;
-        if retrieval.verdict == Judgement::Drift {
-            since = timeline.since(None, options)?;
-            let large = |cause: &&mut CauseReport| cause.affects == Affects::Ranking && cause.share > CAUSES_DATED;
-            for cause in causes.iter_mut().filter(large) {
-                cause.since = timeline.since_cause(cause.cause, &classifiers, options)?;
-            }
-        }
-        for segment in &mut drifting {
-            segment.since = timeline.since(Some(&segment.segment), options)?;
-        }
-    }
+    let dating = Dating {
+        windows: [&before, &after],
+        compared: (&matched, &changes, &judged_units),
+        pipeline: &pipeline,
+        classifiers: &classifiers,
+        vocabulary: &vocabulary,
+        p,
+    };
+    let drifted = retrieval.verdict == Judgement::Drift;
+    let since = dating.date(drifted, &mut causes, &mut segments.reports, options)?;
     let evidence = Evidence {
         before: &before,
         after: &after,
@@ -232,8 +212,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         units: &units,
         rescored: classifiers.values().any(|classifier| classifier.rescoring.seen),
     };
-    let (quality, relevance) =
-        quality(&judged_units, &matched, &changes, judgements.as_ref(), (&vocabulary, options))?;
+    let (quality, relevance) = quality(&judged_units, &matched, &changes, judgements.as_ref(), (&vocabulary, options))?;
     Ok(Judged {
         symptoms: symptoms(
             &judged_units,
@@ -259,12 +238,42 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     })
 }
 
-fn rankings_of<'a, 'b>(rankings: &'b Rankings<'a>) -> crate::segments::Measured<'b> {
-    crate::segments::Measured {
-        matched: rankings.matched,
-        changes: rankings.changes,
-        vocabulary: rankings.vocabulary,
-        p: rankings.p,
+/// All that a moment is found by.
+struct Dating<'a> {
+    windows: [&'a Observations; 2],
+    compared: (&'a Matched<'a>, &'a [UnitChange], &'a [usize]),
+    pipeline: &'a Pipeline,
+    classifiers: &'a BTreeMap<u32, Classifier<'a>>,
+    vocabulary: &'a Vocabulary,
+    p: Persistence,
+}
+
+impl Dating<'_> {
+    /// Says since when of all that drifted: of the whole, which it gives, of its causes and of segments.
+    fn date(
+        &self,
+        drifted: bool,
+        causes: &mut [CauseReport],
+        segments: &mut [SegmentReport],
+        options: &Options,
+    ) -> Result<Option<Since>, Error> {
+        let drifting = segments.iter_mut().filter(|segment| segment.verdict == Judgement::Drift);
+        let drifting: Vec<&mut SegmentReport> = drifting.take(SEGMENTS_DATED).collect();
+        if !drifted && drifting.is_empty() {
+            return Ok(None);
+        }
+        let timeline = Timeline::new(self.windows, self.compared, self.pipeline, self.vocabulary, self.p)?;
+        for segment in drifting {
+            segment.since = timeline.since(Some(&segment.segment), options)?;
+        }
+        if !drifted {
+            return Ok(None);
+        }
+        let large = |cause: &&mut CauseReport| cause.affects == Affects::Ranking && cause.share > CAUSES_DATED;
+        for cause in causes.iter_mut().filter(large) {
+            cause.since = timeline.since_cause(cause.cause, self.classifiers, options)?;
+        }
+        timeline.since(None, options)
     }
 }
 
@@ -309,6 +318,16 @@ fn usual_lengths(units: &[&MatchedUnit<'_>]) -> Option<[usize; 2]> {
         (f64::from(*most) >= USUAL * f64::from(all)).then_some(*length)
     };
     Some([usual(&counts[0])?, usual(&counts[1])?])
+}
+
+fn kept_note(window: &Observations) -> Option<String> {
+    (window.kept() < 1.0).then(|| {
+        format!(
+            "there are more queries than a window keeps: verdicts rest on the {:.1} % whose fingerprints have the smallest \
+             hashes",
+            window.kept() * 100.0
+        )
+    })
 }
 
 /// A floor that rose by more than what matters in practice is a finding of its own.

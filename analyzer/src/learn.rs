@@ -62,9 +62,7 @@ pub(crate) fn splitting_keys(
             // The smallest p-value there can be must survive the correction.
             let permutations = options.permutations.max(u32::try_from(200 * keys.len()).unwrap_or(u32::MAX));
             let test = label_split_test(&strata, permutations, options.seed)?;
-            if test.p_value * keys.len() as f64 <= LEVEL
-                && strongest.is_none_or(|(most, _)| test.statistic > most)
-            {
+            if test.p_value * keys.len() as f64 <= LEVEL && strongest.is_none_or(|(most, _)| test.statistic > most) {
                 strongest = Some((test.statistic, key));
             }
         }
@@ -82,13 +80,10 @@ fn repeated<'a>(
     p: Persistence,
 ) -> Result<Vec<Repeated<'a>>, Error> {
     // Two of one value and one of another: with fewer there is no pair of each kind.
-    let mut units: Vec<_> = window
-        .units
-        .iter()
-        .filter(|(unit, sample)| stages.contains(&unit.stage) && sample.sample.len() > 2)
-        .collect();
+    let mut units: Vec<_> =
+        window.units.iter().filter(|(unit, sample)| stages.contains(&unit.stage) && sample.sample.len() > 2).collect();
     let limits = vocabulary.limit_ranks();
-    units.sort_unstable_by_key(|(unit, sample)| sample.order(unit, (vocabulary, &limits)));
+    units.sort_unstable_by_key(|(unit, _)| unit.order((vocabulary, &limits)));
     let step = units.len().div_ceil(UNITS).max(1);
     let chosen: Vec<_> = units.into_iter().step_by(step).collect();
     chosen
@@ -102,10 +97,8 @@ fn repeated<'a>(
                 })
             };
             let of: Vec<usize> = sample.sample.iter().map(|observed| same(observed).unwrap_or(0)).collect();
-            let apart: Vec<Vec<f64>> = answers
-                .iter()
-                .map(|(a, _)| answers.iter().map(|(b, _)| 1.0 - distance(a, b, p)).collect())
-                .collect();
+            let apart: Vec<Vec<f64>> =
+                answers.iter().map(|(a, _)| answers.iter().map(|(b, _)| 1.0 - distance(a, b, p)).collect()).collect();
             let alike = |i: usize, j: usize| apart.get(i).and_then(|row| row.get(j)).copied().unwrap_or(1.0);
             let similarity = of.iter().map(|i| of.iter().map(|j| alike(*i, *j)).collect()).collect();
             Ok(Repeated { operations: sample.sample.iter().collect(), similarity })
@@ -165,8 +158,9 @@ impl Repeated<'_> {
             .into_values()
             .filter(|group| group.len() > 2)
             .map(|group| {
-                let similarity = group.iter().flat_map(|(i, _)| group.iter().map(|(j, _)| alike(*i, *j))).collect();
-                Labelled::new(group.iter().map(|(_, label)| *label).collect(), similarity)
+                let similarity: Vec<f64> =
+                    group.iter().flat_map(|(i, _)| group.iter().map(|(j, _)| alike(*i, *j))).collect();
+                Labelled::new(group.iter().map(|(_, label)| *label).collect(), &similarity)
             })
             .collect()
     }

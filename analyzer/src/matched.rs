@@ -161,8 +161,7 @@ fn stratum(unit: &MatchedUnit<'_>, vocabulary: &Vocabulary, p: Persistence) -> R
         .map(|(i, a)| different.iter().take(i).map(|b| 1.0 - distance(a, b, p)).collect())
         .collect();
     let (reference, current) = (operations(&answers.reference), operations(&answers.current));
-    let of: Vec<usize> =
-        reference.iter().copied().chain(current.iter().map(|i| i + answers.reference.len())).collect();
+    let of: Vec<usize> = reference.iter().copied().chain(current.iter().map(|i| i + answers.reference.len())).collect();
     let alike = |i: usize, j: usize| {
         let (a, b) = (of.get(i).copied().unwrap_or(0), of.get(j).copied().unwrap_or(0));
         if a == b { 1.0 } else { similarity.get(a.max(b)).and_then(|row| row.get(a.min(b))).copied().unwrap_or(0.0) }

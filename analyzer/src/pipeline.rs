@@ -180,9 +180,8 @@ impl Pipeline {
         let mut counts = Counts::default();
         counts.take(before, vocabulary);
         counts.take(after, vocabulary);
-        let recorded = [before, after].map(|window| {
-            window.units.keys().map(|unit| unit.stage).collect::<BTreeSet<u32>>()
-        });
+        let recorded =
+            [before, after].map(|window| window.units.keys().map(|unit| unit.stage).collect::<BTreeSet<u32>>());
         let mut all: Vec<u32> = recorded[0].union(&recorded[1]).copied().collect();
         // By what they are called: numbers follow the order of rows.
         all.sort_by_key(|stage| vocabulary.stage_of(*stage));
@@ -287,8 +286,12 @@ impl Pipeline {
             for parts in observations.operations.iter() {
                 let stages: BTreeSet<u32> = parts.iter().map(|part| part.unit.stage).collect();
                 let pipelines: BTreeSet<usize> = stages.iter().map(|stage| self.pipeline_of(*stage)).collect();
-                pipelines.into_iter().for_each(|pipeline| *all.entry(pipeline).or_default() += 1.0);
-                stages.into_iter().for_each(|stage| *asked.entry(stage).or_default() += 1.0);
+                for pipeline in pipelines {
+                    *all.entry(pipeline).or_default() += 1.0;
+                }
+                for stage in stages {
+                    *asked.entry(stage).or_default() += 1.0;
+                }
             }
             for placed in &mut self.stages {
                 let count = asked.get(&placed.stage).copied().unwrap_or(0.0);
@@ -307,9 +310,8 @@ impl Pipeline {
             let stages: BTreeSet<u32> =
                 parts.iter().map(|part| part.unit.stage).filter(|stage| compared.contains(stage)).collect();
             for stage in &stages {
-                let later = self.stages.iter().any(|placed| {
-                    stages.contains(&placed.stage) && placed.follows.contains(stage)
-                });
+                let later =
+                    self.stages.iter().any(|placed| stages.contains(&placed.stage) && placed.follows.contains(stage));
                 let (all, last) = asked.entry(*stage).or_default();
                 *all += 1;
                 *last += u32::from(!later);
@@ -421,9 +423,8 @@ fn replaced(
         }
         let last: Vec<u32> = before.iter().copied().filter(|other| is_last(*other, before)).collect();
         let only = |list: &[u32]| (list.len() == 1).then(|| list.first().copied()).flatten();
-        let place = only(&named).or_else(|| {
-            is_last(*stage, now).then(|| only(&gone_last).or_else(|| only(&last))).flatten()
-        });
+        let place =
+            only(&named).or_else(|| is_last(*stage, now).then(|| only(&gone_last).or_else(|| only(&last))).flatten());
         if let Some(place) = place {
             replaced.insert(*stage, place);
         }
@@ -432,91 +433,4 @@ fn replaced(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observe::{Attempt, Unit};
-    use crate::operations::Part;
-    use crate::stage::Stage;
-    use crate::vocabulary::{Limits, State};
-    use tidemark_schema::ScoreKind;
-
-    /// A retrieval of an operation: its stage, when it answered, and its documents.
-    type Told<'a> = (&'a str, i64, &'a [&'a str]);
-
-    fn window(operations: &[&[Told<'_>]], vocabulary: &mut Vocabulary) -> Observations {
-        let mut window = Observations::default();
-        let limits = vocabulary.limit(Limits::default());
-        for (at, parts) in operations.iter().enumerate() {
-            for (name, time, documents) in *parts {
-                let stage = Stage { retriever: Some((*name).into()), kind: None, score_kind: ScoreKind::Other };
-                let unit = Unit { query: vocabulary.queries.number("q"), stage: vocabulary.stage(stage), limits };
-                let states: Vec<u32> = documents
-                    .iter()
-                    .map(|document| {
-                        let document = vocabulary.document(document);
-                        vocabulary.state(State { document, content: None, scope: None, tokens: None, updated_at: None })
-                    })
-                    .collect();
-                let attempt = Attempt::of(&format!("op-{at}"), 1, &[]);
-                let part = Part::new((unit, attempt), (0, 0), (*time, 0), std::iter::empty());
-                window.operations.insert(attempt.operation, part, states.into_iter());
-                window.units.entry(unit).or_default();
-            }
-        }
-        window
-    }
-
-    /// The stages in their order, those that the model saw in brackets.
-    #[track_caller]
-    fn check(before: &[&[Told<'_>]], after: &[&[Told<'_>]], expected: &str) {
-        let mut vocabulary = Vocabulary::default();
-        let (before, after) = (window(before, &mut vocabulary), window(after, &mut vocabulary));
-        let pipeline = Pipeline::of(&before, &after, &vocabulary);
-        let shown: Vec<String> = pipeline
-            .reported()
-            .map(|placed| {
-                let name = vocabulary.stage_of(placed.stage).name();
-                let replaced = pipeline.replacement_of(placed.stage);
-                let name = replaced.map_or_else(
-                    || name.to_owned(),
-                    |new| format!("{name}={}", vocabulary.stage_of(new).name()),
-                );
-                if pipeline.is_judged(placed.stage) { format!("[{name}]") } else { name }
-            })
-            .collect();
-        assert_eq!(shown.join(" "), expected);
-    }
-
-    const SEARCH: Told<'static> = ("a", 1, &["1", "2", "3", "4"]);
-    const KEYWORDS: Told<'static> = ("b", 2, &["3", "5", "6", "7"]);
-    const FUSED: Told<'static> = ("c", 3, &["3", "1", "5", "2"]);
-    const CHOSEN: Told<'static> = ("d", 4, &["5", "3"]);
-
-    #[test]
-    fn a_fusion_follows_its_searches_and_a_choice_follows_the_fusion() {
-        let operation: &[Told<'_>] = &[SEARCH, KEYWORDS, FUSED, CHOSEN];
-        check(&[operation], &[operation], "a b c [d]");
-    }
-
-    #[test]
-    fn a_parent_that_begins_before_its_children_still_follows_them() {
-        let operation: &[Told<'_>] = &[SEARCH, KEYWORDS, ("c", 0, FUSED.2)];
-        check(&[operation], &[operation], "a b [c]");
-    }
-
-    #[test]
-    fn two_searches_beside_each_other_are_both_seen() {
-        let operation: &[Told<'_>] = &[SEARCH, KEYWORDS];
-        check(&[operation], &[operation], "[a] [b]");
-    }
-
-    #[test]
-    fn a_stage_that_only_one_window_records_judges_nothing() {
-        check(&[&[SEARCH]], &[&[SEARCH, ("reranker", 2, &["2", "1"])]], "[a] reranker");
-    }
-
-    #[test]
-    fn a_stage_that_took_the_place_of_another_is_compared_with_it() {
-        check(&[&[SEARCH]], &[&[("new", 1, &["1", "2", "3", "9"])]], "[a=new]");
-    }
-}
+mod tests;

@@ -59,7 +59,8 @@ impl Presence {
         if let Some(known) = self.changes.lock().ok().and_then(|known| known.get(&key).copied()) {
             return known;
         }
-        let count = |holds: fn(&Option<u32>, &Option<u32>) -> bool| a.iter().zip(b).filter(|(a, b)| holds(a, b)).count();
+        let count =
+            |holds: fn(&Option<u32>, &Option<u32>) -> bool| a.iter().zip(b).filter(|(a, b)| holds(a, b)).count();
         let counts = [
             (count(|a, b| a.is_none() && b.is_some()), Cause::CorpusAdded),
             (count(|a, b| a.is_some() && b.is_none()), Cause::CorpusRemoved),

@@ -88,7 +88,11 @@ pub(crate) fn quality(
         outcomes.any(|outcome| !outcome.citations.is_empty())
     };
     if cites(false) && cites(true) {
-        found.push(("cited".to_owned(), true, values(&of, |outcome, observed| cited(outcome, observed, vocabulary))));
+        found.push((
+            "cited".to_owned(),
+            true,
+            values(&of, |outcome, observed| Some(cited(outcome, observed, vocabulary))),
+        ));
     }
     found.retain(|(_, _, values)| values.len() > 1);
     // Several things are looked at, and any of them may decide.
@@ -114,10 +118,7 @@ pub(crate) fn quality(
 }
 
 /// The means of a value over the operations of each unit in both windows, where both know it.
-fn values(
-    units: &[(usize, &MatchedUnit<'_>)],
-    value: impl Fn(&Outcome, &Observed) -> Option<f64>,
-) -> Vec<Both> {
+fn values(units: &[(usize, &MatchedUnit<'_>)], value: impl Fn(&Outcome, &Observed) -> Option<f64>) -> Vec<Both> {
     let of = |sample: &[&Observed]| {
         let known: Vec<f64> =
             sample.iter().filter_map(|observed| value(observed.outcome.as_deref()?, observed)).collect();
@@ -127,10 +128,10 @@ fn values(
 }
 
 /// How many of the retrieved documents the output cites.
-fn cited(outcome: &Outcome, observed: &Observed, vocabulary: &Vocabulary) -> Option<f64> {
+fn cited(outcome: &Outcome, observed: &Observed, vocabulary: &Vocabulary) -> f64 {
     let document = |place: &crate::answer::Place| vocabulary.state_of(place.state()).document;
     let cited = observed.places.iter().filter(|place| outcome.citations.binary_search(&document(place)).is_ok());
-    Some(cited.count() as f64)
+    cited.count() as f64
 }
 
 /// The evaluations that both windows carry, most frequent first.

@@ -10,8 +10,8 @@ use crate::causes::Classifier;
 use crate::compare::Options;
 use crate::effect::interval;
 use crate::error::Error;
-use crate::observe::{Observed, distinct};
 use crate::matched::{Answers, mean_between, mean_within};
+use crate::observe::{Observed, distinct};
 use crate::report::ScoreReport;
 use crate::units::{Matched, MatchedUnit};
 use crate::vocabulary::Vocabulary;
@@ -221,12 +221,11 @@ fn score_change(answers: &Answers, classifier: &Classifier<'_>, vocabulary: &Voc
     let Answers { reference: a, current: b } = answers;
     let rounding = classifier.rescoring.rounding * (1.0 + 1e-6);
     let difference = |a: &Answer, b: &Answer| {
-        let (sum, count) = common_scores(vocabulary, a, b)
-            .fold((0.0, 0.0), |(sum, count), (_, _, before, after)| {
-                let apart = (after - before).abs();
-                // Within the step to which scores are rounded nothing is known to differ.
-                (sum + if apart > rounding { apart } else { 0.0 }, count + 1.0)
-            });
+        let (sum, count) = common_scores(vocabulary, a, b).fold((0.0, 0.0), |(sum, count), (_, _, before, after)| {
+            let apart = (after - before).abs();
+            // Within the step to which scores are rounded nothing is known to differ.
+            (sum + if apart > rounding { apart } else { 0.0 }, count + 1.0)
+        });
         if count > 0.0 { sum / count } else { 0.0 }
     };
     let ((first_a, _), (first_b, _)) = (a.first()?, b.first()?);
@@ -298,9 +297,8 @@ pub(crate) fn measure_scores(
             (*stage, standard_deviation(&pairs.iter().map(|(before, _)| *before).collect::<Vec<_>>()))
         })
         .collect();
-    let spread = |unit: &usize| {
-        matched.units.get(*unit).and_then(|unit| spreads.get(&unit.stage)).copied().unwrap_or(0.0)
-    };
+    let spread =
+        |unit: &usize| matched.units.get(*unit).and_then(|unit| spreads.get(&unit.stage)).copied().unwrap_or(0.0);
     let standardised: Vec<f64> = changes
         .iter()
         .map(|(unit, change)| if spread(unit) > 0.0 { change.excess / spread(unit) } else { 0.0 })

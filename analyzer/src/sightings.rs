@@ -57,7 +57,11 @@ impl Sightings {
             (version.map(|version| renumbered(&new.versions, version, u32::MAX)), renumbered(&new.states, state, state))
         };
         let elsewhere = self.elsewhere.iter().map(|state| renumbered(&new.states, *state, *state)).collect();
-        Self { elsewhere, documents: self.documents.into_iter().map(|(seen, count)| (number(seen), count)).collect(), ..self }
+        Self {
+            elsewhere,
+            documents: self.documents.into_iter().map(|(seen, count)| (number(seen), count)).collect(),
+            ..self
+        }
     }
 }
 

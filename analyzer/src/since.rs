@@ -149,8 +149,7 @@ impl<'a> Timeline<'a> {
                         .collect();
                     for other in &others {
                         let earlier = Answer::of(&other.places, other.context, self.vocabulary)?;
-                        let pairs =
-                            if point.current { classifier.between(self.p) } else { classifier.within(self.p) };
+                        let pairs = if point.current { classifier.between(self.p) } else { classifier.within(self.p) };
                         charged += pairs.account(&earlier, &answer).of(cause) / others.len() as f64;
                     }
                 }
@@ -175,16 +174,16 @@ impl<'a> Timeline<'a> {
         let values: Vec<f64> = series.iter().map(|point| point.value).collect();
         let found = change_point(&values, TRIM, options.confidence)?;
         let time = |at: usize| series.get(at.min(series.len() - 1)).map_or(0, |point| point.time);
-        let at_the_start = found.index <= begins || found.after <= found.before || (!one_series && found.p_value > 0.01);
+        let at_the_start =
+            found.index <= begins || found.after <= found.before || (!one_series && found.p_value > 0.01);
         let (index, low, high) =
             if at_the_start { (begins, begins, begins) } else { (found.index, found.low, found.high) };
         let earlier = |at: usize| time(at.saturating_sub(1));
         let moment = if at_the_start { time(begins) } else { earlier(index).midpoint(time(index)) };
         let interval = [earlier(low.max(1)).min(moment), time(high).max(moment)];
         // Whole seconds: what is estimated to minutes needs no more.
-        let stamp = |micros: i64| {
-            Timestamp::from_micros(micros.div_euclid(1_000_000) * 1_000_000).unwrap_or(Timestamp::MIN)
-        };
+        let stamp =
+            |micros: i64| Timestamp::from_micros(micros.div_euclid(1_000_000) * 1_000_000).unwrap_or(Timestamp::MIN);
         Ok(Some(Since {
             at: stamp(moment),
             interval: interval.map(stamp),
@@ -206,7 +205,9 @@ impl<'a> Timeline<'a> {
             later += f64::from(u8::from(point.time >= moment));
             note(seen.entry((point.context, point.segment)).or_insert((point.time, 0.0)), point.time);
             if let Some((model, prompt)) = self.outputs.get(&point.operation) {
-                for said in [model.map(|model| (true, model)), prompt.map(|prompt| (false, prompt))].into_iter().flatten() {
+                for said in
+                    [model.map(|model| (true, model)), prompt.map(|prompt| (false, prompt))].into_iter().flatten()
+                {
                     note(outputs.entry(said).or_insert((point.time, 0.0)), point.time);
                 }
             }

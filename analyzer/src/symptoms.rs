@@ -172,9 +172,8 @@ fn plain(value: f64) -> String {
 }
 
 fn look(unit: &MatchedUnit<'_>, answers: &Answers, floors_known: bool) -> Looked {
-    let both = |of: &dyn Fn(&[&Observed]) -> Option<f64>| {
-        Some(Both { before: of(&unit.reference)?, now: of(&unit.current)? })
-    };
+    let both =
+        |of: &dyn Fn(&[&Observed]) -> Option<f64>| Some(Both { before: of(&unit.reference)?, now: of(&unit.current)? });
     let share_empty = |sample: &[&Observed]| {
         let empty = sample.iter().filter(|observed| observed.places.is_empty()).count();
         Some(empty as f64 / sample.len().max(1) as f64)

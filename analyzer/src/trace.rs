@@ -7,9 +7,7 @@ use serde::Serialize;
 use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Scan, Table};
 use tidemark_schema::columns::retrievals;
-use tidemark_schema::{
-    CorpusVersion, ErrorKind, Label, Query, RetrievalEvent, Retriever, Stored, Timestamp, TraceId,
-};
+use tidemark_schema::{CorpusVersion, ErrorKind, Label, Query, RetrievalEvent, Retriever, Stored, Timestamp, TraceId};
 use tidemark_stats::{Persistence, Ranking, rbo};
 
 use crate::answer::{Answer, aligned};
@@ -135,7 +133,8 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         None => before(lake, &current, query, &mut notes).await?,
     };
     if tenant(&reference.event) != tenant(&current.event) {
-        let (trace, other) = (query.trace.to_string(), query.other.as_ref().map(ToString::to_string).unwrap_or_default());
+        let (trace, other) =
+            (query.trace.to_string(), query.other.as_ref().map(ToString::to_string).unwrap_or_default());
         return Err(Error::OtherTenant { trace, other });
     }
     let limits = |event: &RetrievalEvent| (event.requested.scope.clone(), event.requested.filter.clone());
@@ -337,7 +336,8 @@ fn documents(a: &Answer, b: &Answer, classifier: &Classifier<'_>, p: Persistence
     let pairs = classifier.between(p);
     let name = |document: DocumentNumber| classifier.vocabulary.documents.text(document).to_owned();
     let score = |answer: &Answer, place: usize| answer.scores.get(place).copied().flatten();
-    let place = |answer: &Answer, document: DocumentNumber| answer.ranking.items().iter().position(|other| *other == document);
+    let place =
+        |answer: &Answer, document: DocumentNumber| answer.ranking.items().iter().position(|other| *other == document);
     let mut documents = Vec::new();
     for (j, document) in b.ranking.items().iter().enumerate() {
         let i = place(a, *document);

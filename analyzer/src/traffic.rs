@@ -202,7 +202,8 @@ fn mixes(
     // The retriever is a stage of the pipeline; who asks by name is told by the queries.
     keys.retain(|key, values| {
         let named = ["retriever", "principal"].contains(key);
-        let is_mix = values.len() <= VALUES_MAX && !named || TENANT_KEYS.contains(key) || learnt.iter().any(|l| l == key);
+        let is_mix =
+            values.len() <= VALUES_MAX && !named || TENANT_KEYS.contains(key) || learnt.iter().any(|l| l == key);
         values.len() > 1 && is_mix
     });
     for values in keys.values_mut().filter(|values| values.len() > VALUES_MAX) {
@@ -216,8 +217,7 @@ fn mixes(
         if totals.iter().any(|total| *total < options.operations_min) {
             continue;
         }
-        let common: f64 =
-            before.iter().zip(&after).map(|(a, b)| ratio(*a, totals[0]).min(ratio(*b, totals[1]))).sum();
+        let common: f64 = before.iter().zip(&after).map(|(a, b)| ratio(*a, totals[0]).min(ratio(*b, totals[1]))).sum();
         if common < COMMON {
             continue;
         }
@@ -292,8 +292,10 @@ fn classify(
 }
 
 fn clusters(queries: &[Asked<'_>], k: usize, seed: u64) -> Result<Vec<usize>, Error> {
-    let mut learnt: Vec<(u64, u64)> =
-        queries.iter().filter_map(|query| Some((stable_hash(query.fingerprint.as_bytes()), query.signature?))).collect();
+    let mut learnt: Vec<(u64, u64)> = queries
+        .iter()
+        .filter_map(|query| Some((stable_hash(query.fingerprint.as_bytes()), query.signature?)))
+        .collect();
     learnt.sort_unstable();
     learnt.truncate(LEARNT_FROM);
     let points: Vec<u64> = learnt.into_iter().map(|(_, signature)| signature).collect();
@@ -334,8 +336,7 @@ fn marginals(
         queries.iter().zip(classes).map(|(query, class)| (query.number, *class)).collect();
     let strata = classes.iter().max().map_or(0, |most| most + 1);
     // Scores of different kinds have no common mean.
-    let judged: BTreeSet<u32> =
-        windows.iter().flat_map(|window| window.units.keys()).map(|unit| unit.stage).collect();
+    let judged: BTreeSet<u32> = windows.iter().flat_map(|window| window.units.keys()).map(|unit| unit.stage).collect();
     let kinds: BTreeSet<_> = judged
         .into_iter()
         .filter(|stage| pipeline.is_judged(*stage))

@@ -223,7 +223,8 @@ impl<'a> Found<'a> {
         }
         let traced = |observed: &[&'a Observed], samples: &[&'a UnitSample]| {
             let first = observed.first()?;
-            let of = samples.iter().find(|sample| sample.sample.first().is_some_and(|one| std::ptr::eq(one, *first)))?;
+            let of =
+                samples.iter().find(|sample| sample.sample.first().is_some_and(|one| std::ptr::eq(one, *first)))?;
             of.trace.as_deref()
         };
         for (labels, [mut before, mut now]) in groups {
@@ -250,8 +251,7 @@ impl<'a> Found<'a> {
     fn finish(self, vocabulary: &Vocabulary) -> Matched<'a> {
         let name = |population: &Population| {
             let labels = population.tenant.iter().chain(&population.learnt);
-            let mut labels: Vec<String> =
-                labels.map(|label| vocabulary.labels.text(*label).to_owned()).collect();
+            let mut labels: Vec<String> = labels.map(|label| vocabulary.labels.text(*label).to_owned()).collect();
             labels.sort_unstable();
             (vocabulary.stage_of(population.stage).clone(), labels)
         };

@@ -85,7 +85,10 @@ fn shortcomings(expected: &Value, report: &Value, text: &str) -> Vec<String> {
     }
     let causes = list(&report["causes"]);
     let first = causes.first().map_or(&Value::Null, |cause| &cause["cause"]);
-    expect(expected["first_cause"].is_null() || *first == expected["first_cause"], format!("the first cause is {first}"));
+    expect(
+        expected["first_cause"].is_null() || *first == expected["first_cause"],
+        format!("the first cause is {first}"),
+    );
     let declared = causes.first().map_or(&Value::Null, |cause| &cause["declared"]);
     expect(expected["declared"].is_null() || *declared == expected["declared"], format!("declared is {declared}"));
     for cause in causes.iter().filter(|cause| cause["share"].as_f64().unwrap_or(0.0) > BLAMED) {

@@ -89,9 +89,9 @@ fn look(seed: u64, faults: &Mutex<Vec<String>>) -> Tally {
         judged.stages.iter().filter(|stage| stage.first_to_change).map(|stage| stage.stage.as_str()).collect();
     let stage_named = first == [change.stage.as_str()];
     let tenant_named = change.tenant.as_ref().is_some_and(|tenant| {
-        drifting.first().is_some_and(|segment| {
-            segment.segment.len() == 1 && segment.segment.get("tenant") == Some(tenant)
-        })
+        drifting
+            .first()
+            .is_some_and(|segment| segment.segment.len() == 1 && segment.segment.get("tenant") == Some(tenant))
     });
     tally.named = u32::from(stage_named || tenant_named);
     if tally.named == 0 {

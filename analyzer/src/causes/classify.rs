@@ -3,6 +3,7 @@
 use tidemark_schema::ScoreKind;
 use tidemark_stats::{Persistence, charges};
 
+use super::limits::{outside_bounds, outside_scope};
 use super::{Account, Cause};
 use crate::answer::{Answer, aligned};
 use crate::intern::DocumentNumber;
@@ -68,6 +69,7 @@ pub(crate) struct Pairs<'c, 'a> {
 }
 
 /// One pair: the earlier answer, the later one, and what holds for both as a whole.
+#[expect(clippy::struct_excessive_bools, reason = "each says of one thing whether it holds for the pair")]
 struct Pair<'p> {
     a: &'p Answer,
     b: &'p Answer,
@@ -144,10 +146,12 @@ impl Pairs<'_, '_> {
         let turned = scores_comparable
             && matches!(
                 (direction(&a.scores), direction(&b.scores)),
-                (Some(Direction::Down), Some(Direction::Up) | None) | (Some(Direction::Up), Some(Direction::Down) | None)
+                (Some(Direction::Down), Some(Direction::Up) | None)
+                    | (Some(Direction::Up), Some(Direction::Down) | None)
             )
             && b.scores.iter().flatten().count() > 1;
-        let fell = lower && context_a.score_kind == ScoreKind::Rrf && !self.corpus_moved_between(context_a, context_b);
+        let fell =
+            lower && context_a.score_kind == ScoreKind::Rrf && context_a.corpus_version == context_b.corpus_version;
         let rescored = rescored && pointwise;
         Pair { a, b, context_a, context_b, rescored, scores_comparable, pointwise, turned, fell, moved }
     }
@@ -177,10 +181,12 @@ impl Pairs<'_, '_> {
     /// The document's own cause, if it itself changed.
     fn own(&self, pair: &Pair<'_>, i: usize, state: &State, place: Option<usize>) -> Option<Reason> {
         let absent = place.is_none();
-        if absent && outside_bounds(self.known.vocabulary, pair, i, state) {
+        if absent
+            && outside_bounds((self.known.vocabulary, i, state), (pair.a, pair.b), (pair.context_a, pair.context_b))
+        {
             return Some(Reason::declared(Cause::Bounds, true));
         }
-        if absent && i >= pair.b.ranking.len() && (self.is_cut_short(pair) || self.is_prefix(pair)) {
+        if absent && i >= pair.b.ranking.len() && (self.is_cut_short(pair) || is_prefix(pair)) {
             return Some(Reason::silent(Cause::Bounds));
         }
         if absent && outside_scope(pair.context_a, pair.context_b, state.scope) {
@@ -199,7 +205,7 @@ impl Pairs<'_, '_> {
         let j = place?;
         let (before, after) = (score_at(pair.a, i)?, score_at(pair.b, j)?);
         let rescored = pair.scores_comparable && (after - before).abs() > self.known.rescoring.tolerance;
-        (rescored && (pair.pointwise || self.corpus_moved(pair))).then(|| self.rescored(pair))
+        (rescored && (pair.pointwise || corpus_moved(pair))).then(|| self.rescored(pair))
     }
 
     /// Answers of the current window hold fewer documents, nearly all of them as many, and nothing declares a bound: this
@@ -210,27 +216,12 @@ impl Pairs<'_, '_> {
         !declared && self.known.usual_lengths.is_some_and(ends)
     }
 
-    /// Whether the corpus is declared to be another one.
-    fn corpus_moved(&self, pair: &Pair<'_>) -> bool {
-        self.corpus_moved_between(pair.context_a, pair.context_b)
-    }
-
-    fn corpus_moved_between(&self, a: &Context, b: &Context) -> bool {
-        a.corpus_version != b.corpus_version
-    }
-
-    /// The later answer is the beginning of the earlier one: nothing was missed, it ends sooner.
-    fn is_prefix(&self, pair: &Pair<'_>) -> bool {
-        let (a, b) = (pair.a.ranking.items(), pair.b.ranking.items());
-        !b.is_empty() && b.len() < a.len() && a.starts_with(b)
-    }
-
     /// A document that is still there, as it was, and was not returned.
     fn absent_unchanged(&self, pair: &Pair<'_>, i: usize) -> Option<Reason> {
         if self.is_missed(pair, i) {
             return Some(self.index_recall(pair));
         }
-        if pair.rescored || !pair.scores_comparable || pair.fell || (!pair.pointwise && self.corpus_moved(pair)) {
+        if pair.rescored || !pair.scores_comparable || pair.fell || (!pair.pointwise && corpus_moved(pair)) {
             return Some(self.rescored(pair));
         }
         // Without a manifest a document is known to be there still only if another query got it.
@@ -255,14 +246,13 @@ impl Pairs<'_, '_> {
         let listed = || {
             let document = state_at(self.known.vocabulary, pair.a, i).map(|state| state.document);
             let version = pair.context_b.corpus_version.as_deref();
-            document.is_some_and(|document| {
-                matches!(self.known.presence.standing(version, document), Standing::Present(_))
-            })
+            document
+                .is_some_and(|document| matches!(self.known.presence.standing(version, document), Standing::Present(_)))
         };
         let last = pair.b.scores.last().copied().flatten();
         pair.context_a.score_kind == ScoreKind::Bm25
             && pair.scores_comparable
-            && !self.corpus_moved(pair)
+            && !corpus_moved(pair)
             && listed()
             && score_at(pair.a, i).zip(last).is_some_and(|(score, last)| score - last > pair.moved)
     }
@@ -293,7 +283,7 @@ impl Pairs<'_, '_> {
                 (Some(_), Some(_)) => Reason::silent(Cause::Nondeterminism),
                 _ => Reason::silent(Cause::Unexplained),
             },
-            None if pair.rescored || !pair.scores_comparable || (!pair.pointwise && self.corpus_moved(pair)) => {
+            None if pair.rescored || !pair.scores_comparable || (!pair.pointwise && corpus_moved(pair)) => {
                 self.rescored(pair)
             }
             // Without a manifest it may be new as well as not found before.
@@ -389,7 +379,7 @@ impl Pairs<'_, '_> {
     /// Why unchanged documents have another score or, where scores are of another kind, another place.
     fn rescored(&self, pair: &Pair<'_>) -> Reason {
         let (a, b) = (pair.context_a, pair.context_b);
-        if !pair.pointwise && pair.scores_comparable && self.corpus_moved(pair) {
+        if !pair.pointwise && pair.scores_comparable && corpus_moved(pair) {
             // Frequencies, lengths and ranks follow the corpus.
             let versions = (a.corpus_version.as_deref(), b.corpus_version.as_deref());
             return match self.known.presence.main_change(versions) {
@@ -400,9 +390,8 @@ impl Pairs<'_, '_> {
         let other_embedder = a.embedder != b.embedder && a.embedder.is_some() && b.embedder.is_some();
         let cause = if other_embedder {
             Cause::Embedding
-        } else if !pair.scores_comparable || pair.turned || !self.known.searches || !embeds(b) || self.best_moved(pair) {
-            Cause::Scoring
-        } else if pair.rescored && self.known.rescoring.is_rescaling() {
+        } else if !pair.scores_comparable || pair.turned || !self.known.searches || !embeds(b) || self.best_moved(pair)
+        {
             Cause::Scoring
         } else {
             Cause::Embedding
@@ -418,7 +407,7 @@ impl Pairs<'_, '_> {
 
     /// A document of a fused list that changed its place in an unchanged corpus: it moves when others leave or enter.
     fn moved_with_others(&self, pair: &Pair<'_>) -> Reason {
-        if self.corpus_moved(pair) {
+        if corpus_moved(pair) {
             return self.rescored(pair);
         }
         let left = pair.a.ranking.items().iter().any(|document| {
@@ -464,6 +453,17 @@ fn embeds(context: &Context) -> bool {
     }
 }
 
+/// Whether the corpus is declared to be another one.
+fn corpus_moved(pair: &Pair<'_>) -> bool {
+    pair.context_a.corpus_version != pair.context_b.corpus_version
+}
+
+/// The later answer is the beginning of the earlier one: nothing was missed, it ends sooner.
+fn is_prefix(pair: &Pair<'_>) -> bool {
+    let (a, b) = (pair.a.ranking.items(), pair.b.ranking.items());
+    !b.is_empty() && b.len() < a.len() && a.starts_with(b)
+}
+
 fn unexplained() -> Vec<(Reason, f64)> {
     vec![(Reason::silent(Cause::Unexplained), 1.0)]
 }
@@ -474,38 +474,4 @@ fn state_at<'v>(vocabulary: &'v Vocabulary, answer: &Answer, place: usize) -> Op
 
 fn score_at(answer: &Answer, place: usize) -> Option<f64> {
     answer.scores.get(place).copied().flatten()
-}
-
-/// Whether a bound that only `b` had, or had tighter, keeps the document at place `i` of `a` out.
-fn outside_bounds(vocabulary: &Vocabulary, pair: &Pair<'_>, i: usize, state: &State) -> bool {
-    let (a, b) = (pair.context_a, pair.context_b);
-    let tighter =
-        |before: Option<u32>, after: Option<u32>| after.filter(|after| before.is_none_or(|before| *after < before));
-    if tighter(a.top_k, b.top_k).is_some_and(|top_k| i >= top_k as usize) {
-        return true;
-    }
-    if let Some(budget) = tighter(a.context_tokens, b.context_tokens) {
-        let tokens = (0..=i).filter_map(|place| state_at(vocabulary, pair.a, place)?.tokens).map(u64::from);
-        if tokens.sum::<u64>() > u64::from(budget) {
-            return true;
-        }
-    }
-    tighter(a.max_age_s, b.max_age_s).is_some_and(|age| {
-        // The answer's own time is not kept; a document older than the bound beside the freshest one of the answer is
-        // older than the bound at any time the answer was given.
-        let newest = pair.b.states.iter().filter_map(|state| vocabulary.state_of(*state).updated_at).max();
-        matches!((state.updated_at, newest), (Some(updated), Some(newest)) if updated.plus_seconds(i64::from(age)) < newest)
-    })
-}
-
-/// Whether a restriction that `b` had and `a` did not keeps a document of this scope out.
-fn outside_scope(a: &Context, b: &Context, scope: Option<u32>) -> bool {
-    if a.scope == b.scope && a.filter == b.filter {
-        return false;
-    }
-    match scope {
-        Some(scope) if !b.scope.is_empty() => !b.scope.contains(&scope),
-        // The filter changed and nothing says what it let through.
-        _ => a.filter != b.filter && b.filter.is_some(),
-    }
 }

@@ -71,7 +71,9 @@ pub(crate) fn sentence(share: &Share, seen: &Seen<'_>, vocabulary: &Vocabulary) 
             }
             None => format!("{n} hold another number of documents, and no bound was declared to have changed"),
         },
-        (Cause::Bounds, true) => format!("{n} lost documents to a tighter bound on number, context or age of documents"),
+        (Cause::Bounds, true) => {
+            format!("{n} lost documents to a tighter bound on number, context or age of documents")
+        }
         (Cause::Scope, _) => format!("{n} lost documents that lie outside of the scope or filter now requested"),
         (Cause::Nondeterminism, _) => format!("{n} show documents of equal standing in another order"),
         (Cause::QueryMix, _) => {

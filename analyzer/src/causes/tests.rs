@@ -85,7 +85,8 @@ fn account(
         states.map(|state| (state.document, state.content.into_iter().collect())).collect()
     };
     let (reference, current) = (seen(&a), seen(&b));
-    let rescoring = Rescoring { tolerance: 1e-6, rounding: 0.0, best: [1.0; 2], seen: order_agreement < 1.0, order_agreement };
+    let rescoring =
+        Rescoring { tolerance: 1e-6, rounding: 0.0, best: [1.0; 2], seen: order_agreement < 1.0, order_agreement };
     let classifier = Classifier {
         vocabulary: &vocabulary,
         presence: &presence,

@@ -115,7 +115,8 @@ fn contents(evidence: &Evidence<'_>) -> Vec<IntegrityReport> {
         }
     }
     let named = |schemes: &HashSet<&str>| {
-        let mut names: Vec<&str> = schemes.iter().map(|name| if name.is_empty() { "no scheme" } else { name }).collect();
+        let mut names: Vec<&str> =
+            schemes.iter().map(|name| if name.is_empty() { "no scheme" } else { name }).collect();
         names.sort_unstable();
         names.join(", ")
     };

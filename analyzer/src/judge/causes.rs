@@ -25,17 +25,17 @@ pub(super) struct Causes<'a> {
 }
 
 /// What rankings are explained by: the units, what each counts, and what is charged for it.
-pub(super) struct Explained {
-    pub(super) units: Vec<usize>,
-    pub(super) weights: Option<Vec<f64>>,
-    pub(super) accounts: Vec<UnitAccount>,
+struct Explained {
+    units: Vec<usize>,
+    weights: Option<Vec<f64>>,
+    accounts: Vec<UnitAccount>,
     basis: FloorBasis,
 }
 
 impl Causes<'_> {
     /// The accounts of the units that explain the change: those of the stages that changed first, and of the judged ones
     /// where none stands out.
-    pub(super) fn explained(&self, measure: &Measure) -> Result<Explained, Error> {
+    fn explained(&self, measure: &Measure) -> Result<Explained, Error> {
         let first: FastSet<u32> = self.first.iter().copied().collect();
         let inherited = !first.is_empty() && first.iter().any(|stage| !self.last.contains(stage));
         let units = if inherited && measure.effect.basis == FloorBasis::Reference {
@@ -49,6 +49,24 @@ impl Causes<'_> {
         Ok(Explained { units, weights, accounts, basis: measure.effect.basis })
     }
 
+    /// The causes of rankings and scores, where these changed beyond noise.
+    pub(super) fn of_all(
+        &self,
+        (retrieval, multiplicity): (&RetrievalReport, &MultiplicityReport),
+        measure: &Measure,
+        declared_rescoring: f64,
+        units: &[usize],
+    ) -> Result<Vec<CauseReport>, Error> {
+        let mut causes = Vec::new();
+        if beyond_noise(retrieval, multiplicity) {
+            causes = self.of_rankings(&self.explained(measure)?);
+        }
+        if retrieval.scores.verdict == Judgement::Drift {
+            causes.extend(self.of_scores(retrieval, declared_rescoring, units, &causes));
+        }
+        Ok(causes)
+    }
+
     /// What explains a unit's change by the rules of its stage.
     fn classifier(&self, units: &[usize]) -> Option<&Classifier<'_>> {
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
@@ -56,14 +74,13 @@ impl Causes<'_> {
             *counts.entry(unit.stage).or_default() += 1;
         }
         // Of equals the first by its name.
-        let name = |stage: &u32| {
-            self.classifiers.get(stage).map(|classifier| classifier.vocabulary.stage_of(*stage).clone())
-        };
+        let name =
+            |stage: &u32| self.classifiers.get(stage).map(|classifier| classifier.vocabulary.stage_of(*stage).clone());
         let (stage, _) = counts.into_iter().max_by_key(|(stage, count)| (*count, std::cmp::Reverse(name(stage))))?;
         self.classifiers.get(&stage)
     }
 
-    pub(super) fn of_rankings(&self, explained: &Explained) -> Vec<CauseReport> {
+    fn of_rankings(&self, explained: &Explained) -> Vec<CauseReport> {
         let Some(classifier) = self.classifier(&explained.units) else { return Vec::new() };
         let seen = Seen {
             units: explained.units.len(),
@@ -85,7 +102,7 @@ impl Causes<'_> {
 
     /// Why scores of unchanged documents moved. Scores that follow the corpus or the other documents of the answer moved
     /// for whatever changed the rankings.
-    pub(super) fn of_scores(
+    fn of_scores(
         &self,
         retrieval: &RetrievalReport,
         declared_share: f64,
@@ -106,7 +123,8 @@ impl Causes<'_> {
         };
         let number = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.3}"));
         let declared = declared_share > 0.5;
-        let turned = if classifier.rescoring.is_turned() { "; direction turned: what scored high scores low now" } else { "" };
+        let turned =
+            if classifier.rescoring.is_turned() { "; direction turned: what scored high scores low now" } else { "" };
         Some(CauseReport {
             cause,
             affects: Affects::Scores,
@@ -137,12 +155,7 @@ impl Causes<'_> {
         pairs.filter(|(a, b)| a != b).find_map(|(a, b)| classifier.presence.main_change((Some(a), Some(b))))
     }
 
-    fn rescoring_cause(
-        &self,
-        classifier: &Classifier<'_>,
-        kind: tidemark_schema::ScoreKind,
-        units: &[usize],
-    ) -> Cause {
+    fn rescoring_cause(&self, classifier: &Classifier<'_>, kind: tidemark_schema::ScoreKind, units: &[usize]) -> Cause {
         use tidemark_schema::ScoreKind;
         let contexts = |window: fn(&crate::units::MatchedUnit<'_>) -> Option<u32>| {
             units.iter().filter_map(move |unit| window(self.matched.units.get(*unit)?))
@@ -164,7 +177,7 @@ impl Causes<'_> {
 
 /// Whether rankings changed beyond noise, be it by less than matters: whoever waits for more evidence, or wonders about a
 /// small change, is helped by knowing where to look.
-pub(super) fn beyond_noise(retrieval: &RetrievalReport, multiplicity: &MultiplicityReport) -> bool {
+fn beyond_noise(retrieval: &RetrievalReport, multiplicity: &MultiplicityReport) -> bool {
     let test = multiplicity.tests.iter().find(|test| test.verdict == "retrieval");
     retrieval.verdict == Judgement::Drift
         || (retrieval.matched_queries >= retrieval.queries_min

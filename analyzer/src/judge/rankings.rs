@@ -62,6 +62,16 @@ impl Rankings<'_> {
         Ok(Measure { effect, test })
     }
 
+    /// What parts of the traffic are measured from.
+    pub(super) fn of_segments(&self) -> crate::segments::Measured<'_> {
+        crate::segments::Measured {
+            matched: self.matched,
+            changes: self.changes,
+            vocabulary: self.vocabulary,
+            p: self.p,
+        }
+    }
+
     /// The numbers of the report; the verdict is left to its correction.
     pub(super) fn report(&self, units: &[usize], measure: &Measure) -> RetrievalReport {
         let weights = self.matched.weights(units);

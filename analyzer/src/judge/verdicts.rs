@@ -124,7 +124,8 @@ pub(super) fn decide(
         traffic.operations_needed = None;
         if traffic.verdict == Judgement::InsufficientEvidence {
             let have = traffic.operations.into_iter().min().unwrap_or(0);
-            let certain = needed((estimate, interval[0]), options.traffic_threshold, usize::try_from(have).unwrap_or(usize::MAX));
+            let certain =
+                needed((estimate, interval[0]), options.traffic_threshold, usize::try_from(have).unwrap_or(usize::MAX));
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
             let enough = enough.ceil() as u64;
             let undecided = estimate > options.traffic_threshold;

@@ -94,7 +94,7 @@ impl Reader {
             if wanted {
                 let (context, stage) = self.context_of(&rows, row, vocabulary);
                 let limits = self.limits_of(context, tenant, vocabulary);
-                rows.observe(row, (context, segment), (stage, limits), vocabulary, window)?;
+                rows.observe(row, (context, segment), (stage, limits), vocabulary, window);
             } else {
                 // What others are answered is still there.
                 let places = rows.places(row, vocabulary);
@@ -201,7 +201,7 @@ pub fn observe(
     Reader::new(segment.clone()).observe(batch, vocabulary, window)
 }
 
-fn text<'a>(texts: &'a StringArray, row: usize) -> Option<&'a str> {
+fn text(texts: &StringArray, row: usize) -> Option<&str> {
     texts.is_valid(row).then(|| texts.value(row))
 }
 
@@ -303,7 +303,7 @@ impl<'a> Rows<'a> {
         (stage, limits): (u32, u32),
         vocabulary: &mut Vocabulary,
         window: &mut Observations,
-    ) -> Result<(), Error> {
+    ) {
         let micros = self.occurred_at.value(row);
         let occurred_at = Timestamp::from_micros(micros).unwrap_or(Timestamp::MIN);
         let (from, to) = window.span.unwrap_or((occurred_at, occurred_at));
@@ -321,7 +321,7 @@ impl<'a> Rows<'a> {
         let sampled = window.operations.wants(attempt.operation);
         let kept = window.wants(&fingerprint);
         if !sampled && !kept {
-            return Ok(());
+            return;
         }
         let unit = Unit { query: vocabulary.queries.number(&fingerprint), stage, limits };
         let states = || places.iter().map(|place| place.state());
@@ -332,7 +332,7 @@ impl<'a> Rows<'a> {
             window.operations.insert(attempt.operation, part, states());
         }
         if !kept {
-            return Ok(());
+            return;
         }
         let limit = window.per_unit();
         let sample = window.units.entry(unit).or_default();
@@ -348,7 +348,6 @@ impl<'a> Rows<'a> {
             let told = Circumstances { context, segment, trace, latency_ms, cost_usd, digest };
             sample.insert((attempt, limit), told, places);
         }
-        Ok(())
     }
 
     /// Counts what integrity is judged by.

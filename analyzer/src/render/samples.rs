@@ -1,6 +1,8 @@
 //! Reports for the tests of the renderers, in the shapes that comparisons produce.
 
 mod parts;
+mod pipeline;
+mod trace;
 
 use std::collections::BTreeMap;
 
@@ -8,15 +10,17 @@ use tidemark_schema::{ScoreKind, Timestamp};
 
 use crate::causes::Cause;
 use crate::report::{
-    Affects, CauseReport, ClusterShare, ExposureReport, FloorBasis, IntegrityReport, Judgement, OutputMeasure, OutputReport,
-    QueryReport, Report, RetrievalReport, ScoreReport, TrafficBasis, TrafficReport, WindowReport, QualityMeasure, QualityReport, QualityVerdict, Since, StageName, StageReport, SymptomKind, SymptomReport,
+    Affects, CauseReport, ClusterShare, ExposureReport, FloorBasis, IntegrityReport, Judgement, OutputMeasure,
+    OutputReport, QualityReport, QueryReport, Report, RetrievalReport, ScoreReport, Since, StageName, StageReport,
+    SymptomKind, SymptomReport, TrafficBasis, TrafficReport, WindowReport,
 };
-use crate::trace::{DocumentChange, DocumentDiff, RetrievalSummary, TraceDiff};
 
 pub(super) use parts::{all_but_retrieval, everything, no_outputs};
 use parts::{
     integrity, multiplicity, outputs_drift, outputs_stable, segment, segments_stable, traffic_drift, traffic_stable,
 };
+pub(super) use pipeline::pipeline;
+pub(super) use trace::trace_diff;
 
 pub(super) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -135,51 +139,7 @@ fn query(n: u64, rbo: f64) -> QueryReport {
 
 pub(super) fn symptom(kind: SymptomKind, [reference, current]: [f64; 2], text: &str) -> SymptomReport {
     let difference = current - reference;
-    SymptomReport {
-        kind,
-        reference,
-        current,
-        interval: [difference - 0.02, difference + 0.02],
-        text: text.to_owned(),
-    }
-}
-
-/// A search, a keyword search, their fusion and a reranker that only the current window records.
-pub(super) fn pipeline() -> Report {
-    let drift = drift();
-    let stages = vec![
-        StageReport { last: false, ..stage("BM25Retriever", Judgement::Drift, 0.41) },
-        StageReport { last: false, ..stage("VectorStoreRetriever", Judgement::Stable, 0.001) },
-        StageReport { position: 3, first_to_change: false, ..stage("EnsembleRetriever", Judgement::Drift, 0.281_3) },
-        StageReport {
-            position: 4,
-            last: false,
-            recorded_in_reference: false,
-            matched_queries: 0,
-            excess_change: None,
-            interval: None,
-            noise_floor: None,
-            ..stage("reranker", Judgement::InsufficientEvidence, 0.0)
-        },
-    ];
-    Report {
-        stages,
-        quality: QualityReport {
-            verdict: QualityVerdict::Worse,
-            decided_by: Some("feedback".to_owned()),
-            queries: 402,
-            measures: vec![QualityMeasure {
-                measure: "feedback".to_owned(),
-                queries: 133,
-                reference: 0.61,
-                current: 0.42,
-                difference: -0.19,
-                interval: [-0.27, -0.11],
-                higher_is_better: true,
-            }],
-        },
-        ..drift
-    }
+    SymptomReport { kind, reference, current, interval: [difference - 0.02, difference + 0.02], text: text.to_owned() }
 }
 
 /// Documents were removed with a new version, and besides the index was rebuilt without a word.
@@ -494,69 +454,5 @@ pub(super) fn hostile() -> Report {
             HOSTILE.to_owned(),
         ],
         ..drift
-    }
-}
-
-pub(super) fn trace_diff() -> TraceDiff {
-    let document = |doc_id: &str, change, ranks: [Option<usize>; 2], scores: [Option<f64>; 2], cause| DocumentDiff {
-        doc_id: doc_id.to_owned(),
-        change,
-        reference_rank: ranks[0],
-        current_rank: ranks[1],
-        reference_score: scores[0],
-        current_score: scores[1],
-        cause,
-    };
-    let before = RetrievalSummary {
-        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
-        occurred_at: time("2026-11-16T09:30:00.123456Z"),
-        corpus: "handbook".to_owned(),
-        corpus_version: Some("v1".to_owned()),
-        fingerprint: "fp:9e3779b97f4a7c15f39cc0605cedc834".to_owned(),
-        query: Some("how do I reset my badge".to_owned()),
-        embedder: Some("all-MiniLM-L6-v2".to_owned()),
-        index: None,
-    };
-    TraceDiff {
-        rbo: 0.612_4,
-        current: RetrievalSummary {
-            trace_id: Some("a3ce929d0e0e47364bf92f3577b34da6".to_owned()),
-            occurred_at: time("2026-11-17T09:31:00Z"),
-            corpus_version: Some("v2".to_owned()),
-            ..before.clone()
-        },
-        reference: before,
-        documents: vec![
-            document("hr/badges.md#3", DocumentChange::Same, [Some(1), Some(1)], [Some(0.831_2), Some(0.831_2)], None),
-            document(
-                "hr/visitor-badges-2026.md#1",
-                DocumentChange::Entered,
-                [None, Some(2)],
-                [None, Some(0.802_5)],
-                Some(Cause::CorpusAdded),
-            ),
-            document(
-                "it/passwords.md#7",
-                DocumentChange::Moved,
-                [Some(10), Some(3)],
-                [Some(0.731_2), Some(0.731_5)],
-                Some(Cause::CorpusModified),
-            ),
-            document(
-                "https://wiki.example.com/spaces/OPS/pages/1234567/Building+access+after+hours#section-lost-and-found",
-                DocumentChange::Moved,
-                [Some(2), Some(4)],
-                [Some(0.729_9), Some(0.729_9)],
-                Some(Cause::CorpusAdded),
-            ),
-            document(
-                "hr/old-badges.md#2",
-                DocumentChange::Left,
-                [Some(3), None],
-                [Some(0.721), None],
-                Some(Cause::CorpusRemoved),
-            ),
-        ],
-        notes: vec!["compared with the last different answer; this query was answered as now 3 times since".to_owned()],
     }
 }

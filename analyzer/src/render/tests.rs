@@ -1,15 +1,14 @@
 use super::escape::width;
 use super::samples::{
     HOSTILE, all_but_retrieval, drift, everything, hostile, id_churn, no_outputs, pipeline, reembedded, stable,
-    too_few_queries,
-    trace_diff, undecided,
+    too_few_queries, trace_diff, undecided,
 };
 use super::{Style, explain, markdown, text, trace_text};
 use crate::report::{IntegrityReport, Judgement, MultiplicityReport, Report, RetrievalReport, ScoreReport};
 use crate::trace::{DocumentDiff, TraceDiff};
 
-fn all() -> [Report; 11] {
-    [
+fn all() -> Vec<Report> {
+    vec![
         drift(),
         stable(),
         too_few_queries(),
@@ -215,7 +214,8 @@ fn hostile_diff() -> TraceDiff {
 
 #[test]
 fn no_line_is_wider_than_a_hundred_columns_and_none_ends_in_spaces() {
-    let pages = all().map(|report| format!("{}{}", text(&report, Style::Plain), explain(&report, Style::Plain)));
+    let page = |report: &Report| format!("{}{}", text(report, Style::Plain), explain(report, Style::Plain));
+    let pages: Vec<String> = all().iter().map(page).collect();
     let traces = [trace_diff(), hostile_diff()].map(|diff| trace_text(&diff, Style::Plain));
     for line in pages.iter().chain(&traces).flat_map(|page| page.lines()) {
         assert!(width(line) <= 100, "{} columns: {line}", width(line));

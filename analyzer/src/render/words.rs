@@ -105,7 +105,9 @@ fn lack(report: &Report) -> String {
             size(needed)
         ),
         (Some(needed), _) => format!("{asked}, a verdict needs {}", size(needed)),
-        (None, FloorBasis::Unknown) if matched > 0 => format!("{asked}, too few of them repeat to tell a change from noise"),
+        (None, FloorBasis::Unknown) if matched > 0 => {
+            format!("{asked}, too few of them repeat to tell a change from noise")
+        }
         (None, _) => format!("{asked}, and some of them were asked once, so that a change cannot be told from noise"),
     }
 }

@@ -24,6 +24,7 @@ impl StageName {
 }
 
 /// One stage of a pipeline, compared with itself alone.
+#[expect(clippy::struct_excessive_bools, reason = "each says of one thing whether it holds")]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StageReport {
     /// Which.

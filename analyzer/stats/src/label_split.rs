@@ -14,10 +14,10 @@
 //! members of a stratum are exchangeable if the label means nothing. Errors: `TooFew` (no stratum that holds both kinds of
 //! pairs, no permutation), `LengthMismatch` (a matrix that is not square in its labels).
 
-use ndarray::Array2;
-use crate::permutation::{PermutationTest, permutation_test, shuffle_front};
 use crate::Result;
+use crate::permutation::{PermutationTest, permutation_test, shuffle_front};
 use crate::sample::{require_count, require_same_length};
+use ndarray::Array2;
 
 /// The members of one stratum: how alike they are, and the label of each.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,7 @@ pub struct Labelled {
 
 impl Labelled {
     /// From the similarities row by row; one that is missing is 0.
-    pub fn new(labels: Vec<u32>, similarity: Vec<f64>) -> Self {
+    pub fn new(labels: Vec<u32>, similarity: &[f64]) -> Self {
         let n = labels.len();
         let at = |(i, j): (usize, usize)| similarity.get(i * n + j).copied().unwrap_or(0.0);
         Self { similarity: Array2::from_shape_fn((n, n), at), labels }

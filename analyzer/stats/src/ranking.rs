@@ -67,6 +67,7 @@ impl<T: Copy + Eq + Ord + Hash> Ranking<T> {
     /// The items in another order, given by their old positions, without ties.
     ///
     /// Positions must be those of [`closest_orders`]: each once.
+    #[must_use]
     pub fn reordered(&self, order: &[usize]) -> Self {
         Self { items: order.iter().map(|&i| self.items[i]).collect(), groups: Vec::new() }
     }
@@ -215,17 +216,9 @@ mod tests {
 
     #[test]
     fn a_strict_order_that_ties_allow_is_no_other_order() {
-        check_closest(
-            &[(1, 0.91), (2, 0.89), (3, 0.5)],
-            &[(2, 0.9), (1, 0.9), (3, 0.5)],
-            (&[1, 2, 3], &[1, 2, 3]),
-        );
+        check_closest(&[(1, 0.91), (2, 0.89), (3, 0.5)], &[(2, 0.9), (1, 0.9), (3, 0.5)], (&[1, 2, 3], &[1, 2, 3]));
         // Ties that overlap: 1, 2, 3 is allowed by both.
-        check_closest(
-            &[(2, 0.9), (1, 0.9), (3, 0.5)],
-            &[(1, 0.9), (3, 0.5), (2, 0.5)],
-            (&[1, 2, 3], &[1, 2, 3]),
-        );
+        check_closest(&[(2, 0.9), (1, 0.9), (3, 0.5)], &[(1, 0.9), (3, 0.5), (2, 0.5)], (&[1, 2, 3], &[1, 2, 3]));
         check_closest(&[(1, 0.9), (2, 0.9)], &[(2, 0.9), (1, 0.9)], (&[1, 2], &[1, 2]));
     }
 

@@ -200,9 +200,7 @@ fn better(report: &Report) -> Option<String> {
         QualityVerdict::Improved => Some(format!("improved where answers changed: {deciding}")),
         QualityVerdict::Worse => Some(format!("worse where answers changed: {deciding}")),
         QualityVerdict::Same => Some(format!("the same where answers changed: {deciding}")),
-        QualityVerdict::InsufficientEvidence => {
-            Some(format!("not enough is known to say better or worse: {deciding}"))
-        }
+        QualityVerdict::InsufficientEvidence => Some(format!("not enough is known to say better or worse: {deciding}")),
         QualityVerdict::Unknown => Some(
             "nothing tells: send feedback or evaluations, or label 30 questions (--queries FILE writes them)"
                 .to_owned(),

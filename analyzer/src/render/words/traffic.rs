@@ -101,8 +101,12 @@ fn facts(report: &Report) -> Vec<Fact> {
 
 /// Who asks: the values whose share moved, of the keys whose mix did.
 fn mixes(traffic: &TrafficReport) -> Option<Grid> {
-    let columns =
-        [("who asks", Column::Elided), ("reference", Column::Right), ("current", Column::Right), ("change", Column::Right)];
+    let columns = [
+        ("who asks", Column::Elided),
+        ("reference", Column::Right),
+        ("current", Column::Right),
+        ("change", Column::Right),
+    ];
     let moved = traffic.mixes.iter().filter(|mix| mix.interval[0] > traffic.threshold);
     let rows: Vec<[Value; 4]> = moved
         .flat_map(|mix| mix.shifted.iter().map(move |value| (mix, value)))

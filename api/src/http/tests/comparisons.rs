@@ -11,7 +11,8 @@ async fn two_windows_are_compared() {
     let after: Vec<_> = (81..=160).map(|n| retrieval(n).replace("\"b\"", "\"c\"")).collect();
     // Each query is asked twice in each window, so that its noise is known.
     let asked = |events: &[String]| {
-        let numbered = events.iter().enumerate().map(|(n, event)| event.replace("my badge", &format!("badge {}", n / 2)));
+        let numbered =
+            events.iter().enumerate().map(|(n, event)| event.replace("my badge", &format!("badge {}", n / 2)));
         numbered.collect::<Vec<_>>().join("\n")
     };
     server.post("/v1/retrievals", asked(&before)).await;

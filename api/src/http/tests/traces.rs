@@ -154,7 +154,8 @@ async fn another_tenants_answer_is_never_compared_with_nor_shown() {
             .replace(r#""corpus":"handbook""#, &format!(r#""corpus":"handbook","segment":{{"tenant":"{tenant}"}}"#))
             .replace(r#""doc_id":"b""#, &format!(r#""doc_id":"{document}""#))
     };
-    let events = [of(1, "acme", "10", "acme-old"), of(2, "globex", "20", "globex-secret"), of(3, "acme", "30", "acme-new")];
+    let events =
+        [of(1, "acme", "10", "acme-old"), of(2, "globex", "20", "globex-secret"), of(3, "acme", "30", "acme-new")];
     server.post("/v1/retrievals", events.join("\n")).await;
     server.flush().await;
     let diff = server.get("/v1/traces/trace-3/diff").await;

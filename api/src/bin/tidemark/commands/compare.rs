@@ -80,9 +80,8 @@ async fn write_queries(store: &Store, report: &Report, file: &Path, now: Timesta
             ));
         }
     }
-    std::fs::write(file, text).map_err(|error| {
-        Failure::usage(format!("the queries could not be written to {}: {error}", file.display()))
-    })
+    std::fs::write(file, text)
+        .map_err(|error| Failure::usage(format!("the queries could not be written to {}: {error}", file.display())))
 }
 
 /// 3 if any of the dimensions drifted or a contradiction was found, else 4 if the evidence for any of them is insufficient, else 0.
