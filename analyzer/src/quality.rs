@@ -94,7 +94,13 @@ pub(crate) fn quality(
             values(&of, |outcome, observed| Some(cited(outcome, observed, vocabulary))),
         ));
     }
-    found.retain(|(_, _, values)| values.len() > 1);
+    // What never varies (nobody refused before, nobody refuses now) tells nothing.
+    let varies = |values: &[Both]| {
+        let mut all = values.iter().flat_map(|(_, before, now)| [*before, *now]);
+        let first = all.next();
+        all.any(|value| Some(value) != first)
+    };
+    found.retain(|(_, _, values)| values.len() > 1 && varies(values));
     // Several things are looked at, and any of them may decide.
     let confidence = 1.0 - (1.0 - options.confidence) / found.len().max(1) as f64;
     let options = &Options { confidence, ..*options };

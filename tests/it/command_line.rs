@@ -51,7 +51,7 @@ fn errors_say_what_failed_and_what_to_do() {
         &["compare", "--corpus", "c", "--reference", "yesterday", "--current", "last:7d"],
         2,
         "error: \"yesterday\" selects no window: it has none of the known forms\nhint: use version:NAME, FROM..TO (dates or \
-         RFC 3339 times, TO excluded) or last:7d (s, m, h, d, w)\n",
+         RFC 3339 times, TO excluded), last:7d (s, m, h, d, w), or before:7d for the 7 days before the other window\n",
     );
     check(
         &["compare", "--corpus", "c", "--reference", "last:1d", "--current", "last:7d"],
@@ -87,7 +87,8 @@ fn a_comparison_exits_with_its_verdict() {
         run(&["--data", &data, "compare", "--corpus", "cran", "--reference", reference, "--current", current], b"").code
     };
     assert_eq!(compare("version:v1", "version:v2"), Some(3));
-    assert_eq!(compare("version:v1", "version:v1"), Some(0));
+    assert_eq!(compare("version:v1", "version:v1"), Some(2));
+    assert_eq!(compare("before:7d", "2026-10-08..2026-10-15"), Some(3));
     assert_eq!(compare("2026-10-01..2026-10-02T00:00:00Z", "2026-10-02..2026-10-02T01:00:00Z"), Some(4));
     assert_eq!(compare("version:v1", "version:v9"), Some(1));
 }

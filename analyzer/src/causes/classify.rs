@@ -390,7 +390,12 @@ impl Pairs<'_, '_> {
         let other_embedder = a.embedder != b.embedder && a.embedder.is_some() && b.embedder.is_some();
         let cause = if other_embedder {
             Cause::Embedding
-        } else if !pair.scores_comparable || pair.turned || !self.known.searches || !embeds(b) || self.best_moved(pair)
+        } else if !pair.scores_comparable
+            || pair.turned
+            || !self.known.searches
+            || !embeds(b)
+            || self.best_moved(pair)
+            || (pair.rescored && self.known.rescoring.is_rescaling())
         {
             Cause::Scoring
         } else {

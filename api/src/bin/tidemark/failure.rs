@@ -106,7 +106,12 @@ impl From<export::Error> for Failure {
 impl From<tidemark_analyzer::Error> for Failure {
     fn from(error: tidemark_analyzer::Error) -> Self {
         let hint = error.hint();
-        let code = if matches!(error, tidemark_analyzer::Error::Selector { .. }) { 2 } else { 1 };
+        let code =
+            if matches!(error, tidemark_analyzer::Error::Selector { .. } | tidemark_analyzer::Error::Overlap { .. }) {
+                2
+            } else {
+                1
+            };
         Self { code, ..Self::of(error).maybe_hint(hint) }
     }
 }
