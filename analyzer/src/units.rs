@@ -121,7 +121,10 @@ pub(crate) fn matched<'a>(
     let mut matched = found.finish(vocabulary);
     for (population, operations) in matched.populations.iter().zip(&mut matched.operations) {
         // Of a stage that others follow only the operations that end with it were seen by the model.
-        *operations *= pipeline.seen_share(population.stage);
+        let seen = pipeline.seen_share(population.stage);
+        if seen > 0.0 {
+            *operations *= seen;
+        }
     }
     matched
 }
