@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tidemark_stats::{Persistence, Ranking, closest_orders, truncated_distance};
+use tidemark_stats::{Persistence, Ranking, closest_orders, rbo, truncated_distance};
 
 use crate::error::Error;
 use crate::intern::DocumentNumber;
@@ -103,6 +103,13 @@ pub(crate) fn aligned<'a>(a: &'a Answer, b: &'a Answer) -> (Cow<'a, Answer>, Cow
         None => (Cow::Borrowed(a), Cow::Borrowed(b)),
         Some((order_a, order_b)) => (Cow::Owned(a.reordered(&order_a)), Cow::Owned(b.reordered(&order_b))),
     }
+}
+
+/// Extrapolated rank-biased overlap, with ties as groups (RBO^b); 1 for answers of which one is an order that the other's ties
+/// allow.
+pub(crate) fn overlap(a: &Answer, b: &Answer, p: Persistence) -> f64 {
+    let (x, y) = aligned(a, b);
+    if x.ranking == y.ranking { 1.0 } else { rbo(&a.ranking, &b.ranking, p) }
 }
 
 /// How far two answers are apart: the truncated, normalised distance of the closest orders that their ties allow.

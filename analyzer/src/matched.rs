@@ -1,9 +1,9 @@
 //! How far the answers to one unit are apart: between the windows, and inside each.
 
 use rayon::prelude::*;
-use tidemark_stats::{KernelStratum, Persistence, jaccard, kendall_top_k, rbo};
+use tidemark_stats::{KernelStratum, Persistence, jaccard, kendall_top_k};
 
-use crate::answer::{Answer, aligned, distance};
+use crate::answer::{Answer, aligned, distance, overlap};
 use crate::error::Error;
 use crate::observe::{Observed, distinct};
 use crate::units::MatchedUnit;
@@ -110,9 +110,9 @@ fn measure_one(answers: &Answers, p: Persistence) -> Result<UnitChange, Error> {
     for (a, times_a) in a {
         for (b, times_b) in b {
             let times = times_a * times_b;
+            rbos += times * overlap(a, b, p);
             let (a, b) = aligned(a, b);
             pairs += times;
-            rbos += times * rbo(&a.ranking, &b.ranking, p);
             jaccards += times * jaccard(&a.ranking, &b.ranking);
             match kendall_top_k(&a.ranking, &b.ranking, 0.5) {
                 Ok(kendall) => kendalls += times * (1.0 - kendall.normalised),

@@ -8,9 +8,9 @@ use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Scan, Table};
 use tidemark_schema::columns::retrievals;
 use tidemark_schema::{CorpusVersion, ErrorKind, Label, Query, RetrievalEvent, Retriever, Stored, Timestamp, TraceId};
-use tidemark_stats::{Persistence, Ranking, rbo};
+use tidemark_stats::{Persistence, Ranking};
 
-use crate::answer::{Answer, aligned};
+use crate::answer::{Answer, overlap};
 use crate::causes::{Cause, Classifier};
 use crate::error::Error;
 use crate::intern::DocumentNumber;
@@ -180,10 +180,7 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         searches: true,
     };
     Ok(TraceDiff {
-        rbo: {
-            let (a, b) = aligned(&a, &b);
-            rbo(&a.ranking, &b.ranking, p)
-        },
+        rbo: overlap(&a, &b, p),
         documents: documents(&a, &b, &classifier, p),
         reference: summary(&reference),
         current: summary(&current),
