@@ -108,8 +108,8 @@ pub(crate) fn aligned<'a>(a: &'a Answer, b: &'a Answer) -> (Cow<'a, Answer>, Cow
 /// Extrapolated rank-biased overlap, with ties as groups (RBO^b); 1 for answers of which one is an order that the other's ties
 /// allow.
 pub(crate) fn overlap(a: &Answer, b: &Answer, p: Persistence) -> f64 {
-    let (x, y) = aligned(a, b);
-    if x.ranking == y.ranking { 1.0 } else { rbo(&a.ranking, &b.ranking, p) }
+    let (first, second) = aligned(a, b);
+    if first.ranking == second.ranking { 1.0 } else { rbo(&a.ranking, &b.ranking, p) }
 }
 
 /// How far two answers are apart: the truncated, normalised distance of the closest orders that their ties allow.
