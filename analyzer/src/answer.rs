@@ -39,15 +39,16 @@ const TIED: u32 = 1 << 31;
 const NO_SCORE: u32 = u32::MAX;
 
 impl Place {
-    /// The places of an answer, given its states and their scores as they were sent.
-    pub(crate) fn list(answer: impl Iterator<Item = (u32, Option<f64>)>) -> Vec<Self> {
+    /// Puts the places of an answer into a list in place of what it held, given states and scores as they were sent.
+    pub(crate) fn list(answer: impl Iterator<Item = (u32, Option<f64>)>, places: &mut Vec<Self>) {
         let mut before = None;
         let place = |(state, score): (u32, Option<f64>)| {
             let ties = std::mem::replace(&mut before, score) == score && score.is_some();
             let place = Self::new(state, score);
             if ties { Self { state: place.state | TIED, ..place } } else { place }
         };
-        answer.map(place).collect()
+        places.clear();
+        places.extend(answer.map(place));
     }
 
     pub(crate) fn new(state: u32, score: Option<f64>) -> Self {
@@ -87,6 +88,9 @@ impl Answer {
         let states: Vec<u32> = places.iter().map(|place| place.state()).collect();
         let scores: Vec<Option<f64>> = places.iter().map(|place| place.score()).collect();
         let documents = states.iter().map(|state| vocabulary.state_of(*state).document).collect();
+        if !places.iter().any(|place| place.is_tied()) {
+            return Ok(Self { ranking: Ranking::new(documents)?, states, scores, context });
+        }
         // One number for each group of places that tie.
         let groups = places.iter().scan(0.0, |group, place| {
             *group += if place.is_tied() { 0.0 } else { 1.0 };
@@ -128,7 +132,8 @@ mod tests {
 
     #[track_caller]
     fn check(scores: &[Option<f64>], tied: &[bool]) {
-        let places = Place::list((0..).zip(scores.iter().copied()));
+        let mut places = Vec::new();
+        Place::list((0..).zip(scores.iter().copied()), &mut places);
         assert_eq!(places.iter().map(|place| place.is_tied()).collect::<Vec<_>>(), tied);
         assert!((0..).zip(&places).all(|(state, place)| place.state() == state));
         assert!(places.iter().all(|place| place.with_state(7).is_tied() == place.is_tied()));

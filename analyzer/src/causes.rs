@@ -25,7 +25,7 @@ use crate::answer::Answer;
 use crate::error::Error;
 use crate::matched::Answers;
 use crate::report::FloorBasis;
-use crate::units::{Matched, MatchedUnit};
+use crate::units::{Matched, MatchedUnit, weight_at};
 
 /// What can change a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -235,7 +235,7 @@ pub(crate) fn shares(accounts: &[UnitAccount], weights: Option<&[f64]>, basis: F
         for (count, charged) in affected.iter_mut().zip(left.charged) {
             *count += usize::from(charged > 1e-9);
         }
-        let weight = weights.and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+        let weight = weight_at(weights, at);
         excess = excess.combine(&left, weight);
     }
     let total: f64 = excess.charged.iter().map(|charged| charged.max(0.0)).sum();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidemark_corpus::{Manifest, Registry};
 use tidemark_lake::{Lake, Table};
 use tidemark_schema::{CorpusName, CorpusVersion, ErrorKind, Timestamp};
+use tidemark_stats::Resampling;
 
 use crate::error::Error;
 use crate::judge::{Windows, judge};
@@ -75,6 +76,13 @@ impl Default for Options {
             queries_listed: 10,
             seed: 42,
         }
+    }
+}
+
+impl Options {
+    /// How intervals of the whole are drawn.
+    pub(crate) fn resampling(&self) -> Resampling {
+        Resampling { confidence: self.confidence, resamples: self.resamples, seed: self.seed }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::matched::UnitChange;
 use crate::report::{FloorBasis, Judgement};
 use crate::scores::mean;
-use crate::units::Matched;
+use crate::units::{Matched, weight_at};
 
 /// The effect over some units, and what it rests on.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ const GROUPS: usize = 4_096;
 fn grouped(values: &[f64], weights: Option<&[f64]>) -> (Vec<f64>, Vec<f64>) {
     let mut groups = vec![(0.0, 0.0); GROUPS];
     for (at, value) in values.iter().enumerate() {
-        let weight = weights.and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+        let weight = weight_at(weights, at);
         if let Some((sum, total)) = groups.get_mut(at % GROUPS) {
             *sum += weight * value;
             *total += weight;
@@ -90,7 +90,7 @@ pub(crate) fn effect(
     (least, resamples): (usize, u32),
     options: &Options,
 ) -> Result<Effect, Error> {
-    let resampling = Resampling { confidence: options.confidence, resamples, seed: options.seed };
+    let resampling = Resampling { resamples, ..options.resampling() };
     let floor_of = |basis: FloorBasis, one: &Measured| match basis {
         FloorBasis::Reference => one.change.within_reference,
         FloorBasis::Current => one.change.within_current,
@@ -119,7 +119,7 @@ pub(crate) fn effect(
             .iter()
             .enumerate()
             .filter_map(|(at, one)| {
-                let weight = weights.as_ref().and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+                let weight = weight_at(weights.as_deref(), at);
                 Some((value(&one.change)?, weight))
             })
             .collect();
@@ -139,6 +139,11 @@ pub(crate) fn effect(
         unknown: unknown.map(|apart| (unjudged.len(), apart)),
         units,
     })
+}
+
+/// The part of the change over units that no noise can make, whether their floors are known or not.
+pub(crate) fn proven(measured: &[Measured], matched: &Matched<'_>, options: &Options) -> Result<Effect, Error> {
+    effect(measured, matched, (usize::MAX, options.resamples), options)
 }
 
 impl Effect {

@@ -100,7 +100,7 @@ impl Windows {
     /// The versions of the corpus that the events of each window declare.
     pub fn declared_versions(&self) -> [Vec<String>; 2] {
         [&self.before, &self.after].map(|window| {
-            let versions = window.sightings.documents.keys().filter_map(|(version, _)| *version);
+            let versions = window.sightings.documents.iter().filter_map(|((version, _), _)| version);
             // A window that returned nothing still declares its version.
             let contexts: FastSet<u32> = window.sampled().map(|observed| observed.context).collect();
             versions
@@ -154,12 +154,18 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         options,
     };
     let judged_units = matched.of_stages(&last);
-    let measure = rankings.measure(&judged_units)?;
+    let (measured, traffic) = rayon::join(
+        || {
+            let measure = rankings.measure(&judged_units)?;
+            let scores = measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
+            let stages = judge_stages(&pipeline, &rankings, (&judged_units, &measure))?;
+            Ok::<_, Error>((measure, scores, stages))
+        },
+        || measure_traffic((&before, &after), &pipeline, &learnt, &vocabulary, options),
+    );
+    let ((measure, (scores, declared_rescoring), stages), mut traffic) = (measured?, traffic?);
     let mut retrieval = rankings.report(&judged_units, &measure);
-    let (scores, declared_rescoring) = measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
     retrieval.scores = scores;
-    let stages = judge_stages(&pipeline, &rankings, (&judged_units, &measure))?;
-    let mut traffic = measure_traffic((&before, &after), &pipeline, &learnt, &vocabulary, options)?;
     let operations = traffic.operations;
     let rankings_changed = retrieval.interval.is_some_and(|[low, _]| low > options.threshold);
     let units: Vec<&MatchedUnit<'_>> = judged_units.iter().filter_map(|unit| matched.units.get(*unit)).collect();
@@ -201,7 +207,6 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         p,
     };
     let drifted = retrieval.verdict == Judgement::Drift;
-    let since = dating.date(drifted, &mut causes, &mut segments.reports, options)?;
     let evidence = Evidence {
         before: &before,
         after: &after,
@@ -212,19 +217,27 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         units: &units,
         rescored: classifiers.values().any(|classifier| classifier.rescoring.seen),
     };
-    let (quality, relevance) = quality(&judged_units, &matched, &changes, judgements.as_ref(), (&vocabulary, options))?;
+    let floors_known = retrieval.floor_basis == FloorBasis::Reference;
+    let (since, besides) = rayon::join(
+        || dating.date(drifted, &mut causes, &mut segments.reports, options),
+        || {
+            let judgements = judgements.as_ref();
+            Ok::<_, Error>((
+                quality(&judged_units, &matched, &changes, judgements, (&vocabulary, options))?,
+                symptoms(&judged_units, &matched, (&vocabulary, floors_known), options)?,
+                measure_exposure(&before, &after, &pipeline, &vocabulary, p)?,
+                integrity::find(&evidence)?,
+            ))
+        },
+    );
+    let (since, ((quality, relevance), symptoms, exposure, integrity)) = (since?, besides?);
     Ok(Judged {
-        symptoms: symptoms(
-            &judged_units,
-            &matched,
-            (&vocabulary, retrieval.floor_basis == FloorBasis::Reference),
-            options,
-        )?,
+        symptoms,
         since,
         quality,
         relevance,
-        exposure: measure_exposure(&before, &after, &pipeline, &vocabulary, p)?,
-        integrity: integrity::find(&evidence)?,
+        exposure,
+        integrity,
         queries: most_changed(&judged_units, &matched, &changes, &vocabulary, options.queries_listed),
         segments: segments.reports,
         stages: stages.reports,
@@ -249,7 +262,8 @@ struct Dating<'a> {
 }
 
 impl Dating<'_> {
-    /// Says since when of all that drifted: of the whole, which it gives, of its causes and of segments.
+    /// Says since when of all that drifted: of the whole, which it gives, of its causes and of segments. Of a whole that did
+    /// not drift it gives since when a part of it did.
     fn date(
         &self,
         drifted: bool,
@@ -258,22 +272,18 @@ impl Dating<'_> {
         options: &Options,
     ) -> Result<Option<Since>, Error> {
         let drifting = segments.iter_mut().filter(|segment| segment.verdict == Judgement::Drift);
-        let drifting: Vec<&mut SegmentReport> = drifting.take(SEGMENTS_DATED).collect();
-        if !drifted && drifting.is_empty() {
-            return Ok(None);
-        }
         let timeline = Timeline::new(self.windows, self.compared, self.pipeline, self.vocabulary, self.p)?;
-        for segment in drifting {
-            segment.since = timeline.since(Some(&segment.segment), options)?;
+        for segment in drifting.take(SEGMENTS_DATED) {
+            segment.since = timeline.since_in(&segment.segment, options)?;
         }
         if !drifted {
-            return Ok(None);
+            return timeline.since_lately(options);
         }
         let large = |cause: &&mut CauseReport| cause.affects == Affects::Ranking && cause.share > CAUSES_DATED;
         for cause in causes.iter_mut().filter(large) {
             cause.since = timeline.since_cause(cause.cause, self.classifiers, options)?;
         }
-        timeline.since(None, options)
+        timeline.since(options)
     }
 }
 

@@ -323,7 +323,7 @@ impl UnitSample {
     }
 
     /// Takes an answer into a sample of at most `limit`, if it is wanted.
-    pub fn insert(&mut self, (attempt, limit): (Attempt, usize), told: Circumstances<'_>, places: Vec<Place>) {
+    pub fn insert(&mut self, (attempt, limit): (Attempt, usize), told: Circumstances<'_>, places: &[Place]) {
         if !self.wants(attempt, limit) {
             return;
         }
@@ -347,7 +347,7 @@ impl UnitSample {
     }
 
     /// An answer, or the equal one that is kept already.
-    fn shared(&self, context: u32, places: Vec<Place>) -> Arc<[Place]> {
+    fn shared(&self, context: u32, places: &[Place]) -> Arc<[Place]> {
         let equal = self.sample.iter().find(|observed| observed.context == context && *observed.places == *places);
         equal.map_or_else(|| Arc::from(places), |observed| observed.places.clone())
     }

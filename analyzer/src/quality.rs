@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidemark_corpus::Judgements;
 use tidemark_schema::DocumentId;
-use tidemark_stats::{Resampling, ndcg_at, paired_randomisation_test, recall_at, reciprocal_rank};
+use tidemark_stats::{ndcg_at, paired_randomisation_test, recall_at, reciprocal_rank};
 
 use crate::answer::Answer;
 use crate::compare::Options;
@@ -16,7 +16,7 @@ use crate::observe::Observed;
 use crate::outcome::Outcome;
 use crate::report::{MeasureReport, QualityMeasure, QualityReport, QualityVerdict, RelevanceReport};
 use crate::scores::{mean, standard_deviation};
-use crate::units::{Matched, MatchedUnit};
+use crate::units::{Matched, MatchedUnit, weight_at};
 use crate::vocabulary::Vocabulary;
 
 /// The depth of nDCG and recall: what a prompt has room for.
@@ -162,13 +162,12 @@ fn measured(
 ) -> Result<Option<(QualityMeasure, QualityVerdict)>, Error> {
     let differences: Vec<f64> = values.iter().map(|(_, before, now)| now - before).collect();
     let units: Vec<usize> = values.iter().map(|(unit, _, _)| *unit).collect();
-    let resampling = Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed };
-    let Some(found) = interval(&differences, matched.weights(&units).as_deref(), 0.0, resampling)? else {
+    let Some(found) = interval(&differences, matched.weights(&units).as_deref(), 0.0, options.resampling())? else {
         return Ok(None);
     };
     let weights = matched.weights(&units);
     let average = |of: fn(&Both) -> f64| {
-        let weight = |at: usize| weights.as_ref().and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+        let weight = |at: usize| weight_at(weights.as_deref(), at);
         let total: f64 = (0..values.len()).map(weight).sum();
         values.iter().enumerate().map(|(at, both)| weight(at) * of(both)).sum::<f64>() / total
     };

@@ -1,12 +1,15 @@
 //! Rows of the lake into observations, batch by batch, so that memory follows the number of queries and not of events.
 
 mod aliases;
+mod documents;
 mod outputs;
 mod retrievals;
 
 use arrow_array::RecordBatch;
 use futures::StreamExt;
-use tidemark_lake::{Filter, Lake, RowStream, Scan, Table};
+use tidemark_lake::{Lake, RowStream, Table, WindowScan};
+use tidemark_schema::Timestamp;
+use tokio::task::JoinSet;
 
 use crate::aliases::Aliases;
 use crate::error::Error;
@@ -59,14 +62,17 @@ struct Read {
     vocabulary: Vocabulary,
     observations: Observations,
     join: Option<outputs::Join>,
+    /// Whether rows are outputs by now.
+    are_outputs: bool,
 }
 
 impl Read {
     fn take(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        match &self.join {
-            None => self.reader.observe(batch, &mut self.vocabulary, &mut self.observations),
-            Some(join) => join.take(batch, &mut self.vocabulary, &mut self.observations),
+        if !self.are_outputs {
+            return self.reader.observe(batch, &mut self.vocabulary, &mut self.observations);
         }
+        let join = self.join.get_or_insert_with(|| outputs::Join::new(&self.observations));
+        join.take(batch, &mut self.vocabulary, &mut self.observations)
     }
 }
 
@@ -77,49 +83,62 @@ async fn read_window(
     versions: Versions,
     aliases: Aliases,
 ) -> Result<Read, Error> {
-    let scan = Scan {
+    let all_times = (window.from, window.to) == (Timestamp::MIN, Timestamp::MAX);
+    let scan = WindowScan {
         table: Table::Retrievals,
-        filters: window.filters(),
+        corpus: Some(window.corpus.clone()),
+        corpus_version: window.version.clone(),
+        between: (!all_times).then_some((window.from, window.to)),
         columns: retrievals::COLUMNS.to_vec(),
-        version: Some(versions.retrievals),
+        without: vec!["rank"],
+        optional: documents::OPTIONAL.to_vec(),
+        version: versions.retrievals,
     };
     let empty = Read {
         reader: Reader::new(segment.clone()),
         vocabulary: Vocabulary::with_aliases(aliases),
         observations: Observations::default(),
         join: None,
+        are_outputs: false,
     };
-    let mut read = through(lake.scan(scan).await?, empty).await?;
+    let mut read = through(lake.scan_window(scan).await?, empty).await?;
     let Some((from, to)) = read.observations.span else { return Ok(read) };
-    let scan = Scan {
+    let scan = WindowScan {
         table: Table::Outputs,
-        filters: vec![Filter::Between(from, to.plus_seconds(OUTPUT_DELAY_S))],
+        corpus: None,
+        corpus_version: None,
+        between: Some((from, to.plus_seconds(OUTPUT_DELAY_S))),
         columns: outputs::COLUMNS.to_vec(),
-        version: Some(versions.outputs),
+        without: Vec::new(),
+        optional: Vec::new(),
+        version: versions.outputs,
     };
-    read.join = Some(outputs::Join::new(&read.observations));
-    through(lake.scan(scan).await?, read).await
+    read.are_outputs = true;
+    through(lake.scan_window(scan).await?, read).await
 }
 
 /// Batches that wait between the thread that decodes files and the one that reads the rows.
 const WAITING: usize = 2;
 
-/// Reads rows on a thread of their own, while the next ones are decoded.
+/// Reads rows on one thread, while the next ones are decoded on another.
 async fn through(mut rows: RowStream, mut read: Read) -> Result<Read, Error> {
-    let (send, mut receive) = tokio::sync::mpsc::channel::<RecordBatch>(WAITING);
+    let (send, mut receive) = tokio::sync::mpsc::channel(WAITING);
     let worker = tokio::task::spawn_blocking(move || {
         while let Some(batch) = receive.blocking_recv() {
-            read.take(&batch)?;
+            read.take(&batch?)?;
         }
         Ok(read)
     });
-    while let Some(batch) = rows.next().await {
-        // Closed: the worker has failed, and says why.
-        if send.send(batch?).await.is_err() {
-            break;
+    // Ends with its set, so that nothing is read any more when nobody waits for this.
+    let mut decoding = JoinSet::new();
+    decoding.spawn(async move {
+        while let Some(batch) = rows.next().await {
+            // Closed: the worker has failed, and says why.
+            if send.send(batch).await.is_err() {
+                break;
+            }
         }
-    }
-    drop(send);
+    });
     match worker.await {
         Ok(read) => read,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use tidemark_stats::{Resampling, affine_fit, hodges_lehmann_pseudo_median, kendall_tau_b};
+use tidemark_stats::{affine_fit, hodges_lehmann_pseudo_median, kendall_tau_b};
 
 use crate::answer::Answer;
 use crate::causes::Classifier;
@@ -306,9 +306,9 @@ pub(crate) fn measure_scores(
     let rescored: f64 = changes.iter().map(|(_, change)| change.excess).sum();
     let declared: f64 = changes.iter().map(|(_, change)| change.declared).sum();
     let judged: Vec<usize> = changes.iter().map(|(unit, _)| *unit).collect();
-    let resampling = Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed };
     let weights = matched.weights(&judged);
-    let Some(effect) = interval(&standardised, weights.as_deref(), options.score_threshold, resampling)? else {
+    let Some(effect) = interval(&standardised, weights.as_deref(), options.score_threshold, options.resampling())?
+    else {
         return Ok((report, 0.0));
     };
     let (before, after): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();

@@ -190,7 +190,7 @@ fn effect(
     if changes.len() < JUDGED {
         return Ok((None, changes.len()));
     }
-    let resampling = Resampling { confidence: options.confidence, resamples, seed: options.seed };
+    let resampling = Resampling { resamples, ..options.resampling() };
     let effect = interval(&changes, measured.matched.weights(&units).as_deref(), options.threshold, resampling)?;
     Ok((effect, changes.len()))
 }

@@ -27,6 +27,16 @@ const NEAR: i64 = 3_600_000_000;
 /// A value that so small a part of the later operations declares coincides with nothing.
 const COMMON: f64 = 0.2;
 
+/// Of windows that did not drift so few say by chance that a part of them did. Values that are mostly 0 exceed the level of
+/// the test up to twice.
+const SURE: f64 = 0.001;
+
+/// A moment, and how hard it is to believe that there is none; nothing if it is the beginning of the window.
+struct Found {
+    since: Since,
+    p_value: Option<f64>,
+}
+
 /// One operation.
 #[derive(Debug, Clone, Copy)]
 struct Point {
@@ -44,6 +54,8 @@ struct Point {
 /// The operations of both windows in time.
 pub(crate) struct Timeline<'a> {
     points: Vec<Point>,
+    /// What the stages before declare, of operations that have several.
+    above: FastMap<u64, Vec<u32>>,
     outputs: Outputs,
     matched: &'a Matched<'a>,
     vocabulary: &'a Vocabulary,
@@ -79,8 +91,13 @@ impl<'a> Timeline<'a> {
             by_query.entry((unit.query, unit.stage)).or_default().push(*at);
         }
         let mut points = Vec::new();
+        let mut above: FastMap<u64, Vec<u32>> = FastMap::default();
         for (window, observations) in windows.iter().enumerate() {
             for (operation, parts) in observations.operations.by_operation() {
+                if parts.len() > 1 {
+                    let others = parts.iter().filter(|part| !pipeline.is_judged(part.unit.stage));
+                    above.insert(operation, others.map(|part| part.context).collect());
+                }
                 for part in parts.iter().filter(|part| pipeline.is_judged(part.unit.stage)) {
                     let stage = if window == 0 { part.unit.stage } else { pipeline.reference_of(part.unit.stage) };
                     // Sampled in its unit, or the only unit of its question: then its answer may be among those sampled.
@@ -101,26 +118,36 @@ impl<'a> Timeline<'a> {
             let outcome = observed.outcome.as_ref()?;
             Some((observed.operation, (outcome.model, outcome.prompt)))
         });
-        Ok(Self { points, outputs: outputs.collect(), matched, vocabulary, p })
+        Ok(Self { points, above, outputs: outputs.collect(), matched, vocabulary, p })
     }
 
-    /// The moment for all traffic, or for a segment.
-    pub(crate) fn since(
+    /// The moment for all traffic, which drifted.
+    pub(crate) fn since(&self, options: &Options) -> Result<Option<Since>, Error> {
+        Ok(self.find(&self.points, options)?.map(|found| found.since))
+    }
+
+    /// The moment for all traffic, which did not drift as a whole: a change that is too young to count for the window.
+    pub(crate) fn since_lately(&self, options: &Options) -> Result<Option<Since>, Error> {
+        let is_sure = |found: &Found| found.p_value.is_some_and(|p| p <= SURE) && found.since.rise > options.threshold;
+        Ok(self.find(&self.points, options)?.filter(is_sure).map(|found| found.since))
+    }
+
+    /// The moment for a segment, which drifted.
+    pub(crate) fn since_in(
         &self,
-        segment: Option<&BTreeMap<String, String>>,
+        segment: &BTreeMap<String, String>,
         options: &Options,
     ) -> Result<Option<Since>, Error> {
         let holds = |point: &&Point| {
-            segment.is_none_or(|segment| {
-                let labels = self.vocabulary.labels_of(point.segment);
-                segment.iter().all(|(key, value)| {
-                    labels.iter().any(|label| {
-                        key_and_value(self.vocabulary.labels.text(*label)) == (key.as_str(), value.as_str())
-                    })
-                })
+            let labels = self.vocabulary.labels_of(point.segment);
+            segment.iter().all(|(key, value)| {
+                labels
+                    .iter()
+                    .any(|label| key_and_value(self.vocabulary.labels.text(*label)) == (key.as_str(), value.as_str()))
             })
         };
-        self.find(&self.points.iter().filter(holds).copied().collect::<Vec<_>>(), options)
+        let points: Vec<Point> = self.points.iter().filter(holds).copied().collect();
+        Ok(self.find(&points, options)?.map(|found| found.since))
     }
 
     /// The moment from which a cause acts.
@@ -130,37 +157,41 @@ impl<'a> Timeline<'a> {
         classifiers: &BTreeMap<u32, Classifier<'_>>,
         options: &Options,
     ) -> Result<Option<Since>, Error> {
-        let mut charges: FastMap<(usize, bool), FastMap<u64, f64>> = FastMap::default();
+        let answer = |point: &Point| (point.unit, point.current, point.digest);
+        let different: FastMap<(usize, bool, u64), Point> =
+            self.points.iter().map(|point| (answer(point), *point)).collect();
+        let charges: FastMap<(usize, bool, u64), f64> = different
+            .into_par_iter()
+            .map(|(key, point)| Ok((key, self.charge(&point, cause, classifiers)?)))
+            .collect::<Result<_, Error>>()?;
         let mut points = self.points.clone();
         for point in &mut points {
-            let Some(unit) = self.matched.units.get(point.unit) else { continue };
-            let Some(classifier) = classifiers.get(&unit.stage) else { continue };
-            let known = charges.entry((point.unit, point.current)).or_default();
-            if let std::collections::hash_map::Entry::Vacant(place) = known.entry(point.digest) {
-                let sample = if point.current { &unit.current } else { &unit.reference };
-                let of = |digest: u64| sample.iter().find(|observed| observed.digest == digest);
-                let mut charged = 0.0;
-                if let Some(observed) = of(point.digest) {
-                    let answer = Answer::of(&observed.places, observed.context, self.vocabulary)?;
-                    let others: Vec<&&Observed> = unit
-                        .reference
-                        .iter()
-                        .filter(|other| point.current || other.operation != observed.operation)
-                        .collect();
-                    for other in &others {
-                        let earlier = Answer::of(&other.places, other.context, self.vocabulary)?;
-                        let pairs = if point.current { classifier.between(self.p) } else { classifier.within(self.p) };
-                        charged += pairs.account(&earlier, &answer).of(cause) / others.len() as f64;
-                    }
-                }
-                place.insert(charged);
-            }
-            point.value = known.get(&point.digest).copied().unwrap_or(0.0);
+            point.value = charges.get(&answer(point)).copied().unwrap_or(point.value);
         }
-        self.find(&points, options)
+        Ok(self.find(&points, options)?.map(|found| found.since))
     }
 
-    fn find(&self, points: &[Point], options: &Options) -> Result<Option<Since>, Error> {
+    /// What a cause is charged with in the distance of an operation's answer from those of the reference.
+    fn charge(&self, point: &Point, cause: Cause, classifiers: &BTreeMap<u32, Classifier<'_>>) -> Result<f64, Error> {
+        let unit = self.matched.units.get(point.unit);
+        let Some((unit, classifier)) = unit.and_then(|unit| Some((unit, classifiers.get(&unit.stage)?))) else {
+            return Ok(point.value);
+        };
+        let sample = if point.current { &unit.current } else { &unit.reference };
+        let Some(observed) = sample.iter().find(|observed| observed.digest == point.digest) else { return Ok(0.0) };
+        let answer = Answer::of(&observed.places, observed.context, self.vocabulary)?;
+        let pairs = if point.current { classifier.between(self.p) } else { classifier.within(self.p) };
+        let others: Vec<&&Observed> =
+            unit.reference.iter().filter(|other| point.current || other.operation != observed.operation).collect();
+        let mut charged = 0.0;
+        for other in &others {
+            let earlier = Answer::of(&other.places, other.context, self.vocabulary)?;
+            charged += pairs.account(&earlier, &answer).of(cause) / others.len() as f64;
+        }
+        Ok(charged)
+    }
+
+    fn find(&self, points: &[Point], options: &Options) -> Result<Option<Found>, Error> {
         let begins = points.iter().position(|point| point.current);
         let Some(begins) = begins.filter(|_| points.len() >= 4 * TRIM) else { return Ok(None) };
         // Windows that lie beside each other in time are one series; of others only the later one is looked at.
@@ -184,11 +215,15 @@ impl<'a> Timeline<'a> {
         // Whole seconds: what is estimated to minutes needs no more.
         let stamp =
             |micros: i64| Timestamp::from_micros(micros.div_euclid(1_000_000) * 1_000_000).unwrap_or(Timestamp::MIN);
-        Ok(Some(Since {
+        let mean = |values: &[f64]| crate::scores::mean(values).unwrap_or(0.0);
+        let (before, after) = values.split_at(index);
+        let since = Since {
             at: stamp(moment),
             interval: interval.map(stamp),
+            rise: mean(after) - mean(before),
             coincides_with: self.coinciding(points, interval, moment),
-        }))
+        };
+        Ok(Some(Found { since, p_value: (!at_the_start).then_some(found.p_value) }))
     }
 
     /// What these operations declare for the first time near a moment, and many of them from then on.
@@ -203,7 +238,10 @@ impl<'a> Timeline<'a> {
         };
         for point in points {
             later += f64::from(u8::from(point.time >= moment));
-            note(seen.entry((point.context, point.segment)).or_insert((point.time, 0.0)), point.time);
+            let above = self.above.get(&point.operation).into_iter().flatten();
+            for context in above.copied().chain([point.context]) {
+                note(seen.entry((context, point.segment)).or_insert((point.time, 0.0)), point.time);
+            }
             if let Some((model, prompt)) = self.outputs.get(&point.operation) {
                 for said in
                     [model.map(|model| (true, model)), prompt.map(|prompt| (false, prompt))].into_iter().flatten()
@@ -223,7 +261,7 @@ impl<'a> Timeline<'a> {
                 (key.to_owned(), value.to_owned())
             });
             let labels = labels.filter(|(key, _)| !["principal", "retriever", "service"].contains(&key.as_str()));
-            for pair in declarations(self.vocabulary.context_of(*context)).into_iter().chain(labels) {
+            for pair in declarations(self.vocabulary.context_of(*context), self.vocabulary).into_iter().chain(labels) {
                 add(pair, *said);
             }
         }
@@ -245,8 +283,10 @@ impl<'a> Timeline<'a> {
 type Outputs = FastMap<u64, (Option<u32>, Option<u32>)>;
 
 /// What a retrieval declares, by name.
-fn declarations(context: &Context) -> Vec<(String, String)> {
+fn declarations(context: &Context, vocabulary: &Vocabulary) -> Vec<(String, String)> {
     let count = |number: Option<u32>| number.map(|number| number.to_string());
+    let mut scope: Vec<&str> = context.scope.iter().map(|scope| vocabulary.scopes.text(*scope)).collect();
+    scope.sort_unstable();
     let all = [
         ("corpus_version", context.corpus_version.clone()),
         ("embedder", context.embedder.clone()),
@@ -257,6 +297,7 @@ fn declarations(context: &Context) -> Vec<(String, String)> {
         ("top_k", count(context.top_k)),
         ("max_context_tokens", count(context.context_tokens)),
         ("max_age_s", count(context.max_age_s)),
+        ("scope", (!scope.is_empty()).then(|| scope.join(", "))),
         ("filter", context.filter.clone()),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::matched::{Answers, mean_between, mean_within};
 use crate::observe::Observed;
 use crate::report::{SymptomKind, SymptomReport};
-use crate::units::{Matched, MatchedUnit};
+use crate::units::{Matched, MatchedUnit, weight_at};
 use crate::vocabulary::Vocabulary;
 
 /// An effect up to this share is not worth a line.
@@ -58,7 +58,7 @@ pub(crate) fn symptoms(
         .collect::<Result<_, Error>>()?;
     // Six things are looked at: together they are falsely seen in about one stable report of twenty.
     let confidence = 1.0 - (1.0 - options.confidence) / 6.0;
-    let resampling = Resampling { confidence, resamples: options.resamples, seed: options.seed };
+    let resampling = Resampling { confidence, ..options.resampling() };
     let measure = |of: fn(&Looked) -> Option<Both>| -> Result<Option<Found>, Error> {
         let known: Vec<(usize, Both)> = looked.iter().filter_map(|(unit, one)| Some((*unit, of(one)?))).collect();
         let units: Vec<usize> = known.iter().map(|(unit, _)| *unit).collect();
@@ -68,7 +68,7 @@ pub(crate) fn symptoms(
             return Ok(None);
         }
         let mean = |of: fn(&Both) -> f64| {
-            let weight = |at: usize| weights.as_ref().and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+            let weight = |at: usize| weight_at(weights.as_deref(), at);
             let total: f64 = (0..known.len()).map(weight).sum();
             known.iter().enumerate().map(|(at, (_, both))| weight(at) * of(both)).sum::<f64>() / total
         };

@@ -289,6 +289,11 @@ impl<'a> Found<'a> {
     }
 }
 
+/// What a value counts: all alike where nothing is weighted.
+pub(crate) fn weight_at(weights: Option<&[f64]>, at: usize) -> f64 {
+    weights.and_then(|weights| weights.get(at)).copied().unwrap_or(1.0)
+}
+
 impl Matched<'_> {
     /// How much each of some units counts: a population as much as it asked in the reference, its units equally. So a
     /// shift of the mix between populations cannot look like a change of retrieval. Nothing where there is one population.

@@ -128,6 +128,23 @@ pub(crate) fn renumbered<N: Number, M: Copy>(list: &[M], old: N, missing: M) -> 
     list.get(old.place() as usize).copied().unwrap_or(missing)
 }
 
+/// A hash of a list of documents that tells answers apart by their documents and their order, whatever their numbers.
+#[derive(Debug)]
+pub(crate) struct Digest(pub(crate) u64);
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Digest {
+    /// Adds a document by the hash of its id.
+    pub(crate) fn add(&mut self, document_hash: u64) {
+        self.0 = (self.0 ^ document_hash).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
+    }
+}
+
 fn place(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
@@ -147,13 +164,9 @@ impl Vocabulary {
         number
     }
 
-    /// A hash of a list of states that tells answers apart by their documents and their order, whatever their numbers.
-    pub(crate) fn digest(&self, states: impl Iterator<Item = u32>) -> u64 {
-        states.fold(0x9e37_79b9_7f4a_7c15, |digest, state| {
-            let document = self.state_of(state).document;
-            let hash = self.document_hashes.get(document.place() as usize).copied().unwrap_or_default();
-            (digest ^ hash).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29)
-        })
+    /// The hash of a document's id.
+    pub(crate) fn document_hash(&self, document: DocumentNumber) -> u64 {
+        self.document_hashes.get(document.place() as usize).copied().unwrap_or_default()
     }
 
     /// The number of a document's state.

@@ -89,7 +89,7 @@ fn contents(evidence: &Evidence<'_>) -> Vec<IntegrityReport> {
         seen
     };
     let all = |window: &Observations| {
-        by_document(&mut window.sightings.documents.iter().map(|((_, state), count)| (*state, *count)))
+        by_document(&mut window.sightings.documents.iter().map(|((_, state), count)| (state, count)))
     };
     let (known, now) = (all(evidence.before), all(evidence.after));
     let mut other_scheme: HashMap<DocumentNumber, u64> = HashMap::new();

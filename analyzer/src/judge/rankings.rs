@@ -8,7 +8,7 @@ use crate::effect::{Effect, Measured, effect};
 use crate::error::Error;
 use crate::matched::{self, UnitChange};
 use crate::report::{FloorBasis, Judgement, RetrievalReport, ScoreReport};
-use crate::units::{Matched, MatchedUnit};
+use crate::units::{Matched, MatchedUnit, weight_at};
 use crate::vocabulary::Vocabulary;
 use std::collections::BTreeMap;
 
@@ -42,12 +42,17 @@ impl Rankings<'_> {
             units.iter().enumerate().filter_map(one).collect()
         };
         let options = self.options;
-        let least = (FLOORS_MIN, options.resamples);
-        let mut effect = effect(&measured(&[]), self.matched, least, options)?;
-        if effect.basis == FloorBasis::Unknown && !units.is_empty() {
+        let mut effect = effect(&measured(&[]), self.matched, (FLOORS_MIN, options.resamples), options)?;
+        let is_drift = |effect: &Effect| effect.excess.is_some_and(|excess| excess.low > options.threshold);
+        let is_unknown = effect.basis == FloorBasis::Unknown;
+        // What was asked once may have moved alone: caches and head queries repeat, and stay as they were.
+        if !units.is_empty() && (is_unknown || (effect.is_open(options.threshold) && !is_drift(&effect))) {
             let accounts = causes::accounts(units, self.matched, self.classifiers, self.p)?;
             let proofs: Vec<f64> = accounts.iter().map(causes::UnitAccount::proof).collect();
-            effect = crate::effect::effect(&measured(&proofs), self.matched, least, options)?;
+            let proven = crate::effect::proven(&measured(&proofs), self.matched, options)?;
+            if is_unknown || is_drift(&proven) {
+                effect = proven;
+            }
         }
         let test = match (effect.excess, effect.basis) {
             (None, _) => None,
@@ -78,7 +83,7 @@ impl Rankings<'_> {
         let mean = |value: fn(&UnitChange) -> f64| {
             let (mut sum, mut total) = (0.0, 0.0);
             for (at, unit) in units.iter().enumerate() {
-                let weight = weights.as_ref().and_then(|weights| weights.get(at)).copied().unwrap_or(1.0);
+                let weight = weight_at(weights.as_deref(), at);
                 if let Some(change) = self.changes.get(*unit) {
                     sum += weight * value(change);
                     total += weight;

@@ -6,8 +6,8 @@ const NOTHING: Circumstances<'static> =
 fn filled(operations: &[(&str, u32, &[u32])]) -> UnitSample {
     let mut unit = UnitSample::default();
     for (operation, attempt, states) in operations {
-        let places = states.iter().map(|state| Place::new(*state, None)).collect();
-        unit.insert((Attempt::of(operation, *attempt, &[]), SAMPLE), NOTHING, places);
+        let places: Vec<Place> = states.iter().map(|state| Place::new(*state, None)).collect();
+        unit.insert((Attempt::of(operation, *attempt, &[]), SAMPLE), NOTHING, &places);
     }
     unit
 }
@@ -46,7 +46,7 @@ fn of_two_events_of_one_attempt_the_one_with_the_larger_id_stands() {
         let mut unit = UnitSample::default();
         for id in ids {
             let attempt = Attempt::of("op", 1, &[id; 16]);
-            unit.insert((attempt, SAMPLE), NOTHING, vec![Place::new(u32::from(id), None)]);
+            unit.insert((attempt, SAMPLE), NOTHING, &[Place::new(u32::from(id), None)]);
         }
         states(&unit)
     };

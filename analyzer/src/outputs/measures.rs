@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
-use tidemark_stats::{Resampling, bootstrap_mean};
+use tidemark_stats::bootstrap_mean;
 
 use crate::compare::Options;
 use crate::error::Error;
@@ -110,7 +110,7 @@ fn excess(
     }
     let floor = mean(&measured.iter().filter_map(|(_, within)| *within).collect::<Vec<_>>()).unwrap_or(0.0);
     let values: Vec<f64> = measured.iter().map(|(between, within)| between - within.unwrap_or(floor)).collect();
-    let effect = bootstrap_mean(&values, None, threshold, resampling(options))?;
+    let effect = bootstrap_mean(&values, None, threshold, options.resampling())?;
     Ok(Some(OutputMeasure {
         measure: name.to_owned(),
         verdict: Judgement::default(),
@@ -166,7 +166,7 @@ fn shift(
     let (reference, current) = (weighted(|shift| shift.reference), weighted(|shift| shift.current));
     let sign = if current < reference { -1.0 } else { 1.0 };
     let towards: Vec<f64> = measured.iter().map(|shift| sign * (shift.current - shift.reference) / unit).collect();
-    let effect = bootstrap_mean(&towards, Some(&weights), threshold, resampling(options))?;
+    let effect = bootstrap_mean(&towards, Some(&weights), threshold, options.resampling())?;
     Ok(Some(OutputMeasure {
         measure: name,
         verdict: Judgement::default(),
@@ -188,8 +188,4 @@ struct Shift {
     reference: f64,
     current: f64,
     weight: f64,
-}
-
-fn resampling(options: &Options) -> Resampling {
-    Resampling { confidence: options.confidence, resamples: options.resamples, seed: options.seed }
 }

@@ -14,9 +14,10 @@ use crate::intern::{FastMap, Interner};
 use crate::observe::{Attempt, Circumstances, Observations, Unit};
 use crate::operations::Part;
 use crate::outcome::signature;
+use crate::read::documents::{Documents, Numbers};
 use crate::selector::Segment;
 use crate::stage::Stage;
-use crate::vocabulary::{Context, Limits, State, Vocabulary, key_and_value, label};
+use crate::vocabulary::{Context, Limits, Vocabulary, key_and_value, label};
 
 /// The columns that a comparison needs.
 pub(super) const COLUMNS: [&str; 29] = [
@@ -67,12 +68,16 @@ pub(crate) const TENANT_KEYS: [&str; 3] = ["tenant", "tenant_id", "tenant.id"];
 #[derive(Debug, Default)]
 pub struct Reader {
     segment: Segment,
-    /// By the text of what a row declares: its context and its stage.
-    contexts: FastMap<Box<str>, (u32, u32)>,
+    /// By the text of what a row declares.
+    contexts: FastMap<Box<str>, Declared>,
     /// By the text of its labels: whether the row is wanted, its segment and its tenant.
     segments: FastMap<Box<str>, (bool, u32, Option<u32>)>,
     limits: FastMap<(u32, Option<u32>), u32>,
     key: String,
+    numbers: Numbers,
+    /// The answer of the row that is looked at.
+    places: Vec<Place>,
+    contents: Vec<u32>,
 }
 
 impl Reader {
@@ -89,16 +94,20 @@ impl Reader {
         window: &mut Observations,
     ) -> Result<(), Error> {
         let rows = Rows::of(batch)?;
+        self.numbers.follow(&rows.documents);
         for row in 0..batch.num_rows() {
             let (wanted, segment, tenant) = self.segment_of(&rows, row, vocabulary);
+            let answer = (&mut self.places, &mut self.contents);
+            let digest = rows.documents.places(row, (&mut self.numbers, vocabulary), answer);
             if wanted {
-                let (context, stage) = self.context_of(&rows, row, vocabulary);
-                let limits = self.limits_of(context, tenant, vocabulary);
-                rows.observe(row, (context, segment), (stage, limits), vocabulary, window);
+                let declared = self.context_of(&rows, row, vocabulary);
+                let limits = self.limits_of(declared.context, tenant, vocabulary);
+                let (places, contents) = (self.places.as_slice(), self.contents.as_mut_slice());
+                let answer = Answered { declared, segment, limits, places, contents, digest };
+                rows.observe(row, answer, vocabulary, window);
             } else {
                 // What others are answered is still there.
-                let places = rows.places(row, vocabulary);
-                window.sightings.elsewhere.extend(places.iter().map(|place| place.state()));
+                window.sightings.elsewhere.extend(self.places.iter().map(|place| place.state()));
             }
         }
         window.bound(vocabulary);
@@ -142,7 +151,7 @@ impl Reader {
         known
     }
 
-    fn context_of(&mut self, rows: &Rows<'_>, row: usize, vocabulary: &mut Vocabulary) -> (u32, u32) {
+    fn context_of(&mut self, rows: &Rows<'_>, row: usize, vocabulary: &mut Vocabulary) -> Declared {
         self.key.clear();
         for (_, texts) in &rows.declared {
             self.key.push_str(text(texts, row).unwrap_or("\u{0}"));
@@ -162,9 +171,7 @@ impl Reader {
             return *known;
         }
         let key = std::mem::take(&mut self.key);
-        if let Some(version) = rows.declared_text("corpus_version", row) {
-            vocabulary.versions.number(version);
-        }
+        let version = rows.declared_text("corpus_version", row).map(|version| vocabulary.versions.number(version));
         let context = vocabulary.context(&key, |scopes| rows.context(row, scopes));
         let declared = vocabulary.context_of(context);
         let short = |text: &Option<String>| text.as_deref().map(Box::from);
@@ -173,7 +180,7 @@ impl Reader {
             kind: short(&declared.kind),
             score_kind: declared.score_kind,
         };
-        let known = (context, vocabulary.stage(stage));
+        let known = Declared { context, stage: vocabulary.stage(stage), version };
         self.contexts.insert(key.as_str().into(), known);
         self.key = key;
         known
@@ -189,6 +196,24 @@ impl Reader {
             vocabulary.limit(Limits { tenant, scope: scope.into(), filter })
         })
     }
+}
+
+/// What a row declares of how it was retrieved, by its numbers.
+#[derive(Debug, Clone, Copy)]
+struct Declared {
+    context: u32,
+    stage: u32,
+    version: Option<u32>,
+}
+
+/// A row's answer, and what it belongs to.
+struct Answered<'a> {
+    declared: Declared,
+    segment: u32,
+    limits: u32,
+    places: &'a [Place],
+    contents: &'a mut [u32],
+    digest: u64,
 }
 
 /// Takes one batch into a window of all traffic.
@@ -226,13 +251,7 @@ struct Rows<'a> {
     mark: &'a StringArray,
     latency: &'a PrimitiveArray<Float64Type>,
     cost: &'a PrimitiveArray<Float64Type>,
-    results: &'a ListArray,
-    document: &'a StringArray,
-    content: &'a StringArray,
-    document_scope: &'a StringArray,
-    score: &'a PrimitiveArray<Float64Type>,
-    tokens: &'a Int32Array,
-    updated_at: &'a PrimitiveArray<TimestampMicrosecondType>,
+    documents: Documents<'a>,
 }
 
 impl<'a> Rows<'a> {
@@ -244,8 +263,6 @@ impl<'a> Rows<'a> {
         let counts = |names: &[&'static str]| {
             names.iter().map(|name| Ok((*name, columns.counts(name)?))).collect::<Result<Vec<_>, ColumnError>>()
         };
-        let results = columns.list("results")?;
-        let documents = Columns::of_elements(results, "results")?;
         let (label_map, label_keys, label_values) = columns.map_of_texts("segment")?;
         let (scope, scopes) = columns.list_of_texts("requested_scope")?;
         let (marks, mark) = columns.list_of_texts("marks")?;
@@ -280,13 +297,7 @@ impl<'a> Rows<'a> {
             mark,
             latency: columns.numbers("latency_ms")?,
             cost: columns.numbers("cost_usd")?,
-            results,
-            document: documents.texts("doc_id")?,
-            content: documents.texts("content_hash")?,
-            document_scope: documents.texts("scope")?,
-            score: documents.numbers("score")?,
-            tokens: documents.counts("tokens")?,
-            updated_at: documents.times("updated_at")?,
+            documents: Documents::of(&columns)?,
         })
     }
 
@@ -296,14 +307,7 @@ impl<'a> Rows<'a> {
         if self.label_map.is_null(row) { 0..0 } else { at(row)..at(row + 1) }
     }
 
-    fn observe(
-        &self,
-        row: usize,
-        (context, segment): (u32, u32),
-        (stage, limits): (u32, u32),
-        vocabulary: &mut Vocabulary,
-        window: &mut Observations,
-    ) {
+    fn observe(&self, row: usize, answer: Answered<'_>, vocabulary: &mut Vocabulary, window: &mut Observations) {
         let micros = self.occurred_at.value(row);
         let occurred_at = Timestamp::from_micros(micros).unwrap_or(Timestamp::MIN);
         let (from, to) = window.span.unwrap_or((occurred_at, occurred_at));
@@ -313,8 +317,8 @@ impl<'a> Rows<'a> {
         let attempt = Attempt::of(self.operation.value(row), number, self.event.value(row));
         let first = attempt.number <= 1;
 
-        let places = self.places(row, vocabulary);
-        self.sight(row, attempt, occurred_at, (context, &places), vocabulary, window);
+        let Answered { declared: Declared { context, stage, .. }, segment, limits, places, digest, .. } = answer;
+        self.sight(row, (attempt, occurred_at), answer, vocabulary, window);
 
         let fingerprint = self.fingerprint.value(row);
         let fingerprint = vocabulary.aliases.first_of(fingerprint);
@@ -324,12 +328,10 @@ impl<'a> Rows<'a> {
             return;
         }
         let unit = Unit { query: vocabulary.queries.number(&fingerprint), stage, limits };
-        let states = || places.iter().map(|place| place.state());
-        let digest = vocabulary.digest(states());
         if sampled {
             let scores = places.iter().map(|place| place.score());
             let part = Part::new((unit, attempt), (context, segment), (micros, digest), scores);
-            window.operations.insert(attempt.operation, part, states());
+            window.operations.insert(attempt.operation, part, places.iter().map(|place| place.state()));
         }
         if !kept {
             return;
@@ -354,65 +356,42 @@ impl<'a> Rows<'a> {
     fn sight(
         &self,
         row: usize,
-        attempt: Attempt,
-        occurred_at: Timestamp,
-        (context, places): (u32, &[Place]),
+        (attempt, occurred_at): (Attempt, Timestamp),
+        answer: Answered<'_>,
         vocabulary: &Vocabulary,
         window: &mut Observations,
     ) {
+        let Answered { declared: Declared { context, version, .. }, places, contents, .. } = answer;
         // What the policy of the collector allowed, beside what the request asked for.
         let marks = Columns::range(self.marks, row);
         let marked = |of: &[&str]| marks.clone().any(|i| of.contains(&self.mark.value(i)));
         let declared = vocabulary.context_of(context);
-        let version = declared.corpus_version.as_deref().and_then(|version| vocabulary.versions.find(version));
         for place in places {
-            *window.sightings.documents.entry((version, place.state())).or_default() += 1;
+            window.sightings.documents.add(version, place.state(), 1);
         }
         let example = || text(self.trace, row).unwrap_or_else(|| self.operation.value(row));
         let states = || places.iter().map(|place| vocabulary.state_of(place.state()));
-        let mut contents: Vec<u32> = states().filter_map(|state| state.content).collect();
         contents.sort_unstable();
         if contents.windows(2).any(|pair| pair[0] == pair[1]) {
             window.sightings.repeated_content.add(attempt.operation, example());
         }
-        let foreign = |scope: u32| !declared.scope.is_empty() && !declared.scope.contains(&scope);
-        if states().any(|state| state.scope.is_some_and(foreign)) || marked(&["bound.scope"]) {
+        let foreign = |scope: u32| !declared.scope.contains(&scope);
+        let crossed = !declared.scope.is_empty() && states().any(|state| state.scope.is_some_and(foreign));
+        if crossed || marked(&["bound.scope"]) {
             window.sightings.outside_scope.add(attempt.operation, example());
         }
-        let tokens: u64 = states().filter_map(|state| state.tokens).map(u64::from).sum();
+        let tokens = || states().filter_map(|state| state.tokens).map(u64::from).sum::<u64>();
         if declared.top_k.is_some_and(|top_k| places.len() > top_k as usize)
-            || declared.context_tokens.is_some_and(|budget| tokens > u64::from(budget))
+            || declared.context_tokens.is_some_and(|budget| tokens() > u64::from(budget))
             || marked(&["bound.results", "bound.top_k", "bound.context_tokens", "bound.corpus"])
         {
             window.sightings.beyond_bound.add(attempt.operation, example());
         }
-        let oldest = states().filter_map(|state| state.updated_at).min();
-        let too_old = |(age, oldest): (u32, Timestamp)| oldest.plus_seconds(i64::from(age)) < occurred_at;
-        if declared.max_age_s.zip(oldest).is_some_and(too_old) || marked(&["bound.document_age"]) {
+        let oldest = || states().filter_map(|state| state.updated_at).min();
+        let too_old = |age: u32| oldest().is_some_and(|oldest| oldest.plus_seconds(i64::from(age)) < occurred_at);
+        if declared.max_age_s.is_some_and(too_old) || marked(&["bound.document_age"]) {
             window.sightings.too_old.add(attempt.operation, example());
         }
-    }
-
-    fn places(&self, row: usize, vocabulary: &mut Vocabulary) -> Vec<Place> {
-        let range = Columns::range(self.results, row);
-        Place::list(range.map(|i| {
-            let number = |interner: &mut Interner, texts: &StringArray| {
-                texts.is_valid(i).then(|| interner.number(texts.value(i)))
-            };
-            let state = State {
-                document: vocabulary.document(self.document.value(i)),
-                content: number(&mut vocabulary.contents, self.content),
-                scope: number(&mut vocabulary.scopes, self.document_scope),
-                tokens: self.tokens.is_valid(i).then(|| u32::try_from(self.tokens.value(i)).unwrap_or(0)),
-                updated_at: self
-                    .updated_at
-                    .is_valid(i)
-                    .then(|| Timestamp::from_micros(self.updated_at.value(i)).ok())
-                    .flatten(),
-            };
-            let score = self.score.is_valid(i).then(|| self.score.value(i));
-            (vocabulary.state(state), score)
-        }))
     }
 
     /// A hash by which similar queries are found: of the query's embedding, else the one made of its text at ingest.

@@ -151,6 +151,7 @@ pub(super) fn drift() -> Report {
         verdict: Judgement::Drift,
         symptoms: vec![symptom(SymptomKind::DocumentsDiffer, [0.01, 0.29], "2.9 of 10 documents differ")],
         since: Some(Since {
+            rise: 0.4,
             at: time("2026-11-17T09:14:00Z"),
             interval: [time("2026-11-17T09:02:00Z"), time("2026-11-17T09:17:00Z")],
             coincides_with: vec!["corpus_version v2".to_owned()],

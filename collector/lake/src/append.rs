@@ -212,22 +212,30 @@ fn old<E>(events: &[Stored<E>]) -> impl Iterator<Item = &Stored<E>> {
     events.iter().filter(|row| row.ingest != Ingest::Live)
 }
 
+/// A larger dictionary is given up for plain values: it holds the names and the hashes of a hundred thousand documents.
+const DICTIONARY_BYTES: usize = 2 * 1024 * 1024;
+/// Rows that take more bytes than this are a group.
+const GROUP_BYTES: usize = 12 * 1024 * 1024;
+
 /// Zstandard and dictionaries for everything; Bloom filters on what a single event is looked up by, as large as `rows` rows
 /// (or those of one row group) need: they take their memory before the first row.
 pub(crate) fn writer_properties(
     table: Table,
     rows: u64,
 ) -> Result<WriterProperties, deltalake::parquet::errors::ParquetError> {
-    // A row of retrievals holds a whole ranking.
+    // A dictionary is read once for a group of rows, so that few large ones are read faster. But a group is held in memory
+    // until it is written, and a row of retrievals holds a whole ranking.
     let group = match table {
-        Table::Retrievals => 16 * 1024,
+        Table::Retrievals => 64 * 1024,
         Table::Outputs => 128 * 1024,
     };
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_dictionary_enabled(true)
         .set_bloom_filter_enabled(false)
-        .set_max_row_group_row_count(Some(group));
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_max_row_group_row_count(Some(group))
+        .set_max_row_group_bytes(Some(GROUP_BYTES));
     for column in ["trace_id", "operation_id"] {
         properties = properties
             .set_column_bloom_filter_enabled(ColumnPath::from(column), true)

@@ -1,8 +1,8 @@
 //! The only door to Delta and `DataFusion`: two tables of Parquet files, written once and read by anybody.
 //!
 //! [`Lake::append`] commits a batch of events together with the position of the log that it was read from, so that the
-//! log and the table can never disagree about what has arrived. [`Lake::scan`] reads a window of one table as Arrow
-//! batches, each event once. Columns and layout: `TABLE.md`; their names: [`tidemark_schema::columns`].
+//! log and the table can never disagree about what has arrived. [`Lake::scan`] reads rows of one table as Arrow batches,
+//! each event once; [`Lake::scan_window`] does so for all rows of a window, as fast as its files allow. Columns and layout: `TABLE.md`; their names: [`tidemark_schema::columns`].
 //!
 //! What is absent: HTTP, statistics, and any knowledge of what the log is.
 
@@ -22,6 +22,7 @@ mod sweep;
 mod table;
 mod usage;
 mod verify;
+mod window;
 
 pub use append::{Appended, Position};
 pub use arrow::{WriteArrowError, write_arrow};
@@ -39,6 +40,7 @@ pub use sweep::Swept;
 pub use table::{Lake, Table};
 pub use usage::{PartitionUsage, Usage};
 pub use verify::{Finding, FindingKind, Verified};
+pub use window::WindowScan;
 
 #[cfg(test)]
 mod tests;

@@ -108,7 +108,7 @@ pub struct Lake {
 /// What one reader may hold in memory, in bytes; sorts and aggregations beyond it spill to disk.
 const READ_MEMORY_BYTES: usize = 96 * 1024 * 1024;
 /// Rows of a batch: a row holds a whole ranking.
-const BATCH_ROWS: usize = 1_024;
+pub(crate) const BATCH_ROWS: usize = 1_024;
 
 impl Lake {
     /// Opens a store and makes what is missing.

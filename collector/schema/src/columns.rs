@@ -10,7 +10,7 @@ mod read;
 mod retrieval;
 
 pub use layout::{EVENT_DATE, PARTITIONED_BY_CORPUS, PARTITIONED_BY_DATE};
-pub use read::{ColumnError, Columns};
+pub use read::{ColumnError, Columns, Texts};
 
 /// The table of retrievals: one row per event.
 pub mod retrievals {

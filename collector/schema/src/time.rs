@@ -59,6 +59,11 @@ impl Timestamp {
         i32::try_from(self.0.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX)
     }
 
+    /// Whether a day begins with it.
+    pub fn is_midnight(self) -> bool {
+        self.0.rem_euclid(MICROS_PER_DAY) == 0
+    }
+
     /// The same instant moved by some seconds, held inside the range.
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {

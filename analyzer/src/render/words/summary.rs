@@ -31,7 +31,7 @@ pub(in super::super) fn lines(report: &Report) -> Vec<Line> {
     let mut lines: Vec<Line> = [
         line("noticed", symptoms(report)),
         line("how much", how_much(report)),
-        line("since", report.since.as_ref().map(since)),
+        line("since", moment(report)),
         line("where", place(report)),
         line("why", why(report)),
     ]
@@ -79,6 +79,18 @@ fn how_much(report: &Report) -> Option<String> {
     };
     let change = interval(Some(change), retrieval.interval);
     Some(format!("{words}: {change} {beyond} (1 = all of it)"))
+}
+
+/// Since when; where the window as a whole did not drift, how much a part of it did.
+fn moment(report: &Report) -> Option<String> {
+    let says = since(report.since.as_ref()?);
+    let lately = report.retrieval.verdict != Judgement::Drift;
+    let rise = || number(report.since.as_ref().map_or(0.0, |since| since.rise));
+    Some(if lately {
+        format!("{says}; {} of each answer differs from then on, too late to count for the window", rise())
+    } else {
+        says
+    })
 }
 
 /// `2026-10-15T09:14:00Z (-12 min, +3 min), together with embedder e5`

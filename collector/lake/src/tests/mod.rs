@@ -3,6 +3,7 @@ mod faulty;
 mod maintenance;
 mod partitions;
 mod sql;
+mod window;
 
 use futures::TryStreamExt;
 use tidemark_schema::columns::{outputs, retrievals};

@@ -59,6 +59,28 @@ enum Source<'a> {
     Struct(&'a StructArray),
 }
 
+/// The texts of a column: places into some texts, which stand there once if the column is a dictionary.
+#[derive(Debug, Clone, Copy)]
+pub struct Texts<'a> {
+    keys: Option<&'a PrimitiveArray<Int32Type>>,
+    values: &'a StringArray,
+}
+
+impl<'a> Texts<'a> {
+    /// The texts that the places are of.
+    pub fn values(&self) -> &'a StringArray {
+        self.values
+    }
+
+    /// The place of a row's text, if it is not null.
+    pub fn place(&self, row: usize) -> Option<usize> {
+        match self.keys {
+            Some(keys) => keys.is_valid(row).then(|| usize::try_from(keys.value(row)).unwrap_or(usize::MAX)),
+            None => self.values.is_valid(row).then_some(row),
+        }
+    }
+}
+
 fn texts_within<'a>(array: &'a ArrayRef, name: &str, of: &DataType) -> Result<&'a StringArray, ColumnError> {
     let found = || ColumnError::Type { column: name.to_owned(), found: of.to_string() };
     array.as_string_opt::<i32>().ok_or_else(found)
@@ -82,6 +104,15 @@ impl<'a> Columns<'a> {
     /// A column of texts.
     pub fn texts(&self, name: &str) -> Result<&'a StringArray, ColumnError> {
         self.typed(name, |array| array.as_string_opt::<i32>())
+    }
+
+    /// A column of texts that may be a dictionary.
+    pub fn repeated_texts(&self, name: &str) -> Result<Texts<'a>, ColumnError> {
+        let Ok(column) = self.typed(name, |array| array.as_dictionary_opt::<Int32Type>()) else {
+            return self.texts(name).map(|values| Texts { keys: None, values });
+        };
+        let values = texts_within(column.values(), name, column.data_type())?;
+        Ok(Texts { keys: Some(column.keys()), values })
     }
 
     /// A column of instants.
