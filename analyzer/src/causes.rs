@@ -58,6 +58,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it lies in what was asked for, and not in what was searched.
+    pub(crate) fn is_of_the_request(self) -> bool {
+        matches!(self, Self::Bounds | Self::Scope)
+    }
+
     /// Every cause, in the order in which they are asked.
     pub const ALL: [Self; 12] = [
         Self::Bounds,

@@ -49,7 +49,7 @@ pub async fn read_windows(
     versions: Versions,
     aliases: Aliases,
 ) -> Result<(Vocabulary, Observations, Observations), Error> {
-    let [before, after] = windows.map(|window| read_window(lake, window, segment, versions, aliases.clone()));
+    let [before, after] = windows.map(|window| Box::pin(read_window(lake, window, segment, versions, aliases.clone())));
     let (before, after) = futures::try_join!(before, after)?;
     let (mut vocabulary, before) = (before.vocabulary, before.observations);
     let after = after.observations.renumber(&vocabulary.absorb(after.vocabulary));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidemark_stats::Persistence;
 
 use super::rankings::Measure;
-use crate::causes::{self, Cause, Classifier, Seen, UnitAccount, sentence, shares};
+use crate::causes::{self, Cause, Classifier, Seen, Share, UnitAccount, sentence, shares};
 use crate::error::Error;
 use crate::intern::FastSet;
 use crate::report::{Affects, CauseReport, FloorBasis, Judgement, MultiplicityReport, RetrievalReport, TrafficReport};
@@ -30,6 +30,25 @@ struct Explained {
     weights: Option<Vec<f64>>,
     accounts: Vec<UnitAccount>,
     basis: FloorBasis,
+    /// What the judged stages were asked in another way than before, where the change is explained by others.
+    requested: Vec<Share>,
+}
+
+impl Explained {
+    /// The parts of the causes. What stages before the judged ones cannot know, that these were asked for fewer documents or
+    /// for other ones, comes first; they share the rest.
+    fn shares(&self) -> Vec<Share> {
+        let mut all = shares(&self.accounts, self.weights.as_deref(), self.basis);
+        let unknown = |share: &&Share| !all.iter().any(|known| known.cause == share.cause);
+        let requested: Vec<Share> = self.requested.iter().filter(unknown).copied().collect();
+        let rest = 1.0 - requested.iter().map(|share| share.part).sum::<f64>();
+        for share in &mut all {
+            share.part *= rest;
+        }
+        all.extend(requested);
+        all.sort_by(|a, b| b.part.total_cmp(&a.part));
+        all
+    }
 }
 
 impl Causes<'_> {
@@ -38,15 +57,21 @@ impl Causes<'_> {
     fn explained(&self, measure: &Measure) -> Result<Explained, Error> {
         let first: FastSet<u32> = self.first.iter().copied().collect();
         let inherited = !first.is_empty() && first.iter().any(|stage| !self.last.contains(stage));
-        let units = if inherited && measure.effect.basis == FloorBasis::Reference {
-            let repeated = |unit: &usize| self.matched.units.get(*unit).is_some_and(|unit| unit.reference.len() > 1);
-            self.matched.of_stages(&first).into_iter().filter(repeated).collect()
-        } else {
-            measure.effect.units.clone()
-        };
+        let judged = self.accounts(measure.effect.units.clone(), measure.effect.basis)?;
+        if !inherited || measure.effect.basis != FloorBasis::Reference {
+            return Ok(judged);
+        }
+        let repeated = |unit: &usize| self.matched.units.get(*unit).is_some_and(|unit| unit.reference.len() > 1);
+        let units = self.matched.of_stages(&first).into_iter().filter(repeated).collect();
+        let requested = judged.shares().into_iter().filter(|share| share.cause.is_of_the_request());
+        let requested = requested.filter(|share| share.declared > 0.5).collect();
+        Ok(Explained { requested, ..self.accounts(units, measure.effect.basis)? })
+    }
+
+    fn accounts(&self, units: Vec<usize>, basis: FloorBasis) -> Result<Explained, Error> {
         let weights = self.matched.weights(&units);
         let accounts = causes::accounts(&units, self.matched, self.classifiers, self.p)?;
-        Ok(Explained { units, weights, accounts, basis: measure.effect.basis })
+        Ok(Explained { units, weights, accounts, basis, requested: Vec::new() })
     }
 
     /// The causes of rankings and scores, where these changed beyond noise.
@@ -88,7 +113,7 @@ impl Causes<'_> {
             rescoring: classifier.rescoring,
             usual_lengths: classifier.usual_lengths,
         };
-        let report = |share: &causes::Share| CauseReport {
+        let report = |share: &Share| CauseReport {
             cause: share.cause,
             affects: Affects::Ranking,
             share: share.part,
@@ -97,7 +122,7 @@ impl Causes<'_> {
             evidence: sentence(share, &seen, classifier.vocabulary),
             since: None,
         };
-        shares(&explained.accounts, explained.weights.as_deref(), explained.basis).iter().map(report).collect()
+        explained.shares().iter().map(report).collect()
     }
 
     /// Why scores of unchanged documents moved. Scores that follow the corpus or the other documents of the answer moved

@@ -2,7 +2,8 @@
 //!
 //! [`Lake::append`] commits a batch of events together with the position of the log that it was read from, so that the
 //! log and the table can never disagree about what has arrived. [`Lake::scan`] reads rows of one table as Arrow batches,
-//! each event once; [`Lake::scan_window`] does so for all rows of a window, as fast as its files allow. Columns and layout: `TABLE.md`; their names: [`tidemark_schema::columns`].
+//! each event once; [`Lake::scan_window`] does so for all rows of a window, as fast as its files allow. Columns and layout:
+//! `TABLE.md`; their names: [`tidemark_schema::columns`].
 //!
 //! What is absent: HTTP, statistics, and any knowledge of what the log is.
 
