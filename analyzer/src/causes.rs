@@ -192,6 +192,12 @@ const NO_NOISE: [Cause; 7] = [
 ];
 
 impl UnitAccount {
+    /// Of a unit that does not repeat.
+    #[cfg(test)]
+    pub(crate) fn of(between: &Account) -> Self {
+        Self { between: between.entries(), within: None }
+    }
+
     /// The part of the distance between the windows that no noise can make.
     pub(crate) fn proof(&self) -> f64 {
         self.between.iter().filter(|(cause, _, _)| NO_NOISE.contains(cause)).map(|(_, charged, _)| charged).sum()

@@ -244,6 +244,30 @@ mod tests {
     }
 
     #[test]
+    fn what_repeats_and_stayed_does_not_hide_what_was_asked_once_and_provably_moved() {
+        let one = |unit: usize, distance: f64, within_reference: Option<f64>| Measured {
+            unit,
+            change: UnitChange {
+                distance,
+                within_reference,
+                within_current: None,
+                rbo: 1.0,
+                jaccard: 1.0,
+                kendall: 1.0,
+            },
+            proof: Some(distance),
+        };
+        let head = (0..60).map(|unit| one(unit, 0.0, Some(0.0)));
+        let measured: Vec<Measured> = head.chain((60..480).map(|unit| one(unit, 0.5, None))).collect();
+        let options = Options::default();
+        let by_floors = effect(&measured, &ONE_POPULATION, (10, 500), &options).unwrap();
+        assert!(by_floors.is_open(options.threshold) && by_floors.excess.unwrap().estimate < 1e-9);
+        let proven = proven(&measured, &ONE_POPULATION, &options).unwrap();
+        assert_eq!((proven.basis, proven.rests_on()), (FloorBasis::Unknown, 480));
+        assert_eq!(proven.verdict(0.001, true, &options), Judgement::Drift, "{proven:?}");
+    }
+
+    #[test]
     fn without_repeats_only_what_no_noise_can_make_is_drift() {
         check(&[(0.3, None, None, 0.3); 40], FloorBasis::Unknown, Judgement::Drift);
         check(&[(0.3, None, None, 0.0); 40], FloorBasis::Unknown, Judgement::InsufficientEvidence);

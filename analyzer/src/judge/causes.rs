@@ -267,3 +267,38 @@ pub(super) fn of_ids(renamed: usize, queries: usize, declared: bool) -> CauseRep
         since: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causes::Reason;
+
+    #[test]
+    fn what_the_judged_stage_was_asked_for_comes_first_and_the_others_share_the_rest() {
+        let share = |cause, part, declared| Share { cause, part, declared, queries: 1 };
+        let mut account = causes::Account::default();
+        account.add(Reason { cause: Cause::IndexRecall, declared: false }, 0.2);
+        account.add(Reason { cause: Cause::Bounds, declared: false }, 0.2);
+        let explained = |requested| Explained {
+            units: vec![0],
+            weights: None,
+            accounts: vec![UnitAccount::of(&account)],
+            basis: FloorBasis::Reference,
+            requested,
+        };
+        let parts = |requested| {
+            let shares = explained(requested).shares();
+            shares.iter().map(|share| (share.cause, share.part, share.declared)).collect::<Vec<_>>()
+        };
+        let scope = share(Cause::Scope, 0.6, 1.0);
+        assert_eq!(
+            parts(vec![scope]),
+            [(Cause::Scope, 0.6, 1.0), (Cause::Bounds, 0.2, 0.0), (Cause::IndexRecall, 0.2, 0.0)]
+        );
+        // What the stages that changed first know of as well is not counted twice.
+        assert_eq!(
+            parts(vec![share(Cause::Bounds, 0.6, 1.0)]),
+            [(Cause::Bounds, 0.5, 0.0), (Cause::IndexRecall, 0.5, 0.0)]
+        );
+    }
+}
