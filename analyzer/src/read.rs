@@ -8,7 +8,6 @@ mod retrievals;
 use arrow_array::RecordBatch;
 use futures::StreamExt;
 use tidemark_lake::{Lake, RowStream, Table, WindowScan};
-use tidemark_schema::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::aliases::Aliases;
@@ -83,12 +82,11 @@ async fn read_window(
     versions: Versions,
     aliases: Aliases,
 ) -> Result<Read, Error> {
-    let all_times = (window.from, window.to) == (Timestamp::MIN, Timestamp::MAX);
     let scan = WindowScan {
         table: Table::Retrievals,
         corpus: Some(window.corpus.clone()),
         corpus_version: window.version.clone(),
-        between: (!all_times).then_some((window.from, window.to)),
+        between: window.between(),
         columns: retrievals::COLUMNS.to_vec(),
         without: vec!["rank"],
         optional: documents::OPTIONAL.to_vec(),

@@ -134,12 +134,16 @@ impl Selector {
 }
 
 impl Window {
+    /// The instants between which it lies, if it does not span all times.
+    pub(crate) fn between(&self) -> Option<(Timestamp, Timestamp)> {
+        let span = (self.from, self.to);
+        (span != (Timestamp::MIN, Timestamp::MAX)).then_some(span)
+    }
+
     pub(crate) fn filters(&self) -> Vec<Filter> {
         let mut filters = vec![Filter::Corpus(self.corpus.clone())];
         filters.extend(self.version.clone().map(Filter::CorpusVersion));
-        if (self.from, self.to) != (Timestamp::MIN, Timestamp::MAX) {
-            filters.push(Filter::Between(self.from, self.to));
-        }
+        filters.extend(self.between().map(|(from, to)| Filter::Between(from, to)));
         filters
     }
 }

@@ -94,7 +94,7 @@ impl Lake {
     /// Reads rows, each event once however often it was stored: an event that was sent again while its first copy was
     /// still on the way into the table may lie there twice until the partition is compacted.
     pub async fn scan(&self, scan: Scan) -> Result<RowStream, Error> {
-        let wanted = wanted_schema(&scan)?;
+        let wanted = wanted_schema(scan.table, &scan.columns)?;
         let with_id = !scan.columns.is_empty() && !scan.columns.contains(&"event_id");
         let mut seen = Seen::default();
         let table = scan.table;
@@ -155,12 +155,12 @@ impl Lake {
 
 /// The columns that were asked for, with the types that the table declares: the engine may hand out views or
 /// dictionaries in their place.
-fn wanted_schema(scan: &Scan) -> Result<SchemaRef, Error> {
-    let schema = scan.table.schema()?;
-    if scan.columns.is_empty() {
+pub(crate) fn wanted_schema(table: Table, columns: &[&'static str]) -> Result<SchemaRef, Error> {
+    let schema = table.schema()?;
+    if columns.is_empty() {
         return Ok(schema);
     }
-    let fields = scan.columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned());
+    let fields = columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned());
     Ok(SchemaRef::new(Schema::new(fields.collect::<Vec<_>>())))
 }
 

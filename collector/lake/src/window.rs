@@ -34,7 +34,7 @@ use tidemark_schema::{CorpusName, CorpusVersion, Timestamp};
 
 use crate::error::Error;
 use crate::files::{DataFile, Partition, live_files};
-use crate::scan::{RowStream, Seen, first_copies};
+use crate::scan::{RowStream, Seen, first_copies, wanted_schema};
 use crate::table::{BATCH_ROWS, Lake, Table};
 
 /// Which rows of a window to read.
@@ -71,7 +71,7 @@ impl Lake {
         let partitions: Vec<Vec<DataFile>> =
             files.chunk_by(|a, b| a.partition == b.partition).map(<[DataFile]>::to_vec).collect();
         let source = Arc::new(Source {
-            wanted: scan.schema()?,
+            wanted: wanted_schema(table, &scan.columns)?,
             scan,
             reader: DefaultParquetFileReaderFactory::new(delta.log_store().object_store(None)),
         });
@@ -99,12 +99,6 @@ impl WindowScan {
             let from_the_start = from.days() < partition.day || (from.days() == partition.day && from.is_midnight());
             !(from_the_start && to.days() > partition.day)
         })
-    }
-
-    fn schema(&self) -> Result<SchemaRef, Error> {
-        let schema = self.table.schema()?;
-        let fields = self.columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned());
-        Ok(SchemaRef::new(Schema::new(fields.collect::<Vec<_>>())))
     }
 
     /// What decides which rows are read, before their other columns are looked at.
