@@ -8,6 +8,7 @@
 
 mod classify;
 mod evidence;
+mod kept;
 mod limits;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use tidemark_stats::Persistence;
 
 pub(crate) use classify::{Classifier, Reason};
 pub(crate) use evidence::{Seen, sentence};
+pub(crate) use kept::Kept;
 
 use crate::answer::Answer;
 use crate::error::Error;
@@ -179,8 +181,8 @@ pub(crate) struct UnitAccount {
     within: Option<Entries>,
 }
 
-/// Causes that no noise can make: replicas that miss documents change who is there, never a score, a content, a bound or
-/// what a manifest lists.
+/// Causes that noise does not make by itself: replicas that miss documents change who is there, never a document's own score,
+/// a content, a bound or what a manifest lists. Where repeats show otherwise, they are held against that ([`proofs`]).
 const NO_NOISE: [Cause; 7] = [
     Cause::Bounds,
     Cause::Scope,
@@ -196,11 +198,6 @@ impl UnitAccount {
     #[cfg(test)]
     pub(crate) fn of(between: &Account) -> Self {
         Self { between: between.entries(), within: None }
-    }
-
-    /// The part of the distance between the windows that no noise can make.
-    pub(crate) fn proof(&self) -> f64 {
-        self.between.iter().filter(|(cause, _, _)| NO_NOISE.contains(cause)).map(|(_, charged, _)| charged).sum()
     }
 
     /// What is charged beyond the noise of repeats; where nothing repeats, what no noise can make.
@@ -229,6 +226,59 @@ pub(crate) fn accounts(
             Some(unit_account(unit, classifiers.get(&unit.stage)?, p))
         })
         .collect()
+}
+
+/// What must be charged between the windows of what repeats are charged with, before it counts as a proof.
+const STANDS_OUT: f64 = 2.0;
+
+/// The part of each unit's change that no noise can make.
+///
+/// Repeats may be charged with such a cause all the same: a second model answers a part of the reference, or fused lists of
+/// searches that miss documents are scored anew. A cause that does not stand out from that proves nothing; of one that does,
+/// as much is subtracted: what the unit's own repeats are charged with or, if it does not repeat, those of its stage. What was
+/// asked once is held against repeats by itself: cached questions that repeat and stayed as they were say nothing of it.
+pub(crate) fn proofs(units: &[usize], accounts: &[UnitAccount], matched: &Matched<'_>) -> Vec<f64> {
+    let stage = |unit: &usize| matched.units.get(*unit).map_or(0, |unit| unit.stage);
+    let mut stages: BTreeMap<u32, Charged> = BTreeMap::new();
+    for (unit, account) in units.iter().zip(accounts) {
+        let charged = stages.entry(stage(unit)).or_default();
+        let between = Account::of_entries(&account.between);
+        let (count, sum) = &mut charged.between[usize::from(account.within.is_none())];
+        (*count, *sum) = (*count + 1.0, sum.combine(&between, 1.0));
+        if let Some(within) = &account.within {
+            charged.within = charged.within.combine(&Account::of_entries(within), 1.0);
+        }
+    }
+    let proof = |(unit, account): (&usize, &UnitAccount)| -> f64 {
+        let charged = stages.get(&stage(unit)).copied().unwrap_or_default();
+        let between = Account::of_entries(&account.between);
+        let within = account.within.as_ref().map(Account::of_entries);
+        let net = |cause: &Cause| between.of(*cause) - within.map_or(charged.usual(*cause), |own| own.of(*cause));
+        NO_NOISE.iter().filter(|cause| charged.stands_out(**cause, within.is_none())).map(net).sum()
+    };
+    units.iter().zip(accounts).map(proof).collect()
+}
+
+/// What the units of a stage are charged with.
+#[derive(Debug, Clone, Copy, Default)]
+struct Charged {
+    /// Between the windows, of the units that repeat and of those that do not: how many, and the sum.
+    between: [(f64, Account); 2],
+    /// Inside of the reference, of the units that repeat.
+    within: Account,
+}
+
+impl Charged {
+    /// What a repeat is charged with on average.
+    fn usual(&self, cause: Cause) -> f64 {
+        let (count, _) = self.between[0];
+        if count > 0.0 { self.within.of(cause) / count } else { 0.0 }
+    }
+
+    fn stands_out(&self, cause: Cause, asked_once: bool) -> bool {
+        let (count, sum) = &self.between[usize::from(asked_once)];
+        self.usual(cause) <= 0.0 || sum.of(cause) >= STANDS_OUT * self.usual(cause) * count
+    }
 }
 
 fn unit_account(unit: &MatchedUnit<'_>, classifier: &Classifier<'_>, p: Persistence) -> Result<UnitAccount, Error> {

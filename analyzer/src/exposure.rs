@@ -19,7 +19,8 @@ pub(crate) fn measure_exposure(
     vocabulary: &Vocabulary,
     p: Persistence,
 ) -> Result<ExposureReport, Error> {
-    let (reference, current) = (exposure(before, pipeline, vocabulary, p), exposure(after, pipeline, vocabulary, p));
+    let (reference, current) =
+        rayon::join(|| exposure(before, pipeline, vocabulary, p), || exposure(after, pipeline, vocabulary, p));
     if reference.is_empty() || current.is_empty() {
         return Ok(ExposureReport::default());
     }

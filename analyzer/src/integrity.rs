@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tidemark_corpus::Manifest;
 
 use crate::error::Error;
-use crate::intern::DocumentNumber;
+use crate::intern::{DocumentNumber, FastSet};
 use crate::observe::{Observations, Observed};
 use crate::pipeline::Pipeline;
 use crate::presence::{Presence, Standing};
@@ -244,7 +244,12 @@ pub(crate) struct Retrieved {
 impl Retrieved {
     pub(crate) fn of(window: &Observations, vocabulary: &Vocabulary) -> Self {
         let sampled = || window.sampled();
-        let mut operations = HashSet::new();
+        let cites =
+            |observed: &Observed| observed.outcome.as_ref().is_some_and(|outcome| !outcome.citations.is_empty());
+        if !sampled().any(cites) {
+            return Self { anywhere: None };
+        }
+        let mut operations = FastSet::default();
         let several = sampled().any(|observed| !operations.insert(observed.operation));
         let documents = || {
             let places = sampled().flat_map(|observed| observed.places.iter());

@@ -1,6 +1,8 @@
 //! From what two windows held to what a report says: arithmetic, no input and no output.
 
 mod causes;
+mod classifiers;
+mod inherited;
 mod rankings;
 mod stages;
 mod verdicts;
@@ -19,7 +21,7 @@ use crate::compare::Options;
 use crate::error::Error;
 use crate::exposure::measure_exposure;
 use crate::integrity::{self, Evidence};
-use crate::intern::{DocumentNumber, FastMap, FastSet};
+use crate::intern::{DocumentNumber, FastSet};
 use crate::learn::splitting_keys;
 use crate::matched::{self, UnitChange};
 use crate::observe::Observations;
@@ -32,14 +34,15 @@ use crate::report::{
     QualityReport, QueryReport, RelevanceReport, RetrievalReport, SegmentReport, Since, StageReport, SymptomReport,
     TrafficReport,
 };
-use crate::scores::{Rescoring, measure_scores, rescoring};
+use crate::scores::measure_scores;
 use crate::segments::judge_segments;
 use crate::since::Timeline;
 use crate::symptoms::symptoms;
 use crate::traffic::measure_traffic;
-use crate::units::{Matched, MatchedUnit, matched};
+use crate::units::{Matched, MatchedUnit, matched, only_one_names_tenants};
 use crate::vocabulary::Vocabulary;
 use causes::Causes;
+use classifiers::classifiers;
 use rankings::Rankings;
 use stages::judge_stages;
 use verdicts::{correct, decide};
@@ -130,8 +133,8 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     before.keep_alike(&mut after, &vocabulary);
     let mut notes: Vec<String> = kept_note(&before).into_iter().collect();
     let mut presence = Presence::new(&manifests, &mut vocabulary);
-    let contents_before = contents(&before, &vocabulary);
-    let mut contents_after = contents(&after, &vocabulary);
+    let (contents_before, mut contents_after) =
+        rayon::join(|| contents(&before, &vocabulary), || contents(&after, &vocabulary));
     presence.find_renamed(&manifests, declared, (&contents_before, &contents_after), &vocabulary);
     let renamed = rename(&mut after, &mut vocabulary, &presence);
     if renamed > 0 {
@@ -154,22 +157,25 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         options,
     };
     let judged_units = matched.of_stages(&last);
-    let (measured, traffic) = rayon::join(
-        || {
-            let measure = rankings.measure(&judged_units)?;
-            let scores = measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
-            let stages = judge_stages(&pipeline, &rankings, (&judged_units, &measure))?;
-            Ok::<_, Error>((measure, scores, stages))
-        },
-        || measure_traffic((&before, &after), &pipeline, &learnt, &vocabulary, options),
-    );
-    let ((measure, (scores, declared_rescoring), stages), mut traffic) = (measured?, traffic?);
-    let mut retrieval = rankings.report(&judged_units, &measure);
-    retrieval.scores = scores;
-    let operations = traffic.operations;
-    let rankings_changed = retrieval.interval.is_some_and(|[low, _]| low > options.threshold);
     let units: Vec<&MatchedUnit<'_>> = judged_units.iter().filter_map(|unit| matched.units.get(*unit)).collect();
-    let mut outputs = measure_outputs(&units, &after, &vocabulary, (p, rankings_changed), options)?;
+    let judge_rankings = || {
+        let measure = rankings.measure(&judged_units)?;
+        let changed = measure.effect.excess.is_some_and(|excess| excess.low > options.threshold);
+        let (parts, outputs) = rayon::join(
+            || {
+                let scores = measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
+                Ok::<_, Error>((scores, judge_stages(&pipeline, &rankings, (&judged_units, &measure))?))
+            },
+            || measure_outputs(&units, &after, &vocabulary, (p, changed), options),
+        );
+        Ok::<_, Error>((measure, parts?, outputs?))
+    };
+    let (judged, traffic) =
+        rayon::join(judge_rankings, || measure_traffic((&before, &after), &pipeline, &learnt, &vocabulary, options));
+    let ((measure, (scores, stages), mut outputs), mut traffic) = (judged?, traffic?);
+    let mut retrieval = rankings.report(&judged_units, &measure);
+    retrieval.scores = scores.report.clone();
+    let operations = traffic.operations;
     let mut multiplicity = correct(&retrieval, &traffic, &outputs, options)?;
     decide(&mut retrieval, &measure.effect, &mut traffic, &mut outputs, &multiplicity, options);
     outputs.because = outputs.because.filter(|_| outputs.verdict == Judgement::Drift);
@@ -182,19 +188,25 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         last: &last,
         versions: declared,
     };
-    let mut causes = explaining.of_all((&retrieval, &multiplicity), &measure, declared_rescoring, &judged_units)?;
+    let explained = explaining.of_judged((&retrieval, &multiplicity), &measure)?;
+    let proofs = explained.as_ref().map(|explained| explained.proofs(&matched)).unwrap_or_default();
+    let mut causes = explaining.of_all((&retrieval, &measure), explained, (&scores, &judged_units))?;
     if traffic.verdict == Judgement::Drift {
         causes.push(causes::of_traffic(&traffic));
     }
     if renamed > 0 {
         causes.push(causes::of_ids(renamed, after.query_count(), declared.0 != declared.1));
     }
-    let mut segments = judge_segments(&judged_units, (&after, &pipeline), &rankings.of_segments(), options)?;
+    let mut segments = judge_segments(&judged_units, (&after, &pipeline), &rankings.of_segments(&proofs), options)?;
     notes.extend(segments.note());
     multiplicity.segments_tested = segments.tested;
     notes.extend(floor_notes(&retrieval, &measure.effect, options));
     notes.extend(mixed_reference(&retrieval, &multiplicity, options));
     notes.extend(pipeline_notes(&pipeline, &learnt, &vocabulary));
+    if only_one_names_tenants([&before, &after], &vocabulary) {
+        notes
+            .push("only one window names tenants, so all questions are compared as those of one population".to_owned());
+    }
     if outputs.matched_queries == 0 {
         notes.push("no query has outputs in both windows, so outputs were not judged".to_owned());
     }
@@ -218,27 +230,35 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         rescored: classifiers.values().any(|classifier| classifier.rescoring.seen),
     };
     let floors_known = retrieval.floor_basis == FloorBasis::Reference;
-    let (since, besides) = rayon::join(
+    let (since, (harm, shown)) = rayon::join(
         || dating.date(drifted, &mut causes, &mut segments.reports, options),
         || {
-            let judgements = judgements.as_ref();
-            Ok::<_, Error>((
-                quality(&judged_units, &matched, &changes, judgements, (&vocabulary, options))?,
-                symptoms(&judged_units, &matched, (&vocabulary, floors_known), options)?,
-                measure_exposure(&before, &after, &pipeline, &vocabulary, p)?,
-                integrity::find(&evidence)?,
-            ))
+            rayon::join(
+                || {
+                    let judgements = judgements.as_ref();
+                    let quality = quality(&judged_units, &matched, &changes, judgements, (&vocabulary, options))?;
+                    Ok::<_, Error>((quality, symptoms(&judged_units, &matched, (&vocabulary, floors_known), options)?))
+                },
+                || {
+                    let (exposure, integrity) = rayon::join(
+                        || measure_exposure(&before, &after, &pipeline, &vocabulary, p),
+                        || integrity::find(&evidence),
+                    );
+                    Ok::<_, Error>((exposure?, integrity?))
+                },
+            )
         },
     );
-    let (since, ((quality, relevance), symptoms, exposure, integrity)) = (since?, besides?);
-    Ok(Judged {
+    let (since, ((quality, relevance), symptoms), (exposure, integrity)) = (since?, harm?, shown?);
+    let queries = most_changed(&judged_units, &matched, &changes, &vocabulary, options.queries_listed);
+    let judged = Judged {
         symptoms,
         since,
         quality,
         relevance,
         exposure,
         integrity,
-        queries: most_changed(&judged_units, &matched, &changes, &vocabulary, options.queries_listed),
+        queries,
         segments: segments.reports,
         stages: stages.reports,
         retrieval,
@@ -248,7 +268,10 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         multiplicity,
         operations,
         notes,
-    })
+    };
+    // Hundreds of thousands of answers take a while to free, and nobody needs to wait for it.
+    rayon::spawn(move || drop((before, after)));
+    Ok(judged)
 }
 
 /// All that a moment is found by.
@@ -285,49 +308,6 @@ impl Dating<'_> {
         }
         timeline.since(options)
     }
-}
-
-/// What a single pair of answers of each stage is judged by.
-fn classifiers<'a>(
-    matched: &Matched<'_>,
-    pipeline: &Pipeline,
-    (vocabulary, presence): (&'a Vocabulary, &'a Presence),
-    (reference, current): (&'a crate::presence::Contents, &'a crate::presence::Contents),
-) -> Result<BTreeMap<u32, Classifier<'a>>, Error> {
-    let mut by_stage: BTreeMap<u32, Vec<&MatchedUnit<'_>>> = BTreeMap::new();
-    for unit in &matched.units {
-        by_stage.entry(unit.stage).or_default().push(unit);
-    }
-    by_stage
-        .into_iter()
-        .map(|(stage, units)| {
-            let rescoring: Rescoring = rescoring(&units, vocabulary)?;
-            let usual_lengths = usual_lengths(&units);
-            let searches = pipeline.above(stage).is_empty();
-            Ok((stage, Classifier { vocabulary, presence, rescoring, usual_lengths, searches, reference, current }))
-        })
-        .collect()
-}
-
-/// Nearly all answers of a window hold as many documents.
-const USUAL: f64 = 0.95;
-
-/// How many documents an answer holds in each window, where nearly all that are not empty hold as many.
-fn usual_lengths(units: &[&MatchedUnit<'_>]) -> Option<[usize; 2]> {
-    let mut counts: [FastMap<usize, u32>; 2] = Default::default();
-    for unit in units {
-        for (counts, sample) in counts.iter_mut().zip([&unit.reference, &unit.current]) {
-            for observed in sample.iter().filter(|observed| !observed.places.is_empty()) {
-                *counts.entry(observed.places.len()).or_default() += 1;
-            }
-        }
-    }
-    let usual = |counts: &FastMap<usize, u32>| {
-        let all: u32 = counts.values().sum();
-        let (length, most) = counts.iter().max_by_key(|(length, count)| (**count, **length))?;
-        (f64::from(*most) >= USUAL * f64::from(all)).then_some(*length)
-    };
-    Some([usual(&counts[0])?, usual(&counts[1])?])
 }
 
 fn kept_note(window: &Observations) -> Option<String> {

@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use tidemark_schema::Timestamp;
 
 use crate::answer::{Answer, Place};
@@ -209,12 +210,13 @@ impl Observations {
 
     /// Gives everything the numbers of another vocabulary.
     pub(crate) fn renumber(self, new: &Renumbering) -> Self {
-        let units = self.units.into_iter().map(|(unit, mut sample)| {
+        let mut units: Vec<(Unit, UnitSample)> = self.units.into_iter().collect();
+        units.par_iter_mut().for_each(|(unit, sample)| {
+            *unit = unit.renumber(new);
             sample.renumber(new);
-            (unit.renumber(new), sample)
         });
         Self {
-            units: units.collect(),
+            units: units.into_iter().collect(),
             operations: self.operations.renumber(new),
             sightings: self.sightings.renumber(new),
             ..self
@@ -304,6 +306,10 @@ pub struct Circumstances<'a> {
 impl UnitSample {
     /// Whether an operation would enter a sample of at most `limit`, so that its answer need not be built if not.
     pub fn wants(&self, attempt: Attempt, limit: usize) -> bool {
+        // Most operations come after the last one of a full sample.
+        if self.sample.len() >= limit && self.sample.last().is_some_and(|last| last.operation < attempt.operation) {
+            return false;
+        }
         match self.place(attempt.operation) {
             Ok(at) => self.sample.get(at).is_some_and(|observed| observed.precedence() < attempt.precedence()),
             Err(at) => at < limit,
@@ -361,15 +367,16 @@ impl UnitSample {
                     *earlier = observed;
                 }
             }
-            Err(at) => {
-                if self.sample.len() == self.sample.capacity() {
-                    // One more than the limit is held for a moment.
-                    let room = if self.sample.len() < 2 { 1 } else { (limit + 1).saturating_sub(self.sample.len()) };
-                    self.sample.reserve_exact(room.max(1));
+            Err(at) if at < limit => {
+                self.sample.truncate(limit - 1);
+                let len = self.sample.len();
+                if len == self.sample.capacity() {
+                    // Doubled, and never beyond the limit: a window keeps hundreds of thousands of samples.
+                    self.sample.reserve_exact(len.clamp(1, limit - len));
                 }
                 self.sample.insert(at, observed);
-                self.sample.truncate(limit);
             }
+            Err(_) => {}
         }
     }
 
@@ -389,25 +396,39 @@ impl UnitSample {
     }
 
     fn renumber(&mut self, new: &Renumbering) {
-        for i in 0..self.sample.len() {
-            let (earlier, rest) = self.sample.split_at_mut(i);
-            let Some(observed) = rest.first_mut() else { continue };
+        for observed in &mut self.sample {
             observed.context = renumbered(&new.contexts, observed.context, u32::MAX);
             observed.segment = renumbered(&new.segments, observed.segment, u32::MAX);
             if let Some(outcome) = &mut observed.outcome {
                 outcome.renumber(new);
             }
-            let places = observed
-                .places
-                .iter()
-                .map(|place| place.with_state(renumbered(&new.states, place.state(), place.state())));
-            let same = |earlier: &Observed| {
-                earlier.context == observed.context && earlier.places.iter().copied().eq(places.clone())
-            };
-            observed.places = match earlier.iter().find(|earlier| same(earlier)) {
-                Some(equal) => equal.places.clone(),
-                None => places.collect(),
-            };
+        }
+        // Equal answers are kept once: each is rewritten in its place and handed out again.
+        let nothing: Arc<[Place]> = Arc::default();
+        let mut answers: Vec<Arc<[Place]>> = Vec::with_capacity(1);
+        let of: Vec<usize> = self
+            .sample
+            .iter_mut()
+            .map(|observed| {
+                let places = std::mem::replace(&mut observed.places, nothing.clone());
+                let known = answers.iter().position(|known| Arc::ptr_eq(known, &places));
+                known.unwrap_or_else(|| {
+                    answers.push(places);
+                    answers.len() - 1
+                })
+            })
+            .collect();
+        for places in &mut answers {
+            let renumber = |place: &Place| place.with_state(renumbered(&new.states, place.state(), place.state()));
+            match Arc::get_mut(places) {
+                Some(places) => places.iter_mut().for_each(|place| *place = renumber(place)),
+                None => *places = places.iter().map(renumber).collect(),
+            }
+        }
+        for (observed, answer) in self.sample.iter_mut().zip(of) {
+            if let Some(places) = answers.get(answer) {
+                observed.places = places.clone();
+            }
         }
     }
 

@@ -34,9 +34,11 @@ pub struct Part {
 }
 
 /// The operations whose ids have the smallest hashes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OperationSample {
     operations: BTreeMap<u64, Vec<Part>>,
+    /// The last one of a full sample, which every row is held against.
+    last: u64,
     documents: BTreeMap<u64, Vec<Documents>>,
 }
 
@@ -97,7 +99,8 @@ where
     if !wants(sample, operation, limit) {
         return;
     }
-    let parts = sample.entry(operation).or_default();
+    // Most operations ask one stage, and a window keeps many operations.
+    let parts = sample.entry(operation).or_insert_with(|| Vec::with_capacity(1));
     match parts.iter_mut().find(|part| part.unit() == new.unit()) {
         Some(earlier) if precedes(earlier, &new) => *earlier = new,
         Some(_) => {}
@@ -131,10 +134,23 @@ impl HasUnit for Documents {
     }
 }
 
+impl Default for OperationSample {
+    fn default() -> Self {
+        Self { operations: BTreeMap::new(), last: u64::MAX, documents: BTreeMap::new() }
+    }
+}
+
 impl OperationSample {
     /// Whether an operation would enter, so that its part need not be built if not.
     pub(crate) fn wants(&self, operation: u64) -> bool {
-        wants(&self.operations, operation, OPERATIONS)
+        operation <= self.last
+    }
+
+    fn keep(&mut self, operation: u64, part: Part) {
+        keep(&mut self.operations, operation, OPERATIONS, part, |a, b| a.precedence < b.precedence);
+        if self.operations.len() >= OPERATIONS {
+            self.last = self.operations.last_key_value().map_or(u64::MAX, |(last, _)| *last);
+        }
     }
 
     /// Takes in one retrieval with the states of its documents; of several attempts the last one stands.
@@ -144,7 +160,7 @@ impl OperationSample {
             let documents = Documents { unit: part.unit, precedence, states: states.collect() };
             keep(&mut self.documents, operation, DOCUMENTED, documents, |a, b| a.precedence < b.precedence);
         }
-        keep(&mut self.operations, operation, OPERATIONS, part, |a, b| a.precedence < b.precedence);
+        self.keep(operation, part);
     }
 
     /// The operations in an order of their own, each with its retrievals.
@@ -171,7 +187,7 @@ impl OperationSample {
     pub(crate) fn merge(&mut self, other: Self) {
         for (operation, parts) in other.operations {
             for part in parts {
-                keep(&mut self.operations, operation, OPERATIONS, part, |a, b| a.precedence < b.precedence);
+                self.keep(operation, part);
             }
         }
         for (operation, all) in other.documents {

@@ -284,9 +284,8 @@ impl Pipeline {
             let mut asked: BTreeMap<u32, f64> = BTreeMap::new();
             let mut all: BTreeMap<usize, f64> = BTreeMap::new();
             for parts in observations.operations.iter() {
-                let stages: BTreeSet<u32> = parts.iter().map(|part| part.unit.stage).collect();
-                let pipelines: BTreeSet<usize> = stages.iter().map(|stage| self.pipeline_of(*stage)).collect();
-                for pipeline in pipelines {
+                let stages = different(parts.iter().map(|part| part.unit.stage));
+                for pipeline in different(stages.iter().map(|stage| self.pipeline_of(*stage))) {
                     *all.entry(pipeline).or_default() += 1.0;
                 }
                 for stage in stages {
@@ -307,8 +306,7 @@ impl Pipeline {
         // How many operations asked a stage, and how many of them no compared stage that follows it.
         let mut asked: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
         for parts in windows.into_iter().flat_map(|window| window.operations.iter()) {
-            let stages: BTreeSet<u32> =
-                parts.iter().map(|part| part.unit.stage).filter(|stage| compared.contains(stage)).collect();
+            let stages = different(parts.iter().map(|part| part.unit.stage).filter(|stage| compared.contains(stage)));
             for stage in &stages {
                 let later =
                     self.stages.iter().any(|placed| stages.contains(&placed.stage) && placed.follows.contains(stage));
@@ -323,6 +321,14 @@ impl Pipeline {
             placed.last = all > 0 && placed.seen >= SEEN;
         }
     }
+}
+
+/// Few values, each once, in their order.
+fn different<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 /// The stages of each pipeline in order: a stage comes after all that it follows.
@@ -386,7 +392,7 @@ fn replaced(
     let [before, now] = recorded;
     let mut asked: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
     for parts in after.operations.iter() {
-        let stages: BTreeSet<u32> = parts.iter().map(|part| part.unit.stage).collect();
+        let stages = different(parts.iter().map(|part| part.unit.stage));
         let known = stages.iter().any(|stage| before.contains(stage));
         for stage in stages.iter().filter(|stage| !before.contains(stage)) {
             let (all, alone) = asked.entry(*stage).or_default();

@@ -1,9 +1,11 @@
 //! Rows of the lake into observations, batch by batch, so that memory follows the number of queries and not of events.
 
 mod aliases;
+mod dictionary;
 mod documents;
 mod outputs;
 mod retrievals;
+mod rows;
 
 use arrow_array::RecordBatch;
 use futures::StreamExt;
@@ -89,6 +91,7 @@ async fn read_window(
         between: window.between(),
         columns: retrievals::COLUMNS.to_vec(),
         without: vec!["rank"],
+        dictionaries: retrievals::repeated(),
         optional: documents::OPTIONAL.to_vec(),
         version: versions.retrievals,
     };
@@ -108,6 +111,7 @@ async fn read_window(
         between: Some((from, to.plus_seconds(OUTPUT_DELAY_S))),
         columns: outputs::COLUMNS.to_vec(),
         without: Vec::new(),
+        dictionaries: Vec::new(),
         optional: Vec::new(),
         version: versions.outputs,
     };

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::matched::{Answers, mean_between, mean_within};
 use crate::observe::{Observed, distinct};
 use crate::report::ScoreReport;
-use crate::units::{Matched, MatchedUnit};
+use crate::units::{Matched, MatchedUnit, weight_at};
 use crate::vocabulary::Vocabulary;
 
 /// What a change of scores looks like, learnt from all matched units of a stage, so that a single pair of answers can be judged.
@@ -249,18 +249,30 @@ fn score_change(answers: &Answers, classifier: &Classifier<'_>, vocabulary: &Voc
     })
 }
 
-/// Whether the scores of unchanged documents changed, and how; the verdict is left to the report's correction.
+/// What was found of scores.
+#[derive(Debug, Default)]
+pub(crate) struct Scores {
+    /// The verdict is left to the report's correction.
+    pub(crate) report: ScoreReport,
+    /// For which part of what moved another search was declared.
+    pub(crate) declared: f64,
+    /// The stage whose shift, scale and order the report gives.
+    pub(crate) stage: Option<u32>,
+}
+
+/// Whether the scores of unchanged documents changed, and how.
 ///
 /// The effect is how much farther a document's score is from the reference than the reference's repeats are from each
 /// other, in standard deviations of the reference's scores of that stage; its interval resamples units. Shift, scale and
-/// order are those of the stage with most units: scores of two kinds have none in common.
+/// order are those of one stage, because scores of two kinds have none in common: the stage with most units or, where scores
+/// changed, the one that most of the change lies in.
 pub(crate) fn measure_scores(
     units: &[usize],
     matched: &Matched<'_>,
     classifiers: &BTreeMap<u32, Classifier<'_>>,
     vocabulary: &Vocabulary,
     options: &Options,
-) -> Result<(ScoreReport, f64), Error> {
+) -> Result<Scores, Error> {
     let step = units.len().div_ceil(PAIRED_QUERIES).max(1);
     let changes: Vec<Option<(usize, ScoreChange)>> = units
         .par_iter()
@@ -287,9 +299,9 @@ pub(crate) fn measure_scores(
         *count += 1;
         pairs.extend(&change.pairs);
     }
-    let main = by_stage.iter().max_by_key(|(stage, (count, _))| (*count, vocabulary.stage_of(**stage)));
-    let Some((_, (_, pairs))) = main.filter(|_| changes.len() >= MATCHED_MIN) else {
-        return Ok((report, 0.0));
+    let most_units = by_stage.iter().max_by_key(|(stage, (count, _))| (*count, vocabulary.stage_of(**stage)));
+    let Some(most_units) = most_units.map(|(stage, _)| *stage).filter(|_| changes.len() >= MATCHED_MIN) else {
+        return Ok(Scores { report, ..Scores::default() });
     };
     let spreads: BTreeMap<u32, f64> = by_stage
         .iter()
@@ -309,12 +321,21 @@ pub(crate) fn measure_scores(
     let weights = matched.weights(&judged);
     let Some(effect) = interval(&standardised, weights.as_deref(), options.score_threshold, options.resampling())?
     else {
-        return Ok((report, 0.0));
+        return Ok(Scores { report, ..Scores::default() });
     };
-    let (before, after): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-    let agreements: Vec<f64> = changes.iter().filter_map(|(_, change)| change.agreement).collect();
+    let mut moved: BTreeMap<u32, f64> = BTreeMap::new();
+    let stage_of = |unit: &usize| matched.units.get(*unit).map_or(0, |unit| unit.stage);
+    for (at, ((unit, _), excess)) in changes.iter().zip(&standardised).enumerate() {
+        *moved.entry(stage_of(unit)).or_default() += weight_at(weights.as_deref(), at) * excess.max(0.0);
+    }
+    let half = moved.values().sum::<f64>() / 2.0;
+    let most_of_it = moved.iter().find(|(_, moved)| effect.low > options.score_threshold && **moved > half);
+    let stage = most_of_it.map_or(most_units, |(stage, _)| *stage);
+    let (before, after): (Vec<f64>, Vec<f64>) =
+        by_stage.get(&stage).into_iter().flat_map(|(_, pairs)| pairs.iter().copied()).unzip();
+    let of_stage = changes.iter().filter(|(unit, _)| stage_of(unit) == stage);
+    let agreements: Vec<f64> = of_stage.filter_map(|(_, change)| change.agreement).collect();
     let shifts: Vec<f64> = before.iter().zip(&after).map(|(x, y)| y - x).collect();
-    let stage = main.map(|(stage, _)| *stage);
     let report = ScoreReport {
         shift: Some(hodges_lehmann_pseudo_median(&shifts)?),
         scale: affine_fit(&before, &after, options.seed).ok().map(|fit| fit.scale),
@@ -322,10 +343,11 @@ pub(crate) fn measure_scores(
         effect: Some(effect.estimate),
         interval: Some([effect.low, effect.high]),
         p_value: Some(effect.p_value),
-        kind: stage.map(|stage| vocabulary.stage_of(stage).score_kind),
+        kind: Some(vocabulary.stage_of(stage).score_kind),
         ..report
     };
-    Ok((report, if rescored > 0.0 { declared / rescored } else { 0.0 }))
+    let declared = if rescored > 0.0 { declared / rescored } else { 0.0 };
+    Ok(Scores { report, declared, stage: Some(stage) })
 }
 
 pub(crate) fn mean(values: &[f64]) -> Option<f64> {

@@ -10,12 +10,13 @@ use crate::answer::distance;
 use crate::compare::Options;
 use crate::effect::interval;
 use crate::error::Error;
+use crate::intern::FastMap;
 use crate::judge::verdict;
 use crate::matched::{UnitChange, mean_between, mean_within};
 use crate::observe::{Observations, Observed};
 use crate::pipeline::Pipeline;
 use crate::report::{Judgement, SegmentReport};
-use crate::units::Matched;
+use crate::units::{Matched, MatchedUnit};
 use crate::vocabulary::{Vocabulary, key_and_value};
 
 /// A part with fewer matched queries is counted and not judged. A tenth of the traffic has a tenth of the queries: with the
@@ -59,12 +60,16 @@ struct Judged<'p> {
     effect: Option<BootstrapMean>,
     /// How many units it rests on.
     units: usize,
+    /// Whether it is only the part of the change that no noise can make.
+    is_proof: bool,
 }
 
 /// What was measured of all traffic.
 pub(crate) struct Measured<'a> {
     pub(crate) matched: &'a Matched<'a>,
     pub(crate) changes: &'a [UnitChange],
+    /// The part of a unit's change that no noise can make, if it was asked for.
+    pub(crate) proofs: &'a FastMap<usize, f64>,
     pub(crate) vocabulary: &'a Vocabulary,
     pub(crate) p: Persistence,
 }
@@ -99,13 +104,8 @@ pub(crate) fn judge_segments(
     let tested = all.len();
     // A single discovery among all must be within the resolution of the bootstrap's p-values.
     let resamples = options.resamples.max(u32::try_from(40 * tested).unwrap_or(u32::MAX));
-    let judged: Vec<Judged<'_>> = all
-        .into_par_iter()
-        .map(|part| {
-            let (effect, units) = effect(part, measured, resamples, options)?;
-            Ok(Judged { part, effect, units })
-        })
-        .collect::<Result<_, Error>>()?;
+    let judged: Vec<Judged<'_>> =
+        all.into_par_iter().map(|part| effect(part, measured, resamples, options)).collect::<Result<_, Error>>()?;
     let p_values: Vec<f64> = judged.iter().filter_map(|one| Some(one.effect?.p_value)).collect();
     let mut q_values = benjamini_hochberg(&p_values)?.into_iter();
 
@@ -144,32 +144,41 @@ pub(crate) fn judge_segments(
     };
     reports.sort_by(|a, b| {
         let effect = |report: &SegmentReport| report.excess_change.unwrap_or(f64::NEG_INFINITY);
+        // Of those that drifted first what certainly changed most: a small part may seem to have changed more by chance.
+        let certain = |report: &SegmentReport| match (report.verdict, report.interval) {
+            (Judgement::Drift, Some([low, _])) => low,
+            _ => 0.0,
+        };
         order(a.verdict)
             .cmp(&order(b.verdict))
+            .then(certain(b).total_cmp(&certain(a)))
             .then(effect(b).total_cmp(&effect(a)))
             .then_with(|| a.segment.cmp(&b.segment))
     });
     Ok(Segments { reports, tested, too_small })
 }
 
-/// Whether a pair's change is larger than that of either of its labels alone, beyond its own uncertainty.
+/// Whether a pair's change is larger than that of either of its labels alone, beyond its own uncertainty. The part of a change
+/// that no noise can make is smaller than the change, and no measure for it.
 fn stands_out(pair: &Judged<'_>, all: &[Judged<'_>]) -> bool {
     let Some(effect) = pair.effect else { return false };
-    let alone = |label: &u32| all.iter().find(|one| one.part.labels == [*label]).and_then(|one| one.effect);
-    pair.part.labels.iter().filter_map(alone).all(|alone| effect.low > alone.estimate)
+    let alone = |label: &u32| all.iter().find(|one| one.part.labels == [*label] && one.effect.is_some());
+    let exceeds = |alone: &Judged<'_>| {
+        alone.is_proof == pair.is_proof && alone.effect.is_some_and(|alone| effect.low > alone.estimate)
+    };
+    pair.part.labels.iter().filter_map(alone).all(exceeds)
 }
 
 /// The effect over the units of a part whose noise floor is known: that of its own repeats in the part, else of all its
-/// repeats, since what the key does not split has one habit.
-fn effect(
-    part: &Part,
-    measured: &Measured<'_>,
-    resamples: u32,
-    options: &Options,
-) -> Result<(Option<BootstrapMean>, usize), Error> {
+/// repeats, since what the key does not split has one habit. Where that decides nothing, the part of it that no noise can
+/// make, in the units that lie in this part of the traffic alone.
+fn effect<'p>(part: &'p Part, measured: &Measured<'_>, resamples: u32, options: &Options) -> Result<Judged<'p>, Error> {
     let holds = |segment: u32| {
         let labels = measured.vocabulary.labels_of(segment);
         part.labels.iter().all(|label| labels.contains(label))
+    };
+    let is_within = |unit: &MatchedUnit<'_>| {
+        [&unit.reference, &unit.current].into_iter().flatten().all(|observed| holds(observed.segment))
     };
     let changes: Vec<Option<(usize, f64)>> = part
         .matched
@@ -178,6 +187,10 @@ fn effect(
             let (Some(unit), Some(change)) = (measured.matched.units.get(*at), measured.changes.get(*at)) else {
                 return Ok(None);
             };
+            // A unit that lies in this part alone is measured already.
+            if is_within(unit) {
+                return Ok(change.within_reference.map(|floor| (*at, change.distance - floor)));
+            }
             let Some(answers) = unit.answers_in(measured.vocabulary, |observed| holds(observed.segment))? else {
                 return Ok(None);
             };
@@ -187,12 +200,34 @@ fn effect(
         })
         .collect::<Result<_, Error>>()?;
     let (units, changes): (Vec<usize>, Vec<f64>) = changes.into_iter().flatten().unzip();
+    let whole = |effect| Judged { part, effect, units: changes.len(), is_proof: false };
     if changes.len() < JUDGED {
-        return Ok((None, changes.len()));
+        return Ok(whole(None));
     }
     let resampling = Resampling { resamples, ..options.resampling() };
     let effect = interval(&changes, measured.matched.weights(&units).as_deref(), options.threshold, resampling)?;
-    Ok((effect, changes.len()))
+    let is_drift = |effect: &BootstrapMean| effect.low > options.threshold;
+    if effect.as_ref().is_some_and(is_drift) {
+        return Ok(whole(effect));
+    }
+    // What noise hides may be seen without it: a tenant's answers that all end sooner, beside replicas that disagree.
+    let proof = |at: &usize| {
+        let unit = measured.matched.units.get(*at).filter(|unit| is_within(unit));
+        unit.and_then(|_| measured.proofs.get(at).copied())
+    };
+    let (units, proofs): (Vec<usize>, Vec<f64>) = units.iter().filter_map(|at| Some((*at, proof(at)?))).unzip();
+    if proofs.len() < JUDGED {
+        return Ok(whole(effect));
+    }
+    let proven = interval(&proofs, measured.matched.weights(&units).as_deref(), options.threshold, resampling)?;
+    // The second of two looks pays for both (Bonferroni).
+    Ok(match proven.filter(is_drift) {
+        Some(proven) => {
+            let twice = BootstrapMean { p_value: (2.0 * proven.p_value).min(1.0), ..proven };
+            Judged { part, effect: Some(twice), units: units.len(), is_proof: true }
+        }
+        None => whole(effect),
+    })
 }
 
 /// Every set of `size` wanted labels with different keys, and the matched queries that both windows asked with it.

@@ -51,6 +51,46 @@ struct Point {
     value: f64,
 }
 
+/// The units of each question to a stage whose answers are measured, by their places among those that are looked at.
+struct Questions {
+    /// In the order of the questions.
+    places: Vec<((QueryNumber, u32), usize)>,
+    /// The units of questions with several, by the operations of each window that they sampled; they share none.
+    sampled: [FastMap<(QueryNumber, u32, u64), usize>; 2],
+}
+
+impl Questions {
+    fn of(matched: &Matched<'_>, units: &[usize], measured: &[UnitValues]) -> Self {
+        let unit = |at: usize| units.get(at).and_then(|unit| matched.units.get(*unit));
+        let known = measured.iter().enumerate().filter(|(_, values)| !values.is_empty());
+        let mut places: Vec<_> =
+            known.filter_map(|(at, _)| unit(at).map(|unit| ((unit.query, unit.stage), at))).collect();
+        places.par_sort_unstable();
+        let mut sampled: [FastMap<(QueryNumber, u32, u64), usize>; 2] = Default::default();
+        for several in places.chunk_by(|(a, _), (b, _)| a == b).filter(|units| units.len() > 1) {
+            for ((query, stage), at) in several {
+                for (window, found) in sampled.iter_mut().enumerate() {
+                    let sample = unit(*at).map_or(&[][..], |unit| unit.sample(window == 1));
+                    found.extend(sample.iter().map(|observed| ((*query, *stage, observed.operation), *at)));
+                }
+            }
+        }
+        Self { places, sampled }
+    }
+
+    /// The place of the unit that an operation belongs to: the only one of its question, because its answer may be among those
+    /// that were sampled, or else the one that sampled it.
+    fn unit(&self, question: (QueryNumber, u32), (operation, window): (u64, usize)) -> Option<usize> {
+        let first = self.places.partition_point(|(known, _)| *known < question);
+        let mut mine = self.places.iter().skip(first).take_while(|(known, _)| *known == question);
+        match (mine.next(), mine.next()) {
+            (Some((_, only)), None) => Some(*only),
+            (Some(_), Some(_)) => self.sampled.get(window)?.get(&(question.0, question.1, operation)).copied(),
+            _ => None,
+        }
+    }
+}
+
 /// The operations of both windows in time.
 pub(crate) struct Timeline<'a> {
     points: Vec<Point>,
@@ -71,25 +111,15 @@ impl<'a> Timeline<'a> {
         vocabulary: &'a Vocabulary,
         p: Persistence,
     ) -> Result<Self, Error> {
-        let mut values: FastMap<(usize, bool, u64), f64> = FastMap::default();
-        // Which unit an operation of a window belongs to; units of one query and stage share no operation.
-        let mut found: [FastMap<(QueryNumber, u32, u64), usize>; 2] = Default::default();
-        let mut by_query: FastMap<(QueryNumber, u32), Vec<usize>> = FastMap::default();
-        let measured: Vec<Option<UnitValues>> = units
+        let measured: Vec<UnitValues> = units
             .par_iter()
             .map(|at| {
                 let (Some(unit), Some(change)) = (matched.units.get(*at), changes.get(*at)) else { return Ok(None) };
                 change.within_reference.map(|floor| unit_values(unit, vocabulary, p, floor)).transpose()
             })
+            .map(|values| Ok(values?.unwrap_or_default()))
             .collect::<Result<_, Error>>()?;
-        for (at, measured) in units.iter().zip(measured) {
-            let (Some(unit), Some(measured)) = (matched.units.get(*at), measured) else { continue };
-            values.extend(measured.into_iter().map(|((current, digest), value)| ((*at, current, digest), value)));
-            for (window, sample) in found.iter_mut().zip([&unit.reference, &unit.current]) {
-                window.extend(sample.iter().map(|observed| ((unit.query, unit.stage, observed.operation), *at)));
-            }
-            by_query.entry((unit.query, unit.stage)).or_default().push(*at);
-        }
+        let questions = Questions::of(matched, units, &measured);
         let mut points = Vec::new();
         let mut above: FastMap<u64, Vec<u32>> = FastMap::default();
         for (window, observations) in windows.iter().enumerate() {
@@ -100,15 +130,12 @@ impl<'a> Timeline<'a> {
                 }
                 for part in parts.iter().filter(|part| pipeline.is_judged(part.unit.stage)) {
                     let stage = if window == 0 { part.unit.stage } else { pipeline.reference_of(part.unit.stage) };
-                    // Sampled in its unit, or the only unit of its question: then its answer may be among those sampled.
-                    let sampled = found[window].get(&(part.unit.query, stage, operation)).copied();
-                    let only = || match by_query.get(&(part.unit.query, stage)).map(Vec::as_slice) {
-                        Some([only]) => Some(*only),
-                        _ => None,
-                    };
-                    let Some(unit) = sampled.or_else(only) else { continue };
-                    let Some(value) = values.get(&(unit, window == 1, part.digest)) else { continue };
-                    points.push(point((part, operation), (unit, window == 1), *value));
+                    let current = window == 1;
+                    let Some(at) = questions.unit((part.unit.query, stage), (operation, window)) else { continue };
+                    let values = measured.get(at).into_iter().flatten();
+                    let mut same = values.filter(|(answer, _)| *answer == (current, part.digest));
+                    let (Some((_, value)), Some(unit)) = (same.next(), units.get(at)) else { continue };
+                    points.push(point((part, operation), (*unit, current), *value));
                 }
             }
         }
@@ -158,16 +185,18 @@ impl<'a> Timeline<'a> {
         options: &Options,
     ) -> Result<Option<Since>, Error> {
         let answer = |point: &Point| (point.unit, point.current, point.digest);
-        let different: FastMap<(usize, bool, u64), Point> =
-            self.points.iter().map(|point| (answer(point), *point)).collect();
-        let charges: FastMap<(usize, bool, u64), f64> = different
-            .into_par_iter()
-            .map(|(key, point)| Ok((key, self.charge(&point, cause, classifiers)?)))
-            .collect::<Result<_, Error>>()?;
-        let mut points = self.points.clone();
-        for point in &mut points {
-            point.value = charges.get(&answer(point)).copied().unwrap_or(point.value);
-        }
+        let mut points: Vec<(usize, Point)> = self.points.iter().copied().enumerate().collect();
+        points.par_sort_unstable_by_key(|(at, point)| (answer(point), *at));
+        points.par_chunk_by_mut(|(_, a), (_, b)| answer(a) == answer(b)).try_for_each(|same| {
+            let Some((_, first)) = same.first() else { return Ok(()) };
+            let charge = self.charge(first, cause, classifiers)?;
+            for (_, point) in same {
+                point.value = charge;
+            }
+            Ok::<_, Error>(())
+        })?;
+        points.par_sort_unstable_by_key(|(at, _)| *at);
+        let points: Vec<Point> = points.into_iter().map(|(_, point)| point).collect();
         Ok(self.find(&points, options)?.map(|found| found.since))
     }
 

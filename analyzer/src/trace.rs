@@ -177,6 +177,7 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         reference: &contents_a,
         current: &contents_b,
         usual_lengths: None,
+        kept: crate::causes::Kept::default(),
         searches: true,
     };
     Ok(TraceDiff {

@@ -180,6 +180,31 @@ const VALUES_MAX: usize = 64;
 /// Where the windows have less than this in common by a key, its values are new names (a release), and no mix that moved.
 const COMMON: f64 = 0.02;
 
+/// An hour in microseconds.
+const HOUR: i64 = 3_600_000_000;
+/// With fewer pairs of operations in one hour it is not known what a key tells.
+const PAIRS_MIN: f64 = 100.0;
+/// Of the pairs of operations that differ by a key at most this part lies in one hour, if it tells the time.
+const WITHIN_HOURS: f64 = 0.1;
+
+/// Whether a key says when an operation was and nothing of who asked what, as a weekday or a release does: within an hour
+/// nearly all operations have one value. Windows of other days must differ by it. Learnt from the reference alone, where it has
+/// several values: one that takes the place of another in the current window moved.
+fn tells_the_time(counts: &BTreeMap<(i64, &str), u64>) -> bool {
+    let pairs = |count: u64| count as f64 * (count as f64 - 1.0) / 2.0;
+    let (mut hours, mut values): (BTreeMap<i64, u64>, BTreeMap<&str, u64>) = Default::default();
+    let mut alike = 0.0;
+    for ((hour, value), count) in counts {
+        *hours.entry(*hour).or_default() += count;
+        *values.entry(value).or_default() += count;
+        alike += pairs(*count);
+    }
+    let within: f64 = hours.values().map(|count| pairs(*count)).sum();
+    let all = pairs(hours.values().sum());
+    let all_alike: f64 = values.values().map(|count| pairs(*count)).sum();
+    within >= PAIRS_MIN && all > all_alike && (within - alike) / within <= WITHIN_HOURS * (all - all_alike) / all
+}
+
 /// How the mix of each declared key moved. The operations are those whose answers the model saw.
 fn mixes(
     windows: [&Observations; 2],
@@ -189,6 +214,7 @@ fn mixes(
     options: &Options,
 ) -> Result<Vec<MixReport>, Error> {
     let mut keys: BTreeMap<&str, BTreeMap<&str, [u64; 2]>> = BTreeMap::new();
+    let mut in_hours: BTreeMap<&str, BTreeMap<(i64, &str), u64>> = BTreeMap::new();
     for (window, observations) in windows.into_iter().enumerate() {
         // A uniform sample of operations: each counts once.
         for parts in observations.operations.iter() {
@@ -196,14 +222,20 @@ fn mixes(
             for label in vocabulary.labels_of(part.segment) {
                 let (key, value) = key_and_value(vocabulary.labels.text(*label));
                 keys.entry(key).or_default().entry(value).or_default()[window] += 1;
+                if window == 0 {
+                    let hour = part.occurred_at.div_euclid(HOUR);
+                    *in_hours.entry(key).or_default().entry((hour, value)).or_default() += 1;
+                }
             }
         }
     }
     // The retriever is a stage of the pipeline; who asks by name is told by the queries.
     keys.retain(|key, values| {
         let named = ["retriever", "principal"].contains(key);
-        let is_mix =
-            values.len() <= VALUES_MAX && !named || TENANT_KEYS.contains(key) || learnt.iter().any(|l| l == key);
+        let of_time = || in_hours.get(key).is_some_and(tells_the_time);
+        let is_mix = (values.len() <= VALUES_MAX && !named && !of_time())
+            || TENANT_KEYS.contains(key)
+            || learnt.iter().any(|l| l == key);
         values.len() > 1 && is_mix
     });
     for values in keys.values_mut().filter(|values| values.len() > VALUES_MAX) {
@@ -409,4 +441,28 @@ fn stratified(values: &[(usize, f64)], strata: usize) -> (Vec<f64>, Vec<Option<f
     }
     let total = values.len() as f64;
     sums.iter().map(|(sum, count)| (count / total, (*count > 0.0).then(|| sum / count))).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Operations as `(hour, value, how many)`.
+    #[track_caller]
+    fn check(operations: &[(i64, &str, u64)], of_time: bool) {
+        let counts = operations.iter().map(|(hour, value, count)| ((*hour, *value), *count)).collect();
+        assert_eq!(tells_the_time(&counts), of_time);
+    }
+
+    #[test]
+    fn a_weekday_tells_the_time_and_a_tenant_that_asks_at_all_hours_does_not() {
+        check(&[(0, "mon", 30), (1, "mon", 40), (24, "tue", 20), (48, "wed", 30)], true);
+        check(&[(0, "a", 30), (0, "b", 10), (1, "a", 28), (1, "b", 12)], false);
+        // Nearly all operations are of one, in every hour alike.
+        check(&[(0, "prod", 990), (0, "test", 10), (1, "prod", 990), (1, "test", 10)], false);
+        // Without a second value nothing is told apart.
+        check(&[(0, "us", 300), (1, "us", 300)], false);
+        // One operation an hour says nothing.
+        check(&[(0, "a", 1), (1, "b", 1), (2, "a", 1), (3, "b", 1)], false);
+    }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use crate::intern::{FastMap, FastSet, QueryNumber};
 use crate::observe::{Observations, Observed, UnitSample};
 use crate::pipeline::Pipeline;
@@ -17,7 +19,7 @@ const LIMITS_FEW: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Population {
     pub(crate) stage: u32,
-    /// The label of the tenant.
+    /// The label of the tenant; none where only one window names tenants.
     pub(crate) tenant: Option<u32>,
     /// The labels of the keys that were learnt to split answers.
     pub(crate) learnt: Vec<u32>,
@@ -31,7 +33,7 @@ pub(crate) struct MatchedUnit<'a> {
     pub(crate) population: usize,
     /// The stage, by its number in the reference.
     pub(crate) stage: u32,
-    /// What limits it, in the reference.
+    /// What limits it, in the reference; whatever the tenant, where only one window names tenants.
     pub(crate) limits: u32,
     /// Its sampled operations in the reference.
     pub(crate) reference: Vec<&'a Observed>,
@@ -96,18 +98,22 @@ pub(crate) fn matched<'a>(
     vocabulary: &Vocabulary,
 ) -> Matched<'a> {
     let mut questions: FastMap<Question, [Side<'a>; 2]> = FastMap::default();
+    let without_tenants = only_one_names_tenants([before, after], vocabulary).then(|| without_tenants(vocabulary));
     for (window, observations) in [before, after].into_iter().enumerate() {
         for (unit, sample) in &observations.units {
             let stage = if window == 0 { unit.stage } else { pipeline.reference_of(unit.stage) };
-            let tenant = vocabulary.limits_of(unit.limits).tenant;
+            let (tenant, limits) = match &without_tenants {
+                None => (vocabulary.limits_of(unit.limits).tenant, unit.limits),
+                Some(same) => (None, same.get(unit.limits as usize).copied().unwrap_or(unit.limits)),
+            };
             let sides = questions.entry(Question { query: unit.query, stage, tenant }).or_default();
             if let Some(side) = sides.get_mut(window) {
-                side.push((unit.limits, sample));
+                side.push((limits, sample));
             }
         }
     }
     let restrictions = restrictions(&questions);
-    let mut found = Found::default();
+    let mut found = Found { per_unit: before.per_unit(), ..Found::default() };
     for (question, [reference, current]) in &questions {
         for (_, sample) in reference {
             found.count(*question, sample, learnt, vocabulary);
@@ -129,6 +135,31 @@ pub(crate) fn matched<'a>(
     matched
 }
 
+/// Whether one window alone says to which tenant its questions belong. Then nothing tells whose the other's were, and all are
+/// compared as one population.
+pub(crate) fn only_one_names_tenants(windows: [&Observations; 2], vocabulary: &Vocabulary) -> bool {
+    let names =
+        |window: &Observations| window.units.keys().any(|unit| vocabulary.limits_of(unit.limits).tenant.is_some());
+    let [before, after] = windows.map(|window| (names(window), window.units.is_empty()));
+    before.0 != after.0 && !before.1 && !after.1
+}
+
+/// For each number of limits the first one, by rank, that differs in the tenant alone.
+fn without_tenants(vocabulary: &Vocabulary) -> Vec<u32> {
+    let ranks = vocabulary.limit_ranks();
+    let mut numbers: Vec<u32> = (0_u32..).take(ranks.len()).collect();
+    numbers.sort_unstable_by_key(|number| ranks.get(*number as usize).copied());
+    let mut same = vec![0; ranks.len()];
+    let mut first: BTreeMap<(&[u32], Option<&str>), u32> = BTreeMap::new();
+    for number in numbers {
+        let limits = vocabulary.limits_of(number);
+        if let Some(place) = same.get_mut(number as usize) {
+            *place = *first.entry((&limits.scope, limits.filter.as_deref())).or_insert(number);
+        }
+    }
+    same
+}
+
 fn restrictions(questions: &FastMap<Question, [Side<'_>; 2]>) -> BTreeMap<(u32, Option<u32>), Restrictions> {
     let mut all: BTreeMap<(u32, Option<u32>), Restrictions> = BTreeMap::new();
     for (question, sides) in questions {
@@ -138,7 +169,8 @@ fn restrictions(questions: &FastMap<Question, [Side<'_>; 2]>) -> BTreeMap<(u32, 
         }
         let asked: u32 = sides[0].iter().map(|(_, sample)| sample.operations).sum();
         restrictions.repeated += u32::from(asked > 1);
-        restrictions.varying += u32::from(sides[0].len() > 1);
+        let first = sides[0].first().map(|(limits, _)| limits);
+        restrictions.varying += u32::from(sides[0].iter().any(|(limits, _)| Some(limits) != first));
     }
     all
 }
@@ -153,23 +185,30 @@ fn paired<'a>(
     let mut pairs: Vec<(u32, Vec<&UnitSample>, Vec<&UnitSample>)> = Vec::new();
     let mut unmatched: Vec<&UnitSample> = Vec::new();
     for (limits, sample) in current {
-        match reference.iter().find(|(other, _)| other == limits) {
-            Some((_, earlier)) => pairs.push((*limits, vec![earlier], vec![sample])),
-            None if crossing.is_some_and(|known| !known.windows[0].contains(limits)) => unmatched.push(sample),
-            None => {}
+        if let Some((_, _, now)) = pairs.iter_mut().find(|(other, _, _)| other == limits) {
+            now.push(sample);
+            continue;
+        }
+        let equal = reference.iter().filter(|(other, _)| other == limits);
+        let earlier: Vec<&UnitSample> = equal.map(|(_, sample)| *sample).collect();
+        if !earlier.is_empty() {
+            pairs.push((*limits, earlier, vec![sample]));
+        } else if crossing.is_some_and(|known| !known.windows[0].contains(limits)) {
+            unmatched.push(sample);
         }
     }
     if !unmatched.is_empty() {
         let gone = |limits: &u32| crossing.is_some_and(|known| !known.windows[1].contains(limits));
         let earlier: Vec<&UnitSample> =
             reference.iter().filter(|(limits, _)| gone(limits)).map(|(_, sample)| *sample).collect();
-        match (earlier.is_empty(), reference.as_slice()) {
-            (false, _) => pairs.push((u32::MAX, earlier, unmatched)),
-            (true, [(limits, sample)]) => match pairs.iter_mut().find(|(other, _, _)| other == limits) {
+        let only = reference.first().filter(|(first, _)| reference.iter().all(|(limits, _)| limits == first));
+        match only {
+            _ if !earlier.is_empty() => pairs.push((u32::MAX, earlier, unmatched)),
+            Some((limits, _)) => match pairs.iter_mut().find(|(other, _, _)| other == limits) {
                 Some((_, _, now)) => now.extend(unmatched),
-                None => pairs.push((*limits, vec![sample], unmatched)),
+                None => pairs.push((*limits, reference.iter().map(|(_, sample)| *sample).collect(), unmatched)),
             },
-            (true, _) => {}
+            None => {}
         }
     }
     pairs
@@ -189,6 +228,8 @@ fn learnt_labels(segment: u32, learnt: &[String], vocabulary: &Vocabulary) -> Ve
 
 #[derive(Default)]
 struct Found<'a> {
+    /// How many operations of a unit are compared in each window.
+    per_unit: usize,
     units: Vec<MatchedUnit<'a>>,
     /// The number of each, and the operations of its units.
     populations: BTreeMap<Population, (usize, Vec<f64>)>,
@@ -231,9 +272,11 @@ impl<'a> Found<'a> {
             of.trace.as_deref()
         };
         for (labels, [mut before, mut now]) in groups {
-            // Of several units the operations in one order.
-            before.sort_by_key(|observed| observed.operation);
-            now.sort_by_key(|observed| observed.operation);
+            // Of several units the operations in one order, and no more than of one.
+            for sample in [&mut before, &mut now] {
+                sample.sort_by_key(|observed| observed.operation);
+                sample.truncate(self.per_unit);
+            }
             let population = Population { stage: question.stage, tenant: question.tenant, learnt: labels };
             let number = self.populations.get(&population).map(|(number, _)| *number);
             if let (Some(population), false, false) = (number, before.is_empty(), now.is_empty()) {
@@ -271,7 +314,7 @@ impl<'a> Found<'a> {
         for unit in &mut units {
             unit.population = new.get(unit.population).copied().unwrap_or(0);
         }
-        units.sort_by(|a, b| {
+        units.par_sort_by(|a, b| {
             let rank = |unit: &MatchedUnit<'a>| limits.get(unit.limits as usize).copied().unwrap_or(0);
             let key = |unit: &MatchedUnit<'a>| (vocabulary.queries.text(unit.query), unit.population, rank(unit));
             let first = |unit: &MatchedUnit<'a>| unit.reference.first().map(|observed| observed.operation);

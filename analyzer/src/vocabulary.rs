@@ -93,6 +93,21 @@ pub struct Context {
 }
 
 impl Context {
+    /// Whether a search has an embedder that its scores could tell of: a keyword search and a reranker have none.
+    pub(crate) fn embeds(&self) -> bool {
+        match self.score_kind {
+            ScoreKind::Bm25 | ScoreKind::Rerank => false,
+            ScoreKind::Rrf => self.embedder.is_some(),
+            _ => {
+                let named = [&self.kind, &self.retriever.0].into_iter().flatten().map(|name| name.to_lowercase());
+                let mut named = named.collect::<Vec<_>>().into_iter();
+                !named.any(|name| {
+                    ["sparse", "bm25", "keyword", "lexical", "rerank"].iter().any(|word| name.contains(word))
+                })
+            }
+        }
+    }
+
     /// What is declared of the search itself: model, index, retriever, parameters and kind of scores.
     pub(crate) fn search(&self) -> impl Eq + std::hash::Hash + '_ {
         (&self.embedder, &self.index, &self.retriever, &self.kind, &self.params, self.score_kind)

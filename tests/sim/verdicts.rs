@@ -137,6 +137,60 @@ fn the_stage_or_the_tenant_that_changed_is_named_first_and_nothing_is_named_wher
     assert!(f64::from(all.named) >= 0.95 * f64::from(all.changed) - 0.5, "{all:?}\n{faults}");
 }
 
+/// The stages of one simulation that changed first.
+#[track_caller]
+fn check(seed: u64, first: &[&str]) {
+    let judged = judged(&simulate(seed));
+    let found: Vec<&str> =
+        judged.stages.iter().filter(|stage| stage.first_to_change).map(|stage| stage.stage.as_str()).collect();
+    assert_eq!(found, first, "{:?}", judged.stages);
+}
+
+#[test]
+fn a_search_that_hands_on_fewer_documents_is_named_and_not_the_reranker_that_follows() {
+    check(27, &["QdrantRetriever"]);
+}
+
+#[test]
+fn a_reranker_that_is_not_given_the_same_documents_twice_has_not_changed() {
+    check(180, &[]);
+}
+
+#[test]
+fn a_tenant_whose_answers_end_sooner_is_found_among_replicas_that_disagree() {
+    let judged = judged(&simulate(43));
+    let drifting = judged.segments.iter().filter(|segment| segment.verdict == Judgement::Drift);
+    let tenants: Vec<_> = drifting.map(|segment| segment.segment.clone()).collect();
+    assert_eq!(tenants, [BTreeMap::from([("tenant".to_owned(), "borealis".to_owned())])], "{:?}", judged.segments);
+}
+
+#[test]
+fn a_tenant_that_only_one_window_names_keeps_nothing_from_being_compared() {
+    let (mut before, after) = step_change(7, 0.2, None);
+    for row in &mut before {
+        row.event.segment.retain(|key, _| key.as_str() != "tenant");
+    }
+    let judged = judge_rows([(&before, &[]), (&after, &[])], &BTreeMap::new());
+    assert_eq!(judged.retrieval.verdict, Judgement::Stable, "{:?}", judged.retrieval);
+    assert!(judged.notes.iter().any(|note| note.contains("only one window names tenants")), "{:?}", judged.notes);
+}
+
+#[test]
+fn windows_of_other_weekdays_differ_by_their_weekdays_and_that_is_no_other_traffic() {
+    let (before, after) = step_change(7, 0.2, None);
+    let [first, second] = begins();
+    let days = |from: Timestamp, rows: Vec<_>, wanted: std::ops::Range<i64>| -> Vec<_> {
+        let day = |row: &tidemark_schema::Stored<tidemark_schema::RetrievalEvent>| {
+            (row.event.occurred_at.micros() - from.micros()).div_euclid(86_400_000_000)
+        };
+        rows.into_iter().filter(|row| wanted.contains(&day(row))).collect()
+    };
+    let (before, after) = (days(first, before, 0..4), days(second, after, 3..7));
+    let traffic = judge_rows([(&before, &[]), (&after, &[])], &BTreeMap::new()).traffic;
+    assert_ne!(traffic.verdict, Judgement::Drift, "{:?}", traffic.mixes);
+    assert!(traffic.mixes.iter().all(|mix| mix.key != "weekday"), "{:?}", traffic.mixes);
+}
+
 /// 100 steps with `--long`, else 12, and as many weeks in which nothing changed.
 #[test]
 fn the_moment_of_a_step_is_found_within_an_hour_and_none_where_nothing_changed() {

@@ -4,7 +4,7 @@ use tidemark_schema::ScoreKind;
 use tidemark_stats::{Persistence, charges};
 
 use super::limits::{outside_bounds, outside_scope};
-use super::{Account, Cause};
+use super::{Account, Cause, Kept};
 use crate::answer::{Answer, aligned};
 use crate::intern::DocumentNumber;
 use crate::presence::{Contents, Presence, Standing};
@@ -36,8 +36,10 @@ pub(crate) struct Classifier<'a> {
     /// How many documents an answer of the reference and of the current window usually holds, where nearly all hold as
     /// many.
     pub(crate) usual_lengths: Option<[usize; 2]>,
-    /// Whether the stage searches by itself; one that works on what recorded stages found misses nothing of the corpus.
+    /// Whether the stage searches by itself; one that works on what recorded stages found misses only what it was not given.
     pub(crate) searches: bool,
+    /// Of a keyword search: what it still has.
+    pub(crate) kept: Kept,
     pub(crate) reference: &'a Contents,
     pub(crate) current: &'a Contents,
 }
@@ -235,6 +237,7 @@ impl Pairs<'_, '_> {
         let last = pair.b.scores.last().copied().flatten();
         match (score_at(pair.a, i), last) {
             _ if short => Some(self.index_recall(pair)),
+            _ if self.is_outscored(pair, document) => Some(self.rescored(pair)),
             (Some(score), Some(last)) if self.better(pair, score, last) => Some(self.index_recall(pair)),
             _ => None,
         }
@@ -246,8 +249,10 @@ impl Pairs<'_, '_> {
         let listed = || {
             let document = state_at(self.known.vocabulary, pair.a, i).map(|state| state.document);
             let version = pair.context_b.corpus_version.as_deref();
-            document
-                .is_some_and(|document| matches!(self.known.presence.standing(version, document), Standing::Present(_)))
+            document.is_some_and(|document| {
+                matches!(self.known.presence.standing(version, document), Standing::Present(_))
+                    && !self.is_outscored(pair, document)
+            })
         };
         let last = pair.b.scores.last().copied().flatten();
         pair.context_a.score_kind == ScoreKind::Bm25
@@ -255,6 +260,18 @@ impl Pairs<'_, '_> {
             && !corpus_moved(pair)
             && listed()
             && score_at(pair.a, i).zip(last).is_some_and(|(score, last)| score - last > pair.moved)
+    }
+
+    /// Of a keyword search whose scores moved: a document that other questions still get was not lost, it scores less.
+    fn is_outscored(&self, pair: &Pair<'_>, document: DocumentNumber) -> bool {
+        self.moved_by_keywords(pair) && self.known.kept.holds(document)
+    }
+
+    /// Whether a keyword search scores the documents of both answers otherwise.
+    fn moved_by_keywords(&self, pair: &Pair<'_>) -> bool {
+        pair.context_a.score_kind == ScoreKind::Bm25
+            && pair.scores_comparable
+            && pair.moved > self.known.rescoring.tolerance
     }
 
     /// Why the document at place `j` of `b` stands above one that it did not stand above before.
@@ -289,6 +306,10 @@ impl Pairs<'_, '_> {
             // Without a manifest it may be new as well as not found before.
             None if !self.is_there(pair.context_a, state.document, self.before) => Reason::silent(Cause::Unexplained),
             None => match (score, pair.a.scores.last().copied().flatten()) {
+                // It may have had another score.
+                (Some(score), Some(last)) if self.moved_by_keywords(pair) && (score - last).abs() <= pair.moved => {
+                    self.rescored(pair)
+                }
                 // It had the score to be there before, and was not found.
                 (Some(score), Some(last)) if self.better(pair, score, last) => self.index_recall(pair),
                 (Some(_), Some(_)) => Reason::silent(Cause::Nondeterminism),
@@ -393,7 +414,7 @@ impl Pairs<'_, '_> {
         } else if !pair.scores_comparable
             || pair.turned
             || !self.known.searches
-            || !embeds(b)
+            || !b.embeds()
             || self.best_moved(pair)
             || (pair.rescored && self.known.rescoring.is_rescaling())
         {
@@ -416,7 +437,9 @@ impl Pairs<'_, '_> {
             return self.rescored(pair);
         }
         let left = pair.a.ranking.items().iter().any(|document| {
-            !pair.b.ranking.items().contains(document) && self.is_there(pair.context_b, *document, self.after)
+            !pair.b.ranking.items().contains(document)
+                && self.is_there(pair.context_b, *document, self.after)
+                && !self.is_outscored(pair, *document)
         });
         if left && !pair.fell { self.index_recall(pair) } else { self.rescored(pair) }
     }
@@ -429,8 +452,10 @@ impl Pairs<'_, '_> {
         }
     }
 
+    /// Something that was there was not found. A stage that only works on what others found and scores each document by
+    /// itself was not given it; one that scores by what else it was given may have weighed it otherwise.
     fn index_recall(&self, pair: &Pair<'_>) -> Reason {
-        if !self.known.searches {
+        if !self.known.searches && (pair.rescored || !pair.pointwise) {
             return self.rescored(pair);
         }
         Reason::declared(Cause::IndexRecall, self.known.declares_other_search(pair.a.context, pair.b.context))
@@ -442,19 +467,6 @@ impl Pairs<'_, '_> {
         let upwards = seen.map_or(pair.context_b.score_kind.ranks_upwards(), |seen| seen == Direction::Up);
         let lead = if upwards { than - score } else { score - than };
         lead > self.known.rescoring.tolerance
-    }
-}
-
-/// Whether a search has an embedder that its scores could tell of: a keyword search and a reranker have none.
-fn embeds(context: &Context) -> bool {
-    match context.score_kind {
-        ScoreKind::Bm25 | ScoreKind::Rerank => false,
-        ScoreKind::Rrf => context.embedder.is_some(),
-        _ => {
-            let named = [&context.kind, &context.retriever.0].into_iter().flatten().map(|name| name.to_lowercase());
-            let mut named = named.collect::<Vec<_>>().into_iter();
-            !named.any(|name| ["sparse", "bm25", "keyword", "lexical", "rerank"].iter().any(|word| name.contains(word)))
-        }
     }
 }
 

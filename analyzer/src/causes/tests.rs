@@ -5,10 +5,11 @@ use tidemark_corpus::{Manifest, ManifestEntry};
 use tidemark_schema::ScoreKind;
 use tidemark_stats::{Persistence, Ranking};
 
-use super::{Cause, Classifier};
+use super::{Cause, Classifier, UnitAccount, proofs};
 use crate::answer::{Answer, distance};
 use crate::presence::{Contents, Presence};
 use crate::scores::Rescoring;
+use crate::units::Matched;
 use crate::vocabulary::{Context, State, Vocabulary};
 
 /// One retrieved document: its name, its score, its content, its scope.
@@ -94,6 +95,7 @@ fn account(
         reference: &reference,
         current: &current,
         usual_lengths: None,
+        kept: crate::causes::Kept::default(),
         searches: true,
     };
     let p = Persistence::default();
@@ -204,4 +206,36 @@ proptest! {
         let (_, total, distance) = account(&before, &after, versions, agreement);
         prop_assert!((total - distance).abs() < 1e-9, "{} is charged of {}", total, distance);
     }
+}
+
+type Charges<'a> = &'a [(Cause, f64)];
+
+/// Units of one stage, each with what is charged between the windows and, if it repeats, inside of the reference.
+#[track_caller]
+fn check_proofs(units: &[(Charges<'_>, Option<Charges<'_>>)], expected: &[f64]) {
+    let entries = |charges: Charges<'_>| charges.iter().map(|(cause, charged)| (*cause, *charged, 0.0)).collect();
+    let accounts: Vec<UnitAccount> = units
+        .iter()
+        .map(|(between, within)| UnitAccount { between: entries(between), within: within.map(entries) })
+        .collect();
+    let matched = Matched { units: Vec::new(), populations: Vec::new(), operations: Vec::new() };
+    let found = proofs(&(0..units.len()).collect::<Vec<_>>(), &accounts, &matched);
+    let close = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-12;
+    assert!(found.len() == expected.len() && found.iter().zip(expected).all(close), "{found:?}");
+}
+
+#[test]
+fn what_repeats_are_charged_with_as_well_proves_nothing() {
+    use Cause::{Bounds, Embedding, IndexRecall, Scoring};
+    // A bound cannot come from replicas that miss documents; what they miss can.
+    check_proofs(&[(&[(Bounds, 0.1), (IndexRecall, 0.2)], None)], &[0.1]);
+    // Where repeats are scored anew as often, scores prove nothing, neither of the unit nor of one that was asked once.
+    let noisy: (Charges<'_>, Option<Charges<'_>>) = (&[(Scoring, 0.3), (Bounds, 0.1)], Some(&[(Scoring, 0.3)]));
+    check_proofs(&[noisy, (&[(Scoring, 0.3), (Bounds, 0.1)], None)], &[0.1, 0.1]);
+    // Cached questions repeat and stayed; what was asked once moved all the same.
+    let cached: (Charges<'_>, Option<Charges<'_>>) = (&[(Scoring, 0.02)], Some(&[(Scoring, 0.02)]));
+    check_proofs(&[cached, cached, (&[(Scoring, 0.4)], None)], &[0.0, 0.0, 0.38]);
+    // A second embedder that grew: as much as it was there before is subtracted.
+    let grown: (Charges<'_>, Option<Charges<'_>>) = (&[(Embedding, 0.5)], Some(&[(Embedding, 0.2)]));
+    check_proofs(&[grown, (&[(Embedding, 0.4)], None)], &[0.3, 0.2]);
 }

@@ -8,14 +8,14 @@
 //! Only documents that came in are tested, or that came back with another content: one that was there before and is
 //! returned more often now moved because of something else, a new embedding say, and that has a cause of its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use tidemark_stats::benjamini_hochberg;
 
 use super::{EXAMPLES, Evidence};
 use crate::error::Error;
-use crate::intern::{DocumentNumber, FastSet, QueryNumber};
-use crate::observe::Observations;
+use crate::intern::{DocumentNumber, FastMap, FastSet};
+use crate::observe::{Observations, Unit, UnitSample};
 use crate::presence::Standing;
 use crate::report::{IntegrityKind, IntegrityReport};
 
@@ -30,7 +30,8 @@ const LEVEL: f64 = 0.05;
 
 pub(super) fn find(evidence: &Evidence<'_>) -> Result<Option<IntegrityReport>, Error> {
     let (queries_before, queries_after) = (evidence.before.query_count(), evidence.after.query_count());
-    let (before, after) = (occurrences(evidence.before, evidence), occurrences(evidence.after, evidence));
+    let (before, after) =
+        rayon::join(|| occurrences(evidence.before, evidence), || occurrences(evidence.after, evidence));
     let Some(tail) = Tail::of(before.values(), queries_before) else { return Ok(None) };
     let known = known(evidence);
     let mut came_in: Vec<(DocumentNumber, u32)> =
@@ -67,28 +68,29 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Result<Option<IntegrityReport>, E
 }
 
 /// For how many different queries each document was returned.
-fn occurrences(window: &Observations, evidence: &Evidence<'_>) -> HashMap<DocumentNumber, u32> {
-    let mut seen: FastSet<(QueryNumber, DocumentNumber)> = FastSet::default();
-    let mut counts = HashMap::new();
+fn occurrences(window: &Observations, evidence: &Evidence<'_>) -> FastMap<DocumentNumber, u32> {
+    let mut units: Vec<(&Unit, &UnitSample)> =
+        window.units.iter().filter(|(unit, _)| evidence.pipeline.is_judged(unit.stage)).collect();
+    units.sort_unstable_by_key(|(unit, _)| unit.query);
+    let mut counts = FastMap::default();
     let mut documents = Vec::new();
-    for (unit, sample) in window.units.iter().filter(|(unit, _)| evidence.pipeline.is_judged(unit.stage)) {
-        let places = sample.sample.iter().flat_map(|observed| observed.places.iter());
+    for of_query in units.chunk_by(|(a, _), (b, _)| a.query == b.query) {
+        let sampled = of_query.iter().flat_map(|(_, unit)| &unit.sample);
+        let places = sampled.flat_map(|observed| observed.places.iter());
         documents.extend(places.map(|place| evidence.vocabulary.state_of(place.state()).document));
         documents.sort_unstable();
         documents.dedup();
         for document in documents.drain(..) {
-            if seen.insert((unit.query, document)) {
-                *counts.entry(document).or_default() += 1;
-            }
+            *counts.entry(document).or_default() += 1;
         }
     }
     counts
 }
 
 /// The documents of the current window that were there before with the same content.
-fn known(evidence: &Evidence<'_>) -> HashSet<DocumentNumber> {
+fn known(evidence: &Evidence<'_>) -> FastSet<DocumentNumber> {
     let vocabulary = evidence.vocabulary;
-    let earlier = |window: &Observations| -> HashSet<(DocumentNumber, Option<u32>)> {
+    let earlier = |window: &Observations| -> FastSet<(DocumentNumber, Option<u32>)> {
         let states = window.states(vocabulary).into_iter().map(|state| vocabulary.state_of(state));
         states.map(|state| (state.document, state.content)).collect()
     };

@@ -7,7 +7,7 @@ use tidemark_stats::{Proportion, risk_difference_newcombe};
 
 use super::{EXAMPLES, Evidence, breach};
 use crate::error::Error;
-use crate::intern::DocumentNumber;
+use crate::intern::{DocumentNumber, Number};
 use crate::observe::Observations;
 use crate::report::{IntegrityKind, IntegrityReport};
 
@@ -45,29 +45,36 @@ fn duplicates(evidence: &Evidence<'_>) -> Result<Option<IntegrityReport>, Error>
 
 /// Whether the same questions get documents of other names alone.
 fn replaced(evidence: &Evidence<'_>) -> Option<IntegrityReport> {
-    let documents = |current: bool| -> HashSet<DocumentNumber> {
+    let vocabulary = evidence.vocabulary;
+    let documents = |current: bool| -> Vec<bool> {
+        let mut seen = vec![false; vocabulary.documents.len()];
         let sampled = evidence.units.iter().flat_map(|unit| unit.sample(current));
-        let states = sampled.flat_map(|observed| observed.places.iter());
-        states.map(|place| evidence.vocabulary.state_of(place.state()).document).collect()
+        for place in sampled.flat_map(|observed| observed.places.iter()) {
+            if let Some(seen) = seen.get_mut(vocabulary.state_of(place.state()).document.place() as usize) {
+                *seen = true;
+            }
+        }
+        seen
     };
-    let (before, after) = (documents(false), documents(true));
-    let common = after.intersection(&before).count();
-    let replaced = [before.len(), after.len(), evidence.units.len()].iter().all(|count| *count >= COUNTED_MIN)
-        && (common as f64) < COMMON * after.len() as f64;
+    let (before, after) = rayon::join(|| documents(false), || documents(true));
+    let count = |seen: &[bool]| seen.iter().filter(|seen| **seen).count();
+    let (known, now) = (count(&before), count(&after));
+    let common = before.iter().zip(&after).filter(|(before, after)| **before && **after).count();
+    let replaced = [known, now, evidence.units.len()].iter().all(|count| *count >= COUNTED_MIN)
+        && (common as f64) < COMMON * now as f64;
     replaced.then(|| {
         let mut examples: Vec<&str> =
-            after.iter().map(|document| evidence.vocabulary.documents.text(*document)).collect();
+            vocabulary.documents.texts().zip(after).filter(|(_, seen)| *seen).map(|(id, _)| id).collect();
         examples.sort_unstable();
         IntegrityReport {
             kind: IntegrityKind::IdsReplaced,
-            count: after.len() as u64,
+            count: now as u64,
             unit: "documents",
             reference_count: 0,
             examples: examples.into_iter().take(EXAMPLES).map(str::to_owned).collect(),
             evidence: format!(
-                "are returned for the same questions under ids that the reference never returned, and {common} of its {} \
-                 ids are still there",
-                before.len()
+                "are returned for the same questions under ids that the reference never returned, and {common} of its \
+                 {known} ids are still there"
             ),
             advice: "Check the ingestion job: ids that are made anew with each run (random ones, or of another scheme) hide \
                      what changed; send content hashes, so that documents are recognised by content.",

@@ -7,8 +7,9 @@ use tidemark_stats::Persistence;
 use super::rankings::Measure;
 use crate::causes::{self, Cause, Classifier, Seen, Share, UnitAccount, sentence, shares};
 use crate::error::Error;
-use crate::intern::FastSet;
+use crate::intern::{FastMap, FastSet};
 use crate::report::{Affects, CauseReport, FloorBasis, Judgement, MultiplicityReport, RetrievalReport, TrafficReport};
+use crate::scores::Scores;
 use crate::stage::is_pointwise;
 use crate::units::Matched;
 
@@ -25,7 +26,7 @@ pub(super) struct Causes<'a> {
 }
 
 /// What rankings are explained by: the units, what each counts, and what is charged for it.
-struct Explained {
+pub(super) struct Explained {
     units: Vec<usize>,
     weights: Option<Vec<f64>>,
     accounts: Vec<UnitAccount>,
@@ -35,6 +36,11 @@ struct Explained {
 }
 
 impl Explained {
+    /// The part of each unit's change that no noise can make.
+    pub(super) fn proofs(&self, matched: &Matched<'_>) -> FastMap<usize, f64> {
+        self.units.iter().copied().zip(causes::proofs(&self.units, &self.accounts, matched)).collect()
+    }
+
     /// The parts of the causes. What stages before the judged ones cannot know, that these were asked for fewer documents or
     /// for other ones, comes first; they share the rest.
     fn shares(&self) -> Vec<Share> {
@@ -52,12 +58,21 @@ impl Explained {
 }
 
 impl Causes<'_> {
+    /// The accounts of the judged units, where rankings changed beyond noise.
+    pub(super) fn of_judged(
+        &self,
+        (retrieval, multiplicity): (&RetrievalReport, &MultiplicityReport),
+        measure: &Measure,
+    ) -> Result<Option<Explained>, Error> {
+        let changed = beyond_noise(retrieval, multiplicity);
+        changed.then(|| self.accounts(measure.effect.units.clone(), measure.effect.basis)).transpose()
+    }
+
     /// The accounts of the units that explain the change: those of the stages that changed first, and of the judged ones
     /// where none stands out.
-    fn explained(&self, measure: &Measure) -> Result<Explained, Error> {
+    fn explained(&self, judged: Explained, measure: &Measure) -> Result<Explained, Error> {
         let first: FastSet<u32> = self.first.iter().copied().collect();
         let inherited = !first.is_empty() && first.iter().any(|stage| !self.last.contains(stage));
-        let judged = self.accounts(measure.effect.units.clone(), measure.effect.basis)?;
         if !inherited || measure.effect.basis != FloorBasis::Reference {
             return Ok(judged);
         }
@@ -77,17 +92,16 @@ impl Causes<'_> {
     /// The causes of rankings and scores, where these changed beyond noise.
     pub(super) fn of_all(
         &self,
-        (retrieval, multiplicity): (&RetrievalReport, &MultiplicityReport),
-        measure: &Measure,
-        declared_rescoring: f64,
-        units: &[usize],
+        (retrieval, measure): (&RetrievalReport, &Measure),
+        judged: Option<Explained>,
+        (scores, units): (&Scores, &[usize]),
     ) -> Result<Vec<CauseReport>, Error> {
         let mut causes = Vec::new();
-        if beyond_noise(retrieval, multiplicity) {
-            causes = self.of_rankings(&self.explained(measure)?);
+        if let Some(judged) = judged {
+            causes = self.of_rankings(&self.explained(judged, measure)?);
         }
         if retrieval.scores.verdict == Judgement::Drift {
-            causes.extend(self.of_scores(retrieval, declared_rescoring, units, &causes));
+            causes.extend(self.of_scores(retrieval, scores, units, &causes));
         }
         Ok(causes)
     }
@@ -130,12 +144,12 @@ impl Causes<'_> {
     fn of_scores(
         &self,
         retrieval: &RetrievalReport,
-        declared_share: f64,
+        found: &Scores,
         units: &[usize],
         rankings: &[CauseReport],
     ) -> Option<CauseReport> {
         let scores = &retrieval.scores;
-        let classifier = self.classifier(units)?;
+        let classifier = self.classifiers.get(&found.stage?)?;
         let kind = scores.kind.unwrap_or_default();
         let follows = !is_pointwise(kind);
         let other_version = self.versions.0 != self.versions.1;
@@ -144,7 +158,7 @@ impl Causes<'_> {
         let (cause, declared_share) = match (moved_corpus, inherited) {
             (Some(cause), _) if other_version => (cause, 1.0),
             (_, Some(first)) => (first.cause, first.declared_share),
-            _ => (self.rescoring_cause(classifier, kind, units), declared_share),
+            _ => (self.rescoring_cause(classifier, kind, &self.of_stage(units, found.stage)), found.declared),
         };
         let number = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.3}"));
         let declared = declared_share > 0.5;
@@ -178,6 +192,11 @@ impl Causes<'_> {
     fn registered_change(&self, classifier: &Classifier<'_>) -> Option<Cause> {
         let pairs = self.versions.0.iter().flat_map(|a| self.versions.1.iter().map(move |b| (a, b)));
         pairs.filter(|(a, b)| a != b).find_map(|(a, b)| classifier.presence.main_change((Some(a), Some(b))))
+    }
+
+    fn of_stage(&self, units: &[usize], stage: Option<u32>) -> Vec<usize> {
+        let is_of_stage = |unit: &&usize| self.matched.units.get(**unit).map(|unit| unit.stage) == stage;
+        units.iter().filter(is_of_stage).copied().collect()
     }
 
     fn rescoring_cause(&self, classifier: &Classifier<'_>, kind: tidemark_schema::ScoreKind, units: &[usize]) -> Cause {

@@ -6,6 +6,7 @@ use crate::causes::{self, Classifier};
 use crate::compare::Options;
 use crate::effect::{Effect, Measured, effect};
 use crate::error::Error;
+use crate::intern::FastMap;
 use crate::matched::{self, UnitChange};
 use crate::report::{FloorBasis, Judgement, RetrievalReport, ScoreReport};
 use crate::units::{Matched, MatchedUnit, weight_at};
@@ -48,7 +49,7 @@ impl Rankings<'_> {
         // What was asked once may have moved alone: caches and head queries repeat, and stay as they were.
         if !units.is_empty() && (is_unknown || (effect.is_open(options.threshold) && !is_drift(&effect))) {
             let accounts = causes::accounts(units, self.matched, self.classifiers, self.p)?;
-            let proofs: Vec<f64> = accounts.iter().map(causes::UnitAccount::proof).collect();
+            let proofs = causes::proofs(units, &accounts, self.matched);
             let proven = crate::effect::proven(&measured(&proofs), self.matched, options)?;
             if is_unknown || is_drift(&proven) {
                 effect = proven;
@@ -68,10 +69,11 @@ impl Rankings<'_> {
     }
 
     /// What parts of the traffic are measured from.
-    pub(super) fn of_segments(&self) -> crate::segments::Measured<'_> {
+    pub(super) fn of_segments<'m>(&'m self, proofs: &'m FastMap<usize, f64>) -> crate::segments::Measured<'m> {
         crate::segments::Measured {
             matched: self.matched,
             changes: self.changes,
+            proofs,
             vocabulary: self.vocabulary,
             p: self.p,
         }
@@ -122,12 +124,16 @@ impl Rankings<'_> {
 /// that a change reached; the excess over the reference's repeats sees only answers that moved away, and weakens with the
 /// share itself. Small but thorough changes are found by the one, partial rollouts by the other.
 fn two_sample(strata: &[KernelStratum], options: &Options) -> Result<f64, Error> {
-    let excess = excess_permutation_test(strata, options.permutations, options.seed)?.p_value;
     let repeated: Vec<KernelStratum> = strata.iter().filter(|stratum| stratum.is_repeated()).cloned().collect();
-    if repeated.is_empty() {
-        return Ok(excess);
-    }
-    let whole = mmd_permutation_test(&repeated, options.permutations, options.seed)?.p_value;
+    let (excess, whole) = rayon::join(
+        || excess_permutation_test(strata, options.permutations, options.seed),
+        || {
+            let test = || mmd_permutation_test(&repeated, options.permutations, options.seed);
+            (!repeated.is_empty()).then(test).transpose()
+        },
+    );
+    let (excess, whole) = (excess?.p_value, whole?);
+    let Some(whole) = whole.map(|whole| whole.p_value) else { return Ok(excess) };
     Ok((2.0 * excess.min(whole)).min(1.0))
 }
 

@@ -2,18 +2,30 @@
 
 use tidemark_stats::holm;
 
+use super::inherited::inherited;
 use super::rankings::{Measure, Rankings};
+use crate::effect::Effect;
 use crate::error::Error;
 use crate::intern::FastSet;
 use crate::pipeline::{Pipeline, Placed};
 use crate::report::{Judgement, StageName, StageReport};
 use crate::vocabulary::Vocabulary;
 
+/// A stage changed because of an earlier one where that one accounts for this part of what it lost or gained.
+const INHERITED: f64 = 0.5;
+
 /// What was found of the stages.
 pub(super) struct Stages {
     pub(super) reports: Vec<StageReport>,
     /// The stages that changed and follow none that did, by their numbers in the reference.
     pub(super) first: FastSet<u32>,
+}
+
+/// A stage that both windows may have recorded, and how its answers changed.
+struct Tested<'a> {
+    placed: &'a Placed,
+    units: Vec<usize>,
+    effect: Effect,
 }
 
 /// Judges every stage that both windows recorded; one that only one of them did is listed and judges nothing.
@@ -29,36 +41,56 @@ pub(super) fn judge_stages(
         // The only stage that the model saw is measured already.
         let measure = if units == judged_units { whole.clone() } else { rankings.measure(&units)? };
         p_values.push(measure.test.map_or(1.0, |(_, p_value)| p_value));
-        judged.push((placed, units.len(), measure.effect));
+        judged.push(Tested { placed, units, effect: measure.effect });
     }
     let adjusted = holm(&p_values)?;
     let options = rankings.options;
-    let verdicts: Vec<Judgement> = judged
+    let mut verdicts: Vec<Judgement> = judged
         .iter()
         .zip(&adjusted)
-        .map(|((_, units, effect), adjusted)| {
-            if *units < options.matched_min {
+        .map(|(stage, adjusted)| {
+            if stage.units.len() < options.matched_min {
                 return Judgement::InsufficientEvidence;
             }
-            effect.verdict(*adjusted, *units >= options.queries_min, options)
+            stage.effect.verdict(*adjusted, stage.units.len() >= options.queries_min, options)
         })
         .collect();
+    // What hardly changed by its own measure may have changed what follows: then the change matters after all.
+    let drifting: Vec<&Tested<'_>> =
+        judged.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Judgement::Drift).map(|(one, _)| one).collect();
+    for ((stage, adjusted), verdict) in judged.iter().zip(&adjusted).zip(&mut verdicts) {
+        let moved = stage.units.len() >= options.matched_min
+            && stage.effect.excess.is_some_and(|excess| excess.estimate > 0.0)
+            && *adjusted < options.alpha;
+        let follows = |later: &Tested<'_>| {
+            let above = pipeline.above(later.placed.stage);
+            above.iter().any(|above| pipeline.reference_of(*above) == stage.placed.stage)
+        };
+        let handed_on = |later: &&Tested<'_>| {
+            let excess = later.effect.excess.map_or(0.0, |excess| excess.estimate);
+            follows(later)
+                && inherited((&later.units, excess), &stage.units, rankings.matched, rankings.vocabulary) >= INHERITED
+        };
+        if moved && drifting.iter().any(handed_on) {
+            *verdict = Judgement::Drift;
+        }
+    }
     let drifted: FastSet<u32> = judged
         .iter()
         .zip(&verdicts)
         .filter(|(_, verdict)| **verdict == Judgement::Drift)
-        .map(|((placed, _, _), _)| placed.stage)
+        .map(|(one, _)| one.placed.stage)
         .collect();
     let is_first = |placed: &Placed| {
         drifted.contains(&placed.stage)
             && !pipeline.above(placed.stage).iter().any(|above| drifted.contains(&pipeline.reference_of(*above)))
     };
-    let first = judged.iter().map(|(placed, _, _)| *placed).filter(|placed| is_first(placed));
+    let first = judged.iter().map(|one| one.placed).filter(|placed| is_first(placed));
     let first: FastSet<u32> = first.map(|placed| placed.stage).collect();
     let reports = judged
         .iter()
         .zip(&verdicts)
-        .map(|((placed, units, effect), verdict)| StageReport {
+        .map(|(Tested { placed, units, effect }, verdict)| StageReport {
             stage: name(placed.stage, rankings.vocabulary),
             position: placed.position,
             last: placed.last,
@@ -67,7 +99,7 @@ pub(super) fn judge_stages(
             operations: placed.asked,
             replaced_by: pipeline.replacement_of(placed.stage).map(|stage| name(stage, rankings.vocabulary)),
             verdict: *verdict,
-            matched_queries: *units,
+            matched_queries: units.len(),
             excess_change: effect.excess.map(|excess| excess.estimate),
             interval: effect.excess.map(|excess| [excess.low, excess.high]),
             noise_floor: effect.floor(),

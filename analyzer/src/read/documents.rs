@@ -1,12 +1,13 @@
 //! The documents of a row: states and scores, for which each text is looked up once for a dictionary and not for a row.
 
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
-use arrow_array::{Array, Int32Array, ListArray, PrimitiveArray, StringArray};
+use arrow_array::{Array, Int32Array, ListArray, PrimitiveArray};
 use tidemark_schema::Timestamp;
 use tidemark_schema::columns::{ColumnError, Columns, Texts};
 
 use crate::answer::Place;
-use crate::intern::DocumentNumber;
+use crate::intern::{DocumentNumber, Number};
+use crate::read::dictionary::Dictionary;
 use crate::vocabulary::{Digest, State, Vocabulary};
 
 /// The columns of the documents of a batch of rows.
@@ -30,24 +31,36 @@ pub(super) struct Numbers {
     content: Dictionary<u32>,
     scope: Dictionary<u32>,
     /// By the place of the document's text.
-    states: Vec<Option<Known>>,
+    states: Vec<Known>,
+    /// The same of what few rows say; empty as long as none did.
+    details: Vec<Details>,
+    /// By the document's number, the state in which it was last, whatever the dictionary; [`NOT_READ`] if in none.
+    last: Vec<u32>,
 }
 
-/// The state that a document was in when it was read last.
+/// The state that a document was in when it was read last: as small as can be, because each place of each answer looks at
+/// one.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     /// The places of the texts of its content and its scope.
     content: u32,
     scope: u32,
-    tokens: Option<i32>,
-    updated_at: Option<i64>,
+    /// [`NOT_READ`] of a document that was not read yet.
     number: u32,
-    content_number: Option<u32>,
+    /// The number of its content, or [`NO_TEXT`].
+    content_number: u32,
     document_hash: u64,
 }
 
+/// How long a document is and how old.
+type Details = (Option<i32>, Option<i64>);
+
 /// The place of a text that is null.
 const NO_TEXT: u32 = u32::MAX;
+/// No window comes near so many states.
+const NOT_READ: u32 = u32::MAX;
+const UNKNOWN: Known =
+    Known { content: NO_TEXT, scope: NO_TEXT, number: NOT_READ, content_number: NO_TEXT, document_hash: 0 };
 
 fn optional<T>(column: Result<T, ColumnError>) -> Result<Option<T>, ColumnError> {
     match column {
@@ -82,7 +95,9 @@ impl<'a> Documents<'a> {
         let mut digest = Digest::default();
         let states = Columns::range(self.lists, row).map(|i| {
             let known = self.state(i, numbers, vocabulary);
-            contents.extend(known.content_number);
+            if known.content_number != NO_TEXT {
+                contents.push(known.content_number);
+            }
             digest.add(known.document_hash);
             (known.number, self.score.is_valid(i).then(|| self.score.value(i)))
         });
@@ -99,18 +114,28 @@ impl<'a> Documents<'a> {
         let (content, scope) = (place(self.content), place(self.scope));
         let tokens = self.tokens.filter(|tokens| tokens.is_valid(i)).map(|tokens| tokens.value(i));
         let updated_at = self.updated_at.filter(|times| times.is_valid(i)).map(|times| times.value(i));
-        let same = |known: &Known| {
-            (known.content, known.scope, known.tokens, known.updated_at) == (content, scope, tokens, updated_at)
-        };
-        if let Some(Some(known)) = numbers.states.get(document)
-            && same(known)
+        let details = (tokens, updated_at);
+        let detailed = |numbers: &Numbers| numbers.details.get(document).copied().unwrap_or_default();
+        if let Some(known) = numbers.states.get(document)
+            && known.number != NOT_READ
+            && (known.content, known.scope) == (content, scope)
+            && detailed(numbers) == details
         {
             return *known;
         }
         let is_there = |place: u32| (place != NO_TEXT).then_some(place as usize);
-        let content_number =
-            is_there(content).map(|at| numbers.content.number(at, |text| vocabulary.contents.number(text)));
         let of_document = numbers.document.number(document, |text| vocabulary.document(text));
+        // A document that is met in one more dictionary is most often as it was: to compare a text is cheaper than to look
+        // it up.
+        let last = numbers.last.get(of_document.place() as usize).copied().filter(|last| *last != NOT_READ);
+        let last = last.map(|number| (number, *vocabulary.state_of(number)));
+        let same_content = last.and_then(|(_, state)| state.content);
+        let content_number = is_there(content).map(|at| {
+            numbers.content.number(at, |text| match same_content {
+                Some(content) if vocabulary.contents.text(content) == text => content,
+                _ => vocabulary.contents.number(text),
+            })
+        });
         let state = State {
             document: of_document,
             content: content_number,
@@ -118,17 +143,39 @@ impl<'a> Documents<'a> {
             tokens: tokens.map(|tokens| u32::try_from(tokens).unwrap_or(0)),
             updated_at: updated_at.and_then(|micros| Timestamp::from_micros(micros).ok()),
         };
-        let number = vocabulary.state(state);
+        let number = match last {
+            Some((number, last)) if last == state => number,
+            _ => numbers.keep(of_document, vocabulary.state(state)),
+        };
         let document_hash = vocabulary.document_hash(of_document);
-        let known = Known { content, scope, tokens, updated_at, number, content_number, document_hash };
+        let content_number = content_number.unwrap_or(NO_TEXT);
+        let known = Known { content, scope, number, content_number, document_hash };
         if let Some(place) = numbers.states.get_mut(document) {
-            *place = Some(known);
+            *place = known;
+        }
+        if details != (None, None) && numbers.details.is_empty() {
+            numbers.details.resize(numbers.states.len(), (None, None));
+        }
+        if let Some(place) = numbers.details.get_mut(document) {
+            *place = details;
         }
         known
     }
 }
 
 impl Numbers {
+    /// Keeps which state a document was in last.
+    fn keep(&mut self, document: DocumentNumber, state: u32) -> u32 {
+        let at = document.place() as usize;
+        if at >= self.last.len() {
+            self.last.resize(at + 1, NOT_READ);
+        }
+        if let Some(last) = self.last.get_mut(at) {
+            *last = state;
+        }
+        state
+    }
+
     /// Forgets what the places meant before, if they are those of other texts.
     pub(super) fn follow(&mut self, documents: &Documents<'_>) {
         let changed = [
@@ -138,44 +185,8 @@ impl Numbers {
         ];
         if changed.contains(&true) {
             self.states.clear();
-            self.states.resize(documents.document.values().len(), None);
-        }
-    }
-}
-
-/// The numbers of the texts of one dictionary.
-#[derive(Debug)]
-struct Dictionary<N> {
-    /// Kept, so that no other texts can come to lie where these do.
-    texts: StringArray,
-    numbers: Vec<Option<N>>,
-}
-
-impl<N> Default for Dictionary<N> {
-    fn default() -> Self {
-        Self { texts: StringArray::new_null(0), numbers: Vec::new() }
-    }
-}
-
-impl<N: Copy> Dictionary<N> {
-    /// Whether other texts took the place of those before.
-    fn follow(&mut self, texts: &StringArray) -> bool {
-        let same =
-            self.texts.values().ptr_eq(texts.values()) && self.texts.offsets().inner().ptr_eq(texts.offsets().inner());
-        if same {
-            return false;
-        }
-        self.texts = texts.clone();
-        self.numbers.clear();
-        self.numbers.resize(texts.len(), None);
-        true
-    }
-
-    fn number(&mut self, at: usize, number: impl FnOnce(&str) -> N) -> N {
-        match self.numbers.get_mut(at) {
-            Some(Some(known)) => *known,
-            Some(unknown) => *unknown.insert(number(self.texts.value(at))),
-            None => number(""),
+            self.states.resize(documents.document.values().len(), UNKNOWN);
+            self.details.clear();
         }
     }
 }

@@ -1,23 +1,18 @@
 //! One row of the table of retrievals after another.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, TimestampMicrosecondType};
-use arrow_array::{
-    Array, BinaryArray, Float32Array, Int32Array, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray,
-};
-use tidemark_schema::columns::{ColumnError, Columns};
-use tidemark_schema::{SimHash, Timestamp};
+use arrow_array::{Array, RecordBatch};
+use tidemark_schema::columns::Columns;
 
 use crate::answer::Place;
 use crate::error::Error;
-use crate::intern::{FastMap, Interner};
-use crate::observe::{Attempt, Circumstances, Observations, Unit};
-use crate::operations::Part;
-use crate::outcome::signature;
-use crate::read::documents::{Documents, Numbers};
+use crate::intern::{FastMap, Interner, QueryNumber};
+use crate::observe::Observations;
+use crate::read::dictionary::Dictionary;
+use crate::read::documents::Numbers;
+use crate::read::rows::{Answered, Declared, Rows};
 use crate::selector::Segment;
 use crate::stage::Stage;
-use crate::vocabulary::{Context, Limits, Vocabulary, key_and_value, label};
+use crate::vocabulary::{Limits, Vocabulary, key_and_value, label};
 
 /// The columns that a comparison needs.
 pub(super) const COLUMNS: [&str; 29] = [
@@ -52,14 +47,32 @@ pub(super) const COLUMNS: [&str; 29] = [
     "marks",
 ];
 
+/// Columns by which a retrieval is told apart from others that were made in another way.
+pub(super) const DECLARED: [&str; 9] = [
+    "corpus_version",
+    "retriever_name",
+    "retriever_kind",
+    "retriever_version",
+    "retriever_params",
+    "index_id",
+    "embedder",
+    "requested_filter",
+    "score_kind",
+];
+
 /// Columns by which traffic is told apart besides the keys that its events declare; a declared key of the same name
 /// takes precedence.
-const SEGMENT_COLUMNS: [(&str, &str); 4] = [
+pub(super) const SEGMENT_COLUMNS: [(&str, &str); 4] = [
     ("retriever", "retriever_name"),
     ("service", "service"),
     ("environment", "environment"),
     ("principal", "principal"),
 ];
+
+/// Columns whose texts repeat from row to row.
+pub(super) fn repeated() -> Vec<&'static str> {
+    DECLARED.into_iter().chain(SEGMENT_COLUMNS.map(|(_, column)| column)).chain(["segment"]).collect()
+}
 
 /// Keys of segments that name who an answer belongs to.
 pub(crate) const TENANT_KEYS: [&str; 3] = ["tenant", "tenant_id", "tenant.id"];
@@ -68,16 +81,81 @@ pub(crate) const TENANT_KEYS: [&str; 3] = ["tenant", "tenant_id", "tenant.id"];
 #[derive(Debug, Default)]
 pub struct Reader {
     segment: Segment,
-    /// By the text of what a row declares.
-    contexts: FastMap<Box<str>, Declared>,
-    /// By the text of its labels: whether the row is wanted, its segment and its tenant.
-    segments: FastMap<Box<str>, (bool, u32, Option<u32>)>,
+    /// By the numbers of what a row declares.
+    contexts: FastMap<Box<[u32]>, Declared>,
+    /// By the numbers of its labels.
+    segments: FastMap<Box<[u32]>, PartOfTraffic>,
     limits: FastMap<(u32, Option<u32>), u32>,
-    key: String,
+    texts: Repeated,
+    key: Vec<u32>,
     numbers: Numbers,
     /// The answer of the row that is looked at.
     places: Vec<Place>,
     contents: Vec<u32>,
+    /// Of the rows of a batch, the part of the traffic and the query that each belongs to.
+    rows: Vec<(PartOfTraffic, Option<QueryNumber>)>,
+}
+
+/// The part of the traffic that a row belongs to.
+#[derive(Debug, Clone, Copy)]
+struct PartOfTraffic {
+    /// Whether it is looked at.
+    wanted: bool,
+    segment: u32,
+    tenant: Option<u32>,
+}
+
+/// Numbers of texts that repeat from row to row, column by column.
+#[derive(Debug, Default)]
+struct Repeated {
+    all: Interner,
+    declared: [Dictionary<u32>; DECLARED.len()],
+    label_columns: [Dictionary<u32>; SEGMENT_COLUMNS.len()],
+    label_keys: Dictionary<u32>,
+    label_values: Dictionary<u32>,
+}
+
+/// No text.
+const NONE: u32 = u32::MAX;
+
+impl Repeated {
+    fn follow(&mut self, rows: &Rows<'_>) {
+        let declared = self.declared.iter_mut().zip(&rows.declared);
+        let columns = self.label_columns.iter_mut().zip(&rows.label_columns);
+        for (dictionary, texts) in declared.chain(columns) {
+            dictionary.follow(texts.values());
+        }
+        self.label_keys.follow(rows.label_keys.values());
+        self.label_values.follow(rows.label_values.values());
+    }
+
+    /// Puts the numbers of a row's labels into a list.
+    fn labels(&mut self, rows: &Rows<'_>, row: usize, key: &mut Vec<u32>) {
+        key.clear();
+        for i in rows.labels(row) {
+            key.push(number(&mut self.label_keys, rows.label_keys.place(i), &mut self.all));
+            key.push(number(&mut self.label_values, rows.label_values.place(i), &mut self.all));
+        }
+        for (dictionary, texts) in self.label_columns.iter_mut().zip(&rows.label_columns) {
+            key.push(number(dictionary, texts.place(row), &mut self.all));
+        }
+    }
+
+    /// Puts the numbers of what a row declares into a list.
+    fn declarations(&mut self, rows: &Rows<'_>, row: usize, key: &mut Vec<u32>) {
+        key.clear();
+        for (dictionary, texts) in self.declared.iter_mut().zip(&rows.declared) {
+            key.push(number(dictionary, texts.place(row), &mut self.all));
+        }
+        for (_, counts) in &rows.bounds {
+            key.push(if counts.is_valid(row) { u32::try_from(counts.value(row)).unwrap_or(0) } else { NONE });
+        }
+        key.extend(Columns::range(rows.scope, row).map(|i| self.all.number(rows.scopes.value(i))));
+    }
+}
+
+fn number(dictionary: &mut Dictionary<u32>, place: Option<usize>, all: &mut Interner) -> u32 {
+    place.map_or(NONE, |place| dictionary.number(place, |text| all.number(text)))
 }
 
 impl Reader {
@@ -95,44 +173,43 @@ impl Reader {
     ) -> Result<(), Error> {
         let rows = Rows::of(batch)?;
         self.numbers.follow(&rows.documents);
+        self.texts.follow(&rows);
+        // Queries first: finding one waits for memory, and a processor waits for several at a time if nothing lies between.
+        let mut belonging = std::mem::take(&mut self.rows);
+        belonging.clear();
         for row in 0..batch.num_rows() {
-            let (wanted, segment, tenant) = self.segment_of(&rows, row, vocabulary);
+            let part = self.part_of(&rows, row, vocabulary);
+            belonging.push((part, part.wanted.then(|| rows.kept_query(row, vocabulary, window)).flatten()));
+        }
+        for (row, (part, query)) in belonging.iter().enumerate() {
             let answer = (&mut self.places, &mut self.contents);
             let digest = rows.documents.places(row, (&mut self.numbers, vocabulary), answer);
-            if wanted {
+            if part.wanted {
                 let declared = self.context_of(&rows, row, vocabulary);
-                let limits = self.limits_of(declared.context, tenant, vocabulary);
+                let limits = self.limits_of(declared.context, part.tenant, vocabulary);
                 let (places, contents) = (self.places.as_slice(), self.contents.as_mut_slice());
-                let answer = Answered { declared, segment, limits, places, contents, digest };
+                let answer =
+                    Answered { declared, segment: part.segment, limits, places, contents, digest, query: *query };
                 rows.observe(row, answer, vocabulary, window);
             } else {
                 // What others are answered is still there.
                 window.sightings.elsewhere.extend(self.places.iter().map(|place| place.state()));
             }
         }
+        self.rows = belonging;
         window.bound(vocabulary);
         Ok(())
     }
 
-    fn segment_of(&mut self, rows: &Rows<'_>, row: usize, vocabulary: &mut Vocabulary) -> (bool, u32, Option<u32>) {
-        self.key.clear();
-        for i in rows.labels(row) {
-            for text in [&rows.label_keys, &rows.label_values] {
-                self.key.push_str(text.value(i));
-                self.key.push('\u{1f}');
-            }
-        }
-        for (_, texts) in &rows.label_columns {
-            self.key.push('\u{1e}');
-            self.key.push_str(text(texts, row).unwrap_or("\u{0}"));
-        }
-        if let Some(known) = self.segments.get(self.key.as_str()) {
+    fn part_of(&mut self, rows: &Rows<'_>, row: usize, vocabulary: &mut Vocabulary) -> PartOfTraffic {
+        self.texts.labels(rows, row, &mut self.key);
+        if let Some(known) = self.segments.get(self.key.as_slice()) {
             return *known;
         }
-        let mut labels: Vec<(&str, &str)> =
-            rows.labels(row).map(|i| (rows.label_keys.value(i), rows.label_values.value(i))).collect();
-        for ((key, _), (_, texts)) in SEGMENT_COLUMNS.iter().zip(&rows.label_columns) {
-            if let Some(value) = text(texts, row)
+        let pair = |i| Some((rows.label_keys.text(i)?, rows.label_values.text(i).unwrap_or_default()));
+        let mut labels: Vec<(&str, &str)> = rows.labels(row).filter_map(pair).collect();
+        for ((key, _), texts) in SEGMENT_COLUMNS.iter().zip(&rows.label_columns) {
+            if let Some(value) = texts.text(row)
                 && !labels.iter().any(|(other, _)| other == key)
             {
                 labels.push((key, value));
@@ -146,33 +223,18 @@ impl Reader {
             numbers.iter().copied().find(|number| key_and_value(vocabulary.labels.text(*number)).0 == *key)
         };
         let tenant = TENANT_KEYS.iter().find_map(of_key);
-        let known = (wanted, vocabulary.segment(numbers), tenant);
-        self.segments.insert(self.key.as_str().into(), known);
+        let known = PartOfTraffic { wanted, segment: vocabulary.segment(numbers), tenant };
+        self.segments.insert(self.key.as_slice().into(), known);
         known
     }
 
     fn context_of(&mut self, rows: &Rows<'_>, row: usize, vocabulary: &mut Vocabulary) -> Declared {
-        self.key.clear();
-        for (_, texts) in &rows.declared {
-            self.key.push_str(text(texts, row).unwrap_or("\u{0}"));
-            self.key.push('\u{1}');
-        }
-        for (_, counts) in &rows.bounds {
-            if counts.is_valid(row) {
-                self.key.push_str(&counts.value(row).to_string());
-            }
-            self.key.push('\u{1}');
-        }
-        for i in Columns::range(rows.scope, row) {
-            self.key.push('\u{1}');
-            self.key.push_str(rows.scopes.value(i));
-        }
-        if let Some(known) = self.contexts.get(self.key.as_str()) {
+        self.texts.declarations(rows, row, &mut self.key);
+        if let Some(known) = self.contexts.get(self.key.as_slice()) {
             return *known;
         }
-        let key = std::mem::take(&mut self.key);
         let version = rows.declared_text("corpus_version", row).map(|version| vocabulary.versions.number(version));
-        let context = vocabulary.context(&key, |scopes| rows.context(row, scopes));
+        let context = vocabulary.context(&rows.declarations(row), |scopes| rows.context(row, scopes));
         let declared = vocabulary.context_of(context);
         let short = |text: &Option<String>| text.as_deref().map(Box::from);
         let stage = Stage {
@@ -181,8 +243,7 @@ impl Reader {
             score_kind: declared.score_kind,
         };
         let known = Declared { context, stage: vocabulary.stage(stage), version };
-        self.contexts.insert(key.as_str().into(), known);
-        self.key = key;
+        self.contexts.insert(self.key.as_slice().into(), known);
         known
     }
 
@@ -198,24 +259,6 @@ impl Reader {
     }
 }
 
-/// What a row declares of how it was retrieved, by its numbers.
-#[derive(Debug, Clone, Copy)]
-struct Declared {
-    context: u32,
-    stage: u32,
-    version: Option<u32>,
-}
-
-/// A row's answer, and what it belongs to.
-struct Answered<'a> {
-    declared: Declared,
-    segment: u32,
-    limits: u32,
-    places: &'a [Place],
-    contents: &'a mut [u32],
-    digest: u64,
-}
-
 /// Takes one batch into a window of all traffic.
 pub fn observe(
     batch: &RecordBatch,
@@ -224,210 +267,4 @@ pub fn observe(
     window: &mut Observations,
 ) -> Result<(), Error> {
     Reader::new(segment.clone()).observe(batch, vocabulary, window)
-}
-
-fn text(texts: &StringArray, row: usize) -> Option<&str> {
-    texts.is_valid(row).then(|| texts.value(row))
-}
-
-struct Rows<'a> {
-    event: &'a BinaryArray,
-    occurred_at: &'a PrimitiveArray<TimestampMicrosecondType>,
-    operation: &'a StringArray,
-    attempt: &'a Int32Array,
-    trace: &'a StringArray,
-    fingerprint: &'a StringArray,
-    simhash: &'a StringArray,
-    embedding: &'a ListArray,
-    label_map: &'a MapArray,
-    label_keys: &'a StringArray,
-    label_values: &'a StringArray,
-    label_columns: Vec<(&'static str, &'a StringArray)>,
-    declared: Vec<(&'static str, &'a StringArray)>,
-    bounds: Vec<(&'static str, &'a Int32Array)>,
-    scope: &'a ListArray,
-    scopes: &'a StringArray,
-    marks: &'a ListArray,
-    mark: &'a StringArray,
-    latency: &'a PrimitiveArray<Float64Type>,
-    cost: &'a PrimitiveArray<Float64Type>,
-    documents: Documents<'a>,
-}
-
-impl<'a> Rows<'a> {
-    fn of(batch: &'a RecordBatch) -> Result<Self, ColumnError> {
-        let columns = Columns::of(batch);
-        let texts = |names: &[&'static str]| {
-            names.iter().map(|name| Ok((*name, columns.texts(name)?))).collect::<Result<Vec<_>, ColumnError>>()
-        };
-        let counts = |names: &[&'static str]| {
-            names.iter().map(|name| Ok((*name, columns.counts(name)?))).collect::<Result<Vec<_>, ColumnError>>()
-        };
-        let (label_map, label_keys, label_values) = columns.map_of_texts("segment")?;
-        let (scope, scopes) = columns.list_of_texts("requested_scope")?;
-        let (marks, mark) = columns.list_of_texts("marks")?;
-        Ok(Self {
-            event: columns.event_ids("event_id")?,
-            occurred_at: columns.times("occurred_at")?,
-            operation: columns.texts("operation_id")?,
-            attempt: columns.counts("attempt")?,
-            trace: columns.texts("trace_id")?,
-            fingerprint: columns.texts("query_fingerprint")?,
-            simhash: columns.texts("query_simhash")?,
-            embedding: columns.list("query_embedding")?,
-            label_map,
-            label_keys,
-            label_values,
-            label_columns: texts(&SEGMENT_COLUMNS.map(|(_, column)| column))?,
-            declared: texts(&[
-                "corpus_version",
-                "retriever_name",
-                "retriever_kind",
-                "retriever_version",
-                "retriever_params",
-                "index_id",
-                "embedder",
-                "requested_filter",
-                "score_kind",
-            ])?,
-            bounds: counts(&["requested_top_k", "requested_context_tokens", "requested_age_s"])?,
-            scope,
-            scopes,
-            marks,
-            mark,
-            latency: columns.numbers("latency_ms")?,
-            cost: columns.numbers("cost_usd")?,
-            documents: Documents::of(&columns)?,
-        })
-    }
-
-    fn labels(&self, row: usize) -> std::ops::Range<usize> {
-        let offsets = self.label_map.value_offsets();
-        let at = |i: usize| offsets.get(i).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
-        if self.label_map.is_null(row) { 0..0 } else { at(row)..at(row + 1) }
-    }
-
-    fn observe(&self, row: usize, answer: Answered<'_>, vocabulary: &mut Vocabulary, window: &mut Observations) {
-        let micros = self.occurred_at.value(row);
-        let occurred_at = Timestamp::from_micros(micros).unwrap_or(Timestamp::MIN);
-        let (from, to) = window.span.unwrap_or((occurred_at, occurred_at));
-        window.span = Some((from.min(occurred_at), to.max(occurred_at)));
-        window.events += 1;
-        let number = u32::try_from(self.attempt.value(row)).unwrap_or(1);
-        let attempt = Attempt::of(self.operation.value(row), number, self.event.value(row));
-        let first = attempt.number <= 1;
-
-        let Answered { declared: Declared { context, stage, .. }, segment, limits, places, digest, .. } = answer;
-        self.sight(row, (attempt, occurred_at), answer, vocabulary, window);
-
-        let fingerprint = self.fingerprint.value(row);
-        let fingerprint = vocabulary.aliases.first_of(fingerprint);
-        let sampled = window.operations.wants(attempt.operation);
-        let kept = window.wants(&fingerprint);
-        if !sampled && !kept {
-            return;
-        }
-        let unit = Unit { query: vocabulary.queries.number(&fingerprint), stage, limits };
-        if sampled {
-            let scores = places.iter().map(|place| place.score());
-            let part = Part::new((unit, attempt), (context, segment), (micros, digest), scores);
-            window.operations.insert(attempt.operation, part, places.iter().map(|place| place.state()));
-        }
-        if !kept {
-            return;
-        }
-        let limit = window.per_unit();
-        let sample = window.units.entry(unit).or_default();
-        sample.operations += u32::from(first);
-        if sample.wants(attempt, limit) {
-            let trace = text(self.trace, row);
-            if sample.leads(attempt) {
-                sample.trace = trace.map(Box::from);
-                sample.signature = self.signature(row);
-            }
-            let value = |numbers: &PrimitiveArray<Float64Type>| numbers.is_valid(row).then(|| numbers.value(row));
-            let (latency_ms, cost_usd) = (value(self.latency), value(self.cost));
-            let told = Circumstances { context, segment, trace, latency_ms, cost_usd, digest };
-            sample.insert((attempt, limit), told, places);
-        }
-    }
-
-    /// Counts what integrity is judged by.
-    fn sight(
-        &self,
-        row: usize,
-        (attempt, occurred_at): (Attempt, Timestamp),
-        answer: Answered<'_>,
-        vocabulary: &Vocabulary,
-        window: &mut Observations,
-    ) {
-        let Answered { declared: Declared { context, version, .. }, places, contents, .. } = answer;
-        // What the policy of the collector allowed, beside what the request asked for.
-        let marks = Columns::range(self.marks, row);
-        let marked = |of: &[&str]| marks.clone().any(|i| of.contains(&self.mark.value(i)));
-        let declared = vocabulary.context_of(context);
-        for place in places {
-            window.sightings.documents.add(version, place.state(), 1);
-        }
-        let example = || text(self.trace, row).unwrap_or_else(|| self.operation.value(row));
-        let states = || places.iter().map(|place| vocabulary.state_of(place.state()));
-        contents.sort_unstable();
-        if contents.windows(2).any(|pair| pair[0] == pair[1]) {
-            window.sightings.repeated_content.add(attempt.operation, example());
-        }
-        let foreign = |scope: u32| !declared.scope.contains(&scope);
-        let crossed = !declared.scope.is_empty() && states().any(|state| state.scope.is_some_and(foreign));
-        if crossed || marked(&["bound.scope"]) {
-            window.sightings.outside_scope.add(attempt.operation, example());
-        }
-        let tokens = || states().filter_map(|state| state.tokens).map(u64::from).sum::<u64>();
-        if declared.top_k.is_some_and(|top_k| places.len() > top_k as usize)
-            || declared.context_tokens.is_some_and(|budget| tokens() > u64::from(budget))
-            || marked(&["bound.results", "bound.top_k", "bound.context_tokens", "bound.corpus"])
-        {
-            window.sightings.beyond_bound.add(attempt.operation, example());
-        }
-        let oldest = || states().filter_map(|state| state.updated_at).min();
-        let too_old = |age: u32| oldest().is_some_and(|oldest| oldest.plus_seconds(i64::from(age)) < occurred_at);
-        if declared.max_age_s.is_some_and(too_old) || marked(&["bound.document_age"]) {
-            window.sightings.too_old.add(attempt.operation, example());
-        }
-    }
-
-    /// A hash by which similar queries are found: of the query's embedding, else the one made of its text at ingest.
-    fn signature(&self, row: usize) -> Option<u64> {
-        if self.embedding.is_valid(row) {
-            let vector = self.embedding.value(row);
-            let vector: Option<&Float32Array> = vector.as_primitive_opt::<Float32Type>();
-            return vector.map(|vector| signature(vector.values()));
-        }
-        text(self.simhash, row).and_then(|hash| hash.parse::<SimHash>().ok()).map(|hash| hash.0)
-    }
-
-    fn declared_text(&self, name: &str, row: usize) -> Option<&'a str> {
-        let (_, texts) = self.declared.iter().find(|(column, _)| *column == name)?;
-        text(texts, row)
-    }
-
-    fn context(&self, row: usize, scopes: &mut Interner) -> Context {
-        let text = |name: &str| self.declared_text(name, row).map(str::to_owned);
-        let count = |name: &str| {
-            let column = self.bounds.iter().find(|(column, _)| *column == name);
-            column.and_then(|(_, counts)| counts.is_valid(row).then(|| u32::try_from(counts.value(row)).unwrap_or(0)))
-        };
-        Context {
-            corpus_version: text("corpus_version"),
-            retriever: (text("retriever_name"), text("retriever_version")),
-            kind: text("retriever_kind"),
-            index: text("index_id"),
-            embedder: text("embedder"),
-            params: text("retriever_params"),
-            score_kind: self.declared_text("score_kind", row).and_then(|kind| kind.parse().ok()).unwrap_or_default(),
-            top_k: count("requested_top_k"),
-            context_tokens: count("requested_context_tokens"),
-            max_age_s: count("requested_age_s"),
-            scope: Columns::range(self.scope, row).map(|i| scopes.number(self.scopes.value(i))).collect(),
-            filter: text("requested_filter"),
-        }
-    }
 }

@@ -15,7 +15,8 @@ pub struct SegmentReport {
     pub traffic_share: f64,
     /// Queries that both windows asked in it.
     pub matched_queries: usize,
-    /// How much farther current answers are from the reference's than the reference's are from each other.
+    /// How much farther current answers are from the reference's than the reference's are from each other; where that decides
+    /// nothing and the part of it does that no noise can make, that part.
     pub excess_change: Option<f64>,
     /// Its bootstrap interval over queries.
     pub interval: Option<[f64; 2]>,

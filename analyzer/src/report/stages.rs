@@ -42,7 +42,8 @@ pub struct StageReport {
     /// The stage that took its place in the current window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<StageName>,
-    /// Whether its rankings drifted; never where only one window recorded it.
+    /// Whether its rankings drifted; never where only one window recorded it. A change that hardly matters by its own measure
+    /// counts all the same where a stage that follows drifted, and lost or gained most of its documents through this one.
     pub verdict: Judgement,
     /// Units that both windows asked of it.
     pub matched_queries: usize,

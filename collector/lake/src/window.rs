@@ -52,6 +52,8 @@ pub struct WindowScan {
     pub columns: Vec<&'static str>,
     /// Of the structs in lists all members but these.
     pub without: Vec<&'static str>,
+    /// Columns of texts, or of maps of texts, that come as dictionaries as well.
+    pub dictionaries: Vec<&'static str>,
     /// Members that may be left out where a file holds nothing in them.
     pub optional: Vec<&'static str>,
     /// At this version of the table.
@@ -60,7 +62,7 @@ pub struct WindowScan {
 
 impl Lake {
     /// Reads the rows of a window, each event once, as [`Lake::scan`] does. Texts inside of lists of structs come as
-    /// dictionaries, all others as they are.
+    /// dictionaries, and those of columns that are asked for so.
     pub async fn scan_window(&self, scan: WindowScan) -> Result<RowStream, Error> {
         let table = scan.table;
         let mut delta = self.load(table).await?;
@@ -152,7 +154,8 @@ impl Source {
         let reader = self.reader.create_reader(0, stored, None, &ExecutionPlanMetricsSet::new());
         let mut reader: Box<dyn AsyncFileReader> = reader.map_err(|source| table.read_error(source))?;
         let stored = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await.map_err(failed)?;
-        let options = ArrowReaderOptions::new().with_schema(with_dictionaries(stored.schema()));
+        let options =
+            ArrowReaderOptions::new().with_schema(with_dictionaries(stored.schema(), &self.scan.dictionaries));
         let metadata = ArrowReaderMetadata::try_new(stored.metadata().clone(), options).map_err(failed)?;
         let schema = metadata.metadata().file_metadata().schema_descr_ptr();
         let projection = self.projection(metadata.metadata());
@@ -205,20 +208,28 @@ impl Source {
     }
 }
 
-/// The schema of a file with the texts in lists of structs as dictionaries.
-fn with_dictionaries(schema: &Schema) -> SchemaRef {
+/// The schema of a file with the texts of some columns, and those in lists of structs, as dictionaries.
+fn with_dictionaries(schema: &Schema, columns: &[&str]) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| match field.data_type() {
         DataType::List(element) => match element.data_type() {
-            DataType::Struct(members) => {
-                let members: Fields = members.iter().map(as_dictionary).collect();
-                let element = typed(element, DataType::Struct(members));
-                typed(field, DataType::List(element))
-            }
+            DataType::Struct(_) => typed(field, DataType::List(of_dictionaries(element))),
             _ => field.clone(),
         },
+        DataType::Map(entries, sorted) if columns.contains(&field.name().as_str()) => {
+            typed(field, DataType::Map(of_dictionaries(entries), *sorted))
+        }
+        DataType::Utf8 if columns.contains(&field.name().as_str()) => as_dictionary(field),
         _ => field.clone(),
     });
     SchemaRef::new(Schema::new_with_metadata(fields.collect::<Fields>(), schema.metadata().clone()))
+}
+
+/// A struct with its texts as dictionaries.
+fn of_dictionaries(structs: &FieldRef) -> FieldRef {
+    match structs.data_type() {
+        DataType::Struct(members) => typed(structs, DataType::Struct(members.iter().map(as_dictionary).collect())),
+        _ => structs.clone(),
+    }
 }
 
 fn as_dictionary(field: &FieldRef) -> FieldRef {

@@ -53,8 +53,17 @@ async fn check(lake: &Lake, corpus: Option<&str>, version: Option<&str>, between
     let scan =
         Scan { table, filters: filters.into_iter().flatten().collect(), columns: columns.clone(), version: None };
     let newest = lake.version(table).await.unwrap();
-    let (without, optional) = (Vec::new(), Vec::new());
-    let window = WindowScan { table, corpus, corpus_version, between, columns, without, optional, version: newest };
+    let window = WindowScan {
+        table,
+        corpus,
+        corpus_version,
+        between,
+        columns,
+        without: Vec::new(),
+        dictionaries: vec!["corpus_version", "segment"],
+        optional: Vec::new(),
+        version: newest,
+    };
     let found = rows(lake.scan_window(window.clone()).await.unwrap()).await;
     assert_eq!(found, rows(lake.scan(scan).await.unwrap()).await, "{window:?}");
     assert_eq!(found.len(), count, "{window:?}");
@@ -90,7 +99,7 @@ async fn a_window_holds_what_a_scan_with_the_same_conditions_holds() {
 }
 
 #[tokio::test]
-async fn a_member_in_which_a_file_holds_nothing_may_be_left_out_and_texts_in_lists_are_dictionaries() {
+async fn a_member_in_which_a_file_holds_nothing_may_be_left_out_and_texts_that_repeat_are_dictionaries() {
     let directory = tempfile::tempdir().unwrap();
     let lake = lake(directory.path()).await;
     lake.append_retrievals(vec![event(1, "c", "v1", "2024-05-01T00:00:00Z")], None).await.unwrap();
@@ -99,12 +108,16 @@ async fn a_member_in_which_a_file_holds_nothing_may_be_left_out_and_texts_in_lis
         corpus: None,
         corpus_version: None,
         between: None,
-        columns: vec!["event_id", "results"],
+        columns: vec!["event_id", "segment", "corpus_version", "results"],
         without: vec!["rank"],
+        dictionaries: vec!["corpus_version", "segment"],
         optional: vec!["tokens", "scope"],
         version: lake.version(Table::Retrievals).await.unwrap(),
     };
     let batches: Vec<RecordBatch> = lake.scan_window(window).await.unwrap().try_collect().await.unwrap();
+    let type_of = |column: &str| batches[0].schema().field_with_name(column).unwrap().data_type().to_string();
+    assert_eq!(type_of("corpus_version"), "Dictionary(Int32, Utf8)");
+    assert!(type_of("segment").contains("\"value\": Dictionary(Int32, Utf8)"), "{}", type_of("segment"));
     let DataType::List(element) = batches[0].schema().field_with_name("results").unwrap().data_type().clone() else {
         panic!("no list");
     };

@@ -73,17 +73,30 @@ impl<'a> Texts<'a> {
     }
 
     /// The place of a row's text, if it is not null.
+    #[inline]
     pub fn place(&self, row: usize) -> Option<usize> {
         match self.keys {
             Some(keys) => keys.is_valid(row).then(|| usize::try_from(keys.value(row)).unwrap_or(usize::MAX)),
             None => self.values.is_valid(row).then_some(row),
         }
     }
+
+    /// A row's text, if it is not null.
+    pub fn text(&self, row: usize) -> Option<&'a str> {
+        self.place(row).map(|place| self.values.value(place))
+    }
 }
 
 fn texts_within<'a>(array: &'a ArrayRef, name: &str, of: &DataType) -> Result<&'a StringArray, ColumnError> {
     let found = || ColumnError::Type { column: name.to_owned(), found: of.to_string() };
     array.as_string_opt::<i32>().ok_or_else(found)
+}
+
+fn repeated<'a>(array: &'a ArrayRef, name: &str, of: &DataType) -> Result<Texts<'a>, ColumnError> {
+    match array.as_dictionary_opt::<Int32Type>() {
+        Some(column) => Ok(Texts { keys: Some(column.keys()), values: texts_within(column.values(), name, of)? }),
+        None => Ok(Texts { keys: None, values: texts_within(array, name, of)? }),
+    }
 }
 
 impl<'a> Columns<'a> {
@@ -108,11 +121,8 @@ impl<'a> Columns<'a> {
 
     /// A column of texts that may be a dictionary.
     pub fn repeated_texts(&self, name: &str) -> Result<Texts<'a>, ColumnError> {
-        let Ok(column) = self.typed(name, |array| array.as_dictionary_opt::<Int32Type>()) else {
-            return self.texts(name).map(|values| Texts { keys: None, values });
-        };
-        let values = texts_within(column.values(), name, column.data_type())?;
-        Ok(Texts { keys: Some(column.keys()), values })
+        let array = self.typed(name, Some)?;
+        repeated(array, name, array.data_type())
     }
 
     /// A column of instants.
@@ -141,10 +151,10 @@ impl<'a> Columns<'a> {
         Ok((lists, texts_within(lists.values(), name, lists.data_type())?))
     }
 
-    /// A column of maps from texts to texts: the maps, all keys and all values.
-    pub fn map_of_texts(&self, name: &str) -> Result<(&'a MapArray, &'a StringArray, &'a StringArray), ColumnError> {
+    /// A column of maps from texts to texts, which may be dictionaries: the maps, all keys and all values.
+    pub fn map_of_texts(&self, name: &str) -> Result<(&'a MapArray, Texts<'a>, Texts<'a>), ColumnError> {
         let maps = self.typed(name, |array| array.as_map_opt())?;
-        let within = |array: &'a ArrayRef| texts_within(array, name, maps.data_type());
+        let within = |array: &'a ArrayRef| repeated(array, name, maps.data_type());
         Ok((maps, within(maps.keys())?, within(maps.values())?))
     }
 
@@ -154,6 +164,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The indices of a row's elements.
+    #[inline]
     pub fn range(lists: &ListArray, row: usize) -> Range<usize> {
         let offsets = lists.value_offsets();
         let at = |i: usize| offsets.get(i).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
