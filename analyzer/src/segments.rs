@@ -220,7 +220,7 @@ fn effect<'p>(part: &'p Part, measured: &Measured<'_>, resamples: u32, options: 
         return Ok(whole(effect));
     }
     let proven = interval(&proofs, measured.matched.weights(&units).as_deref(), options.threshold, resampling)?;
-    // The second of two looks pays for both (Bonferroni).
+    // The second look counts twice, so that both together err at most half as often again as the first one alone.
     Ok(match proven.filter(is_drift) {
         Some(proven) => {
             let twice = BootstrapMean { p_value: (2.0 * proven.p_value).min(1.0), ..proven };
