@@ -144,7 +144,8 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let pipeline = Pipeline::of(&before, &after, &vocabulary);
     let last = pipeline.last();
     let learnt = splitting_keys((&before, &after), &last, &vocabulary, p, options)?;
-    let matched = matched(&before, &after, &pipeline, &learnt, &vocabulary);
+    let as_one = only_one_names_tenants([&before, &after], &vocabulary);
+    let matched = matched((&before, &after), &pipeline, (&learnt, as_one), &vocabulary);
     let changes = matched::measure(&matched.units, &vocabulary, p)?;
     let seen = (&contents_before, &contents_after);
     let classifiers = classifiers(&matched, &pipeline, (&vocabulary, &presence), seen)?;
@@ -203,7 +204,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     notes.extend(floor_notes(&retrieval, &measure.effect, options));
     notes.extend(mixed_reference(&retrieval, &multiplicity, options));
     notes.extend(pipeline_notes(&pipeline, &learnt, &vocabulary));
-    if only_one_names_tenants([&before, &after], &vocabulary) {
+    if as_one {
         notes
             .push("only one window names tenants, so all questions are compared as those of one population".to_owned());
     }

@@ -212,8 +212,8 @@ fn effect<'p>(part: &'p Part, measured: &Measured<'_>, resamples: u32, options: 
     }
     // What noise hides may be seen without it: a tenant's answers that all end sooner, beside replicas that disagree.
     let proof = |at: &usize| {
-        let unit = measured.matched.units.get(*at).filter(|unit| is_within(unit));
-        unit.and_then(|_| measured.proofs.get(at).copied())
+        let unit = measured.matched.units.get(*at)?;
+        if is_within(unit) { measured.proofs.get(at).copied() } else { None }
     };
     let (units, proofs): (Vec<usize>, Vec<f64>) = units.iter().filter_map(|at| Some((*at, proof(at)?))).unzip();
     if proofs.len() < JUDGED {

@@ -89,16 +89,15 @@ impl Restrictions {
     }
 }
 
-/// Pairs the units of two windows.
+/// Pairs the units of two windows, `as_one` population whatever their tenants.
 pub(crate) fn matched<'a>(
-    before: &'a Observations,
-    after: &'a Observations,
+    (before, after): (&'a Observations, &'a Observations),
     pipeline: &Pipeline,
-    learnt: &[String],
+    (learnt, as_one): (&[String], bool),
     vocabulary: &Vocabulary,
 ) -> Matched<'a> {
     let mut questions: FastMap<Question, [Side<'a>; 2]> = FastMap::default();
-    let without_tenants = only_one_names_tenants([before, after], vocabulary).then(|| without_tenants(vocabulary));
+    let without_tenants = as_one.then(|| without_tenants(vocabulary));
     for (window, observations) in [before, after].into_iter().enumerate() {
         for (unit, sample) in &observations.units {
             let stage = if window == 0 { unit.stage } else { pipeline.reference_of(unit.stage) };
