@@ -87,7 +87,7 @@ impl Options {
 }
 
 /// A part of the traffic is judged from so many matched queries on; fewer than 30 are never called stable.
-const PART_MIN: usize = 10;
+pub(crate) const PART_MIN: usize = 10;
 
 /// Compares two windows of one corpus, or a segment of them. `now` is the time of the report; it decides nothing.
 pub async fn compare(

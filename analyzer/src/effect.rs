@@ -110,7 +110,7 @@ pub(crate) fn effect(
     let values: Vec<f64> = used
         .iter()
         .map(|one| match floor_of(basis, one) {
-            Some(floor) => one.change.distance - floor,
+            Some(floor) => (one.change.distance - floor) * matched.extrapolation.unwrap_or(1.0),
             None => one.proof.unwrap_or(0.0),
         })
         .collect();
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     const ONE_POPULATION: Matched<'static> =
-        Matched { units: Vec::new(), populations: Vec::new(), operations: Vec::new() };
+        Matched { units: Vec::new(), populations: Vec::new(), operations: Vec::new(), extrapolation: None };
 
     /// Units as `(between, within the reference, within the current window, proof)`.
     #[track_caller]

@@ -3,6 +3,7 @@
 mod causes;
 mod classifiers;
 mod inherited;
+mod matching;
 mod rankings;
 mod stages;
 mod verdicts;
@@ -23,7 +24,8 @@ use crate::exposure::measure_exposure;
 use crate::integrity::{self, Evidence};
 use crate::intern::{DocumentNumber, FastSet};
 use crate::learn::splitting_keys;
-use crate::matched::{self, UnitChange};
+use crate::matched::UnitChange;
+use crate::neighbours::Neighbours;
 use crate::observe::Observations;
 use crate::outputs::measure_outputs;
 use crate::pipeline::Pipeline;
@@ -36,13 +38,15 @@ use crate::report::{
 };
 use crate::scores::measure_scores;
 use crate::segments::judge_segments;
+use crate::signatures::{Hash, Signatures};
 use crate::since::Timeline;
 use crate::symptoms::symptoms;
 use crate::traffic::measure_traffic;
-use crate::units::{Matched, MatchedUnit, matched, only_one_names_tenants};
+use crate::units::{Matched, MatchedUnit, only_one_names_tenants};
 use crate::vocabulary::Vocabulary;
 use causes::Causes;
 use classifiers::classifiers;
+use matching::{Matching, Measure};
 use rankings::Rankings;
 use stages::judge_stages;
 use verdicts::{correct, decide};
@@ -143,15 +147,22 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
 
     let pipeline = Pipeline::of(&before, &after, &vocabulary);
     let last = pipeline.last();
-    let learnt = splitting_keys((&before, &after), &last, &vocabulary, p, options)?;
     let as_one = only_one_names_tenants([&before, &after], &vocabulary);
-    let matched = matched((&before, &after), &pipeline, (&learnt, as_one), &vocabulary);
-    let changes = matched::measure(&matched.units, &vocabulary, p)?;
+    let learnt = splitting_keys((&before, &after), &last, &vocabulary, p, options)?;
+    let matching = Matching { pipeline: &pipeline, learnt: &learnt, as_one, vocabulary: &vocabulary, p, options };
+    let equal = matching.equal((&before, &after));
+    let asked_in_both = equal.of_stages(&last).len();
+    let neighbours = matching.neighbours((&before, &after), &equal, &last)?;
+    let Measure { matched, changes, coverage } = match &neighbours {
+        Some(neighbours) => matching.similar(neighbours)?,
+        None => matching.measure_equal(equal, &after)?,
+    };
     let seen = (&contents_before, &contents_after);
     let classifiers = classifiers(&matched, &pipeline, (&vocabulary, &presence), seen)?;
     let rankings = Rankings {
         matched: &matched,
         changes: &changes,
+        neighbours: neighbours.as_ref(),
         classifiers: &classifiers,
         vocabulary: &vocabulary,
         p,
@@ -159,6 +170,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     };
     let judged_units = matched.of_stages(&last);
     let units: Vec<&MatchedUnit<'_>> = judged_units.iter().filter_map(|unit| matched.units.get(*unit)).collect();
+    let hash = neighbours.as_ref().filter(|n| n.moved).map_or(Signatures::best as Hash, Neighbours::common_hash);
     let judge_rankings = || {
         let measure = rankings.measure(&judged_units)?;
         let changed = measure.effect.excess.is_some_and(|excess| excess.low > options.threshold);
@@ -171,10 +183,11 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         );
         Ok::<_, Error>((measure, parts?, outputs?))
     };
-    let (judged, traffic) =
-        rayon::join(judge_rankings, || measure_traffic((&before, &after), &pipeline, &learnt, &vocabulary, options));
+    let (judged, traffic) = rayon::join(judge_rankings, || {
+        measure_traffic((&before, &after), (&pipeline, hash), &learnt, &vocabulary, options)
+    });
     let ((measure, (scores, stages), mut outputs), mut traffic) = (judged?, traffic?);
-    let mut retrieval = rankings.report(&judged_units, &measure);
+    let mut retrieval = rankings.report(&judged_units, &measure, (asked_in_both, coverage));
     retrieval.scores = scores.report.clone();
     let operations = traffic.operations;
     let mut multiplicity = correct(&retrieval, &traffic, &outputs, options)?;
@@ -212,9 +225,9 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         notes.push("no query has outputs in both windows, so outputs were not judged".to_owned());
     }
     let dating = Dating {
-        windows: [&before, &after],
+        windows: neighbours.as_ref().map_or([&before, &after], |neighbours| [&neighbours.before, &neighbours.after]),
         compared: (&matched, &changes, &judged_units),
-        pipeline: &pipeline,
+        pipeline: (&pipeline, neighbours.as_ref()),
         classifiers: &classifiers,
         vocabulary: &vocabulary,
         p,
@@ -279,7 +292,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
 struct Dating<'a> {
     windows: [&'a Observations; 2],
     compared: (&'a Matched<'a>, &'a [UnitChange], &'a [usize]),
-    pipeline: &'a Pipeline,
+    pipeline: (&'a Pipeline, Option<&'a Neighbours>),
     classifiers: &'a BTreeMap<u32, Classifier<'a>>,
     vocabulary: &'a Vocabulary,
     p: Persistence,

@@ -5,6 +5,7 @@ use tidemark_stats::{KernelStratum, Persistence, jaccard, kendall_top_k};
 
 use crate::answer::{Answer, aligned, distance, overlap};
 use crate::error::Error;
+use crate::neighbours::Neighbours;
 use crate::observe::{Observed, distinct};
 use crate::units::MatchedUnit;
 use crate::vocabulary::Vocabulary;
@@ -94,12 +95,21 @@ pub(crate) fn mean_within(answers: &[(Answer, f64)], mut of: impl FnMut(&Answer,
 /// report gives beside it: extrapolation takes a list that was cut short for the beginning of the same longer list, so a
 /// context of four documents in place of ten would count as unchanged. The truncated distance sees it, it is the one
 /// whose account adds up exactly (see `causes`), and it is the one behind the kernel of the two-sample test.
+///
+/// Where a unit is made of neighbouring questions, its floor is that of [`Neighbours::floor`].
 pub(crate) fn measure(
     units: &[MatchedUnit<'_>],
+    neighbours: Option<&Neighbours>,
     vocabulary: &Vocabulary,
     p: Persistence,
 ) -> Result<Vec<UnitChange>, Error> {
-    units.par_iter().map(|unit| measure_one(&unit.answers(vocabulary)?, p)).collect()
+    let measure = |unit: &MatchedUnit<'_>| {
+        let change = measure_one(&unit.answers(vocabulary)?, p)?;
+        let own = change.within_reference;
+        let within_reference = neighbours.map_or(own, |neighbours| neighbours.floor(unit, own));
+        Ok(UnitChange { within_reference, ..change })
+    };
+    units.par_iter().map(measure).collect()
 }
 
 fn measure_one(answers: &Answers, p: Persistence) -> Result<UnitChange, Error> {
@@ -136,14 +146,18 @@ fn measure_one(answers: &Answers, p: Persistence) -> Result<UnitChange, Error> {
 /// The units that the reference repeats, for the permutation test; at most `limit`, evenly spread.
 pub(crate) fn kernel_strata(
     units: &[&MatchedUnit<'_>],
-    vocabulary: &Vocabulary,
-    p: Persistence,
+    neighbours: Option<&Neighbours>,
+    (vocabulary, p): (&Vocabulary, Persistence),
     limit: usize,
 ) -> Result<Vec<KernelStratum>, Error> {
     let repeated: Vec<_> = units.iter().filter(|unit| unit.reference.len() > 1).collect();
     let step = repeated.len().div_ceil(limit.max(1)).max(1);
     let chosen: Vec<_> = repeated.into_iter().step_by(step).collect();
-    chosen.par_iter().map(|unit| stratum(unit, vocabulary, p)).collect()
+    let stratum = |unit: &&&MatchedUnit<'_>| match neighbours {
+        Some(neighbours) => stratum_of_neighbours(unit, neighbours, vocabulary, p),
+        None => stratum(unit, vocabulary, p),
+    };
+    chosen.par_iter().map(stratum).collect()
 }
 
 fn stratum(unit: &MatchedUnit<'_>, vocabulary: &Vocabulary, p: Persistence) -> Result<KernelStratum, Error> {
@@ -167,4 +181,25 @@ fn stratum(unit: &MatchedUnit<'_>, vocabulary: &Vocabulary, p: Persistence) -> R
         if a == b { 1.0 } else { similarity.get(a.max(b)).and_then(|row| row.get(a.min(b))).copied().unwrap_or(0.0) }
     };
     Ok(KernelStratum::of(reference.len(), current.len(), alike)?)
+}
+
+/// The same of neighbouring questions. What their answers are apart because they are different questions is taken out, so that
+/// it is of no matter which window asked which.
+fn stratum_of_neighbours(
+    unit: &MatchedUnit<'_>,
+    neighbours: &Neighbours,
+    vocabulary: &Vocabulary,
+    p: Persistence,
+) -> Result<KernelStratum, Error> {
+    let answer = |observed: &&Observed| Answer::of(&observed.places, observed.context, vocabulary);
+    let operations: Vec<&Observed> = unit.reference.iter().chain(&unit.current).copied().collect();
+    let answers: Vec<Answer> = operations.iter().map(answer).collect::<Result<_, Error>>()?;
+    let both = operations.into_iter().zip(answers).collect::<Vec<_>>();
+    let alike = |i: usize, j: usize| match (both.get(i), both.get(j)) {
+        (Some((one, answer)), Some((other, theirs))) => {
+            1.0 - distance(answer, theirs, p) + neighbours.expected(one, other)
+        }
+        _ => 1.0,
+    };
+    Ok(KernelStratum::of(unit.reference.len(), unit.current.len(), alike)?)
 }

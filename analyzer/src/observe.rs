@@ -21,6 +21,7 @@ use crate::intern::{FastMap, FastSet, QueryNumber, stable_hash};
 use crate::operations::OperationSample;
 use crate::outcome::Outcome;
 use crate::sightings::Sightings;
+use crate::signatures::Signatures;
 use crate::stage::Stage;
 use crate::vocabulary::{Renumbering, Vocabulary, renumbered};
 
@@ -68,12 +69,12 @@ pub struct Observed {
 }
 
 /// What one unit was answered in a window.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct UnitSample {
     /// How many operations asked it.
     pub operations: u32,
-    /// A hash by which similar queries are found.
-    pub signature: Option<u64>,
+    /// The hashes by which similar queries are found.
+    pub signatures: Signatures,
     /// The trace of the first operation of the sample.
     pub trace: Option<Box<str>>,
     /// The sampled operations, by the hash of their ids.
@@ -206,6 +207,23 @@ impl Observations {
         self.operations.merge(other.operations);
         self.sightings.merge(other.sightings);
         self.bound(vocabulary);
+    }
+
+    /// The operations of some units as those of others, with no more of each than an ordinary unit keeps.
+    pub(crate) fn regrouped(&self, of: impl Fn(Unit) -> Option<Unit>) -> Self {
+        let mut units: FastMap<Unit, UnitSample> = FastMap::default();
+        for (unit, sample) in &self.units {
+            if let Some(unit) = of(*unit) {
+                units.entry(unit).or_default().merge(sample.clone(), SAMPLE);
+            }
+        }
+        Self {
+            events: self.events,
+            units,
+            span: self.span,
+            operations: self.operations.regrouped(of),
+            ..Self::default()
+        }
     }
 
     /// Gives everything the numbers of another vocabulary.
@@ -386,7 +404,7 @@ impl UnitSample {
         let leads = first.is_some_and(|(operation, (number, tie))| self.leads(Attempt { operation, number, tie }));
         if leads || self.sample.is_empty() {
             self.trace = other.trace;
-            self.signature = other.signature;
+            self.signatures = other.signatures;
         }
         self.operations += other.operations;
         for observed in other.sample {

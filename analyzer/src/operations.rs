@@ -43,7 +43,7 @@ pub struct OperationSample {
 }
 
 /// The states of the documents that one retrieval of an operation returned.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Documents {
     pub(crate) unit: Unit,
     precedence: (u32, u64),
@@ -195,6 +195,29 @@ impl OperationSample {
                 keep(&mut self.documents, operation, DOCUMENTED, documents, |a, b| a.precedence < b.precedence);
             }
         }
+    }
+
+    /// The operations of some units as those of others.
+    pub(crate) fn regrouped(&self, of: impl Fn(Unit) -> Option<Unit>) -> Self {
+        let mut regrouped = Self::default();
+        for (operation, parts) in &self.operations {
+            for part in parts {
+                if let Some(unit) = of(part.unit) {
+                    regrouped.keep(*operation, Part { unit, ..part.clone() });
+                }
+            }
+        }
+        for (operation, all) in &self.documents {
+            for documents in all {
+                if let Some(unit) = of(documents.unit) {
+                    let documents = Documents { unit, ..documents.clone() };
+                    keep(&mut regrouped.documents, *operation, DOCUMENTED, documents, |a, b| {
+                        a.precedence < b.precedence
+                    });
+                }
+            }
+        }
+        regrouped
     }
 
     pub(crate) fn renumber(mut self, new: &Renumbering) -> Self {

@@ -2,6 +2,7 @@
 
 mod integrity;
 mod multiplicity;
+mod neighbours;
 mod outputs;
 mod quality;
 mod segments;
@@ -19,6 +20,7 @@ use crate::causes::Cause;
 
 pub use integrity::{IntegrityKind, IntegrityReport};
 pub use multiplicity::{MultiplicityReport, TestReport};
+pub use neighbours::{NeighbourBasis, NeighboursReport};
 pub use outputs::{
     Because, ChangedBy, DoseResponse, Factors, Grounding, OutputMeasure, OutputReport, StratifiedDifference,
 };
@@ -171,7 +173,12 @@ pub struct RetrievalReport {
     pub verdict: Judgement,
     /// Questions that both windows asked, of one stage and within the same limits each.
     pub matched_queries: usize,
-    /// Those of them that the effect rests on: their noise floor is known.
+    /// The share of the current window's operations whose questions are compared; nothing is claimed of the others.
+    pub coverage: Option<f64>,
+    /// Where too few questions are asked in both windows: how similar ones were compared in their place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<NeighboursReport>,
+    /// Those of them, or groups of similar ones, that the effect rests on: their noise floor is known.
     pub judged_queries: usize,
     /// With fewer matched queries there is no verdict on rankings, scores or outputs.
     pub queries_min: usize,

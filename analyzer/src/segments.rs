@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::intern::FastMap;
 use crate::judge::verdict;
 use crate::matched::{UnitChange, mean_between, mean_within};
+use crate::neighbours::Neighbours;
 use crate::observe::{Observations, Observed};
 use crate::pipeline::Pipeline;
 use crate::report::{Judgement, SegmentReport};
@@ -68,6 +69,8 @@ struct Judged<'p> {
 pub(crate) struct Measured<'a> {
     pub(crate) matched: &'a Matched<'a>,
     pub(crate) changes: &'a [UnitChange],
+    /// Where similar questions are compared.
+    pub(crate) neighbours: Option<&'a Neighbours>,
     /// The part of a unit's change that no noise can make, if it was asked for.
     pub(crate) proofs: &'a FastMap<usize, f64>,
     pub(crate) vocabulary: &'a Vocabulary,
@@ -180,6 +183,7 @@ fn effect<'p>(part: &'p Part, measured: &Measured<'_>, resamples: u32, options: 
     let is_within = |unit: &MatchedUnit<'_>| {
         [&unit.reference, &unit.current].into_iter().flatten().all(|observed| holds(observed.segment))
     };
+    let times = measured.matched.extrapolation.unwrap_or(1.0);
     let changes: Vec<Option<(usize, f64)>> = part
         .matched
         .par_iter()
@@ -189,14 +193,18 @@ fn effect<'p>(part: &'p Part, measured: &Measured<'_>, resamples: u32, options: 
             };
             // A unit that lies in this part alone is measured already.
             if is_within(unit) {
-                return Ok(change.within_reference.map(|floor| (*at, change.distance - floor)));
+                return Ok(change.within_reference.map(|floor| (*at, (change.distance - floor) * times)));
             }
             let Some(answers) = unit.answers_in(measured.vocabulary, |observed| holds(observed.segment))? else {
                 return Ok(None);
             };
             let apart = |a: &crate::answer::Answer, b: &crate::answer::Answer| distance(a, b, measured.p);
-            let floor = mean_within(&answers.reference, apart).or(change.within_reference);
-            Ok(floor.map(|floor| (*at, mean_between(&answers.reference, &answers.current, apart) - floor)))
+            let own = mean_within(&answers.reference, apart);
+            let floor = match measured.neighbours {
+                None => own.or(change.within_reference),
+                Some(neighbours) => neighbours.floor(&unit.part(|observed| holds(observed.segment)), own),
+            };
+            Ok(floor.map(|floor| (*at, (mean_between(&answers.reference, &answers.current, apart) - floor) * times)))
         })
         .collect::<Result<_, Error>>()?;
     let (units, changes): (Vec<usize>, Vec<f64>) = changes.into_iter().flatten().unzip();

@@ -13,6 +13,7 @@ use crate::compare::Options;
 use crate::error::Error;
 use crate::intern::{FastMap, QueryNumber};
 use crate::matched::UnitChange;
+use crate::neighbours::Neighbours;
 use crate::observe::{Observations, Observed};
 use crate::operations::Part;
 use crate::pipeline::Pipeline;
@@ -107,7 +108,7 @@ impl<'a> Timeline<'a> {
     pub(crate) fn new(
         windows: [&'a Observations; 2],
         (matched, changes, units): (&'a Matched<'a>, &[UnitChange], &[usize]),
-        pipeline: &Pipeline,
+        (pipeline, neighbours): (&Pipeline, Option<&Neighbours>),
         vocabulary: &'a Vocabulary,
         p: Persistence,
     ) -> Result<Self, Error> {
@@ -115,7 +116,7 @@ impl<'a> Timeline<'a> {
             .par_iter()
             .map(|at| {
                 let (Some(unit), Some(change)) = (matched.units.get(*at), changes.get(*at)) else { return Ok(None) };
-                change.within_reference.map(|floor| unit_values(unit, vocabulary, p, floor)).transpose()
+                change.within_reference.map(|floor| unit_values(unit, (vocabulary, neighbours), p, floor)).transpose()
             })
             .map(|values| Ok(values?.unwrap_or_default()))
             .collect::<Result<_, Error>>()?;
@@ -349,33 +350,36 @@ fn point((part, operation): (&Part, u64), (unit, current): (usize, bool), value:
 type UnitValues = Vec<((bool, u64), f64)>;
 
 /// For each answer of a unit how far it is from the reference beyond the floor; of an answer of the reference: from its
-/// other answers.
-fn unit_values(
-    unit: &MatchedUnit<'_>,
-    vocabulary: &Vocabulary,
+/// other answers. Between neighbouring questions as if all were as far apart as they usually are.
+fn unit_values<'a>(
+    unit: &MatchedUnit<'a>,
+    (vocabulary, neighbours): (&Vocabulary, Option<&Neighbours>),
     p: Persistence,
     floor: f64,
 ) -> Result<UnitValues, Error> {
-    let answers = |sample: &[&Observed]| -> Result<Vec<(u64, u64, Answer)>, Error> {
-        let answer = |observed: &&Observed| {
-            Ok((observed.digest, observed.operation, Answer::of(&observed.places, observed.context, vocabulary)?))
-        };
+    let answers = |sample: &[&'a Observed]| -> Result<Vec<(&'a Observed, Answer)>, Error> {
+        let answer =
+            |observed: &&'a Observed| Ok((*observed, Answer::of(&observed.places, observed.context, vocabulary)?));
         sample.iter().map(answer).collect()
     };
     let (reference, current) = (answers(&unit.reference)?, answers(&unit.current)?);
+    let usual = neighbours.map_or(0.0, |neighbours| neighbours.expected_between(unit));
     let mut values = UnitValues::new();
     for (window, sample) in [(false, &reference), (true, &current)] {
-        for (digest, operation, answer) in sample {
-            if values.iter().any(|(known, _)| *known == (window, *digest)) {
+        for (observed, answer) in sample {
+            if values.iter().any(|(known, _)| *known == (window, observed.digest)) {
                 continue;
             }
             let others: Vec<f64> = reference
                 .iter()
-                .filter(|(_, other, _)| window || other != operation)
-                .map(|(_, _, other)| distance(other, answer, p))
+                .filter(|(other, _)| window || other.operation != observed.operation)
+                .map(|(other, theirs)| {
+                    let expected = neighbours.map_or(0.0, |neighbours| neighbours.expected(other, observed));
+                    distance(theirs, answer, p) - (expected - usual)
+                })
                 .collect();
             if let Some(mean) = crate::scores::mean(&others) {
-                values.push(((window, *digest), mean - floor));
+                values.push(((window, observed.digest), mean - floor));
             }
         }
     }

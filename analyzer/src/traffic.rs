@@ -21,6 +21,7 @@ use crate::pipeline::Pipeline;
 use crate::read::TENANT_KEYS;
 use crate::report::{ClusterShare, MarginalReport, MixReport, TrafficBasis, TrafficReport, ValueShare};
 use crate::scores::{mean, standard_deviation};
+use crate::signatures::Hash;
 use crate::vocabulary::{Vocabulary, key_and_value};
 
 /// More clusters than a reader would look at add noise to the distance and little else.
@@ -48,12 +49,12 @@ struct Asked<'a> {
 /// Measures how far the queries of two windows are apart; the verdict is left to the report's correction.
 pub(crate) fn measure_traffic(
     (before, after): (&Observations, &Observations),
-    pipeline: &Pipeline,
+    (pipeline, hash): (&Pipeline, Hash),
     learnt: &[String],
     vocabulary: &Vocabulary,
     options: &Options,
 ) -> Result<TrafficReport, Error> {
-    let queries = asked([before, after], pipeline, vocabulary);
+    let queries = asked([before, after], (pipeline, hash), vocabulary);
     let total = |window: usize| queries.iter().filter_map(|query| query.counts.get(window)).sum::<u64>();
     let totals = [total(0), total(1)];
     let mut report = TrafficReport {
@@ -72,7 +73,7 @@ pub(crate) fn measure_traffic(
         return Ok(report);
     }
     report.operations_needed = None;
-    let (basis, classes) = classify(&queries, totals, same_space(before, after, vocabulary), options)?;
+    let (basis, classes) = classify(&queries, totals, same_space(before, after, hash, vocabulary), options)?;
     let class_count = classes.iter().max().map_or(0, |most| most + 1);
     let mut counts = [vec![0_u64; class_count], vec![0_u64; class_count]];
     for (query, class) in queries.iter().zip(&classes) {
@@ -126,7 +127,11 @@ fn operations(window: &Observations, pipeline: &Pipeline) -> FastMap<QueryNumber
 }
 
 /// All queries of both windows, in the order of their fingerprints.
-fn asked<'a>(windows: [&Observations; 2], pipeline: &Pipeline, vocabulary: &'a Vocabulary) -> Vec<Asked<'a>> {
+fn asked<'a>(
+    windows: [&Observations; 2],
+    (pipeline, hash): (&Pipeline, Hash),
+    vocabulary: &'a Vocabulary,
+) -> Vec<Asked<'a>> {
     let mut queries: FastMap<QueryNumber, Asked<'a>> = FastMap::default();
     let entry = |number: QueryNumber| Asked {
         number,
@@ -138,7 +143,7 @@ fn asked<'a>(windows: [&Observations; 2], pipeline: &Pipeline, vocabulary: &'a V
         for (number, count) in operations(observations, pipeline) {
             queries.entry(number).or_insert_with(|| entry(number)).counts[window] += count;
         }
-        let signatures = signatures(observations);
+        let signatures = signatures(observations, hash);
         for (number, signature) in signatures {
             if let Some(query) = queries.get_mut(&number) {
                 // The reference's, where both have one.
@@ -152,10 +157,10 @@ fn asked<'a>(windows: [&Observations; 2], pipeline: &Pipeline, vocabulary: &'a V
 }
 
 /// The hash of each query by which similar ones are found: of several units the smallest.
-fn signatures(window: &Observations) -> FastMap<QueryNumber, u64> {
+fn signatures(window: &Observations, hash: Hash) -> FastMap<QueryNumber, u64> {
     let mut signatures: FastMap<QueryNumber, u64> = FastMap::default();
     for (unit, sample) in &window.units {
-        if let Some(signature) = sample.signature {
+        if let Some(signature) = hash(sample.signatures) {
             let known = signatures.entry(unit.query).or_insert(signature);
             *known = signature.min(*known);
         }
@@ -280,10 +285,10 @@ fn mixes(
 
 /// Whether both windows hash the same query alike, as far as they have queries in common; without any, whether they declare
 /// the same embedders.
-fn same_space(before: &Observations, after: &Observations, vocabulary: &Vocabulary) -> bool {
+fn same_space(before: &Observations, after: &Observations, hash: Hash, vocabulary: &Vocabulary) -> bool {
     let (mut both, mut differing) = (0_u64, 0_u64);
-    let later = signatures(after);
-    for (number, a) in signatures(before) {
+    let later = signatures(after, hash);
+    for (number, a) in signatures(before, hash) {
         if let Some(b) = later.get(&number) {
             both += 1;
             differing += u64::from((a ^ b).count_ones() > SAME_EMBEDDING);

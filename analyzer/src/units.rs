@@ -48,6 +48,18 @@ impl<'a> MatchedUnit<'a> {
     pub(crate) fn sample(&self, current: bool) -> &[&'a Observed] {
         if current { &self.current } else { &self.reference }
     }
+
+    /// What it holds of one part of the traffic.
+    pub(crate) fn part(&self, is_part: impl Fn(&Observed) -> bool) -> Self {
+        let of = |sample: &[&'a Observed]| sample.iter().copied().filter(|observed| is_part(observed)).collect();
+        Self { reference: of(&self.reference), current: of(&self.current), ..self.clone() }
+    }
+
+    /// What a difference of the means of both windows is worth: the inverse of its variance, for values that vary alike.
+    fn precision(&self) -> f64 {
+        let (m, n) = (self.reference.len() as f64, self.current.len() as f64);
+        m * n / (m + n)
+    }
 }
 
 /// All units that both windows asked.
@@ -58,6 +70,9 @@ pub(crate) struct Matched<'a> {
     pub(crate) populations: Vec<Population>,
     /// The operations of each population in the reference, matched or not: what the population counts.
     pub(crate) operations: Vec<f64>,
+    /// Where neighbouring questions are compared, what a change between their answers is multiplied with to be one between
+    /// answers to equal questions.
+    pub(crate) extrapolation: Option<f64>,
 }
 
 /// What one window holds of a question, a stage and a tenant, by the limits.
@@ -327,7 +342,7 @@ impl<'a> Found<'a> {
                 (population, operations.iter().sum::<f64>())
             })
             .unzip();
-        Matched { units, populations, operations }
+        Matched { units, populations, operations, extrapolation: None }
     }
 }
 
@@ -338,22 +353,27 @@ pub(crate) fn weight_at(weights: Option<&[f64]>, at: usize) -> f64 {
 
 impl Matched<'_> {
     /// How much each of some units counts: a population as much as it asked in the reference, its units equally. So a
-    /// shift of the mix between populations cannot look like a change of retrieval. Nothing where there is one population.
+    /// shift of the mix between populations cannot look like a change of retrieval. Units of neighbouring questions are of
+    /// any size, and count as much as is known of them. Nothing where all count alike.
     pub(crate) fn weights(&self, units: &[usize]) -> Option<Vec<f64>> {
         let population = |unit: &usize| self.units.get(*unit).map_or(0, |unit| unit.population);
-        let mut counts = vec![0.0; self.populations.len()];
+        let alone = |unit: &usize| match self.extrapolation {
+            Some(_) => self.units.get(*unit).map_or(0.0, MatchedUnit::precision),
+            None => 1.0,
+        };
+        let mut known = vec![0.0; self.populations.len()];
         for unit in units {
-            if let Some(count) = counts.get_mut(population(unit)) {
-                *count += 1.0;
+            if let Some(known) = known.get_mut(population(unit)) {
+                *known += alone(unit);
             }
         }
-        if counts.iter().filter(|count| **count > 0.0).count() < 2 {
-            return None;
+        if known.iter().filter(|known| **known > 0.0).count() < 2 {
+            return self.extrapolation.map(|_| units.iter().map(alone).collect());
         }
         let weight = |unit: &usize| {
             let at = population(unit);
-            let (operations, count) = (self.operations.get(at).copied(), counts.get(at).copied());
-            operations.unwrap_or(0.0) / count.unwrap_or(1.0)
+            let (operations, known) = (self.operations.get(at).copied(), known.get(at).copied());
+            alone(unit) * operations.unwrap_or(0.0) / known.unwrap_or(1.0)
         };
         Some(units.iter().map(weight).collect())
     }

@@ -9,6 +9,7 @@ mod null_comparisons;
 mod pipelines;
 mod power;
 mod stability;
+mod unrepeated;
 mod verdicts;
 
 /// Whether to try harder: `tests/run --long`.

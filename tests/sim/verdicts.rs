@@ -16,7 +16,7 @@ use crate::pipelines::{Simulation, begins, simulate, step_change};
 const THRESHOLD: f64 = 0.02;
 
 /// Looks at every number below `count` on both cores; what is found, in the order of the numbers.
-fn each<T: Send>(count: u64, look: impl Fn(u64) -> T + Sync) -> Vec<T> {
+pub(crate) fn each<T: Send>(count: u64, look: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let (next, found) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {

@@ -218,7 +218,7 @@ fn check_proofs(units: &[(Charges<'_>, Option<Charges<'_>>)], expected: &[f64]) 
         .iter()
         .map(|(between, within)| UnitAccount { between: entries(between), within: within.map(entries) })
         .collect();
-    let matched = Matched { units: Vec::new(), populations: Vec::new(), operations: Vec::new() };
+    let matched = Matched { units: Vec::new(), populations: Vec::new(), operations: Vec::new(), extrapolation: None };
     let found = proofs(&(0..units.len()).collect::<Vec<_>>(), &accounts, &matched);
     let close = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-12;
     assert!(found.len() == expected.len() && found.iter().zip(expected).all(close), "{found:?}");

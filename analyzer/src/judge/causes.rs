@@ -223,9 +223,13 @@ impl Causes<'_> {
 /// small change, is helped by knowing where to look.
 fn beyond_noise(retrieval: &RetrievalReport, multiplicity: &MultiplicityReport) -> bool {
     let test = multiplicity.tests.iter().find(|test| test.verdict == "retrieval");
+    // Between neighbours an effect of nothing is an estimate like any other, so that it has to be certain.
+    let units = retrieval.neighbours.map_or(retrieval.matched_queries, |neighbours| neighbours.groups);
+    let effect =
+        if retrieval.neighbours.is_some() { retrieval.interval.map(|[low, _]| low) } else { retrieval.excess_change };
     retrieval.verdict == Judgement::Drift
-        || (retrieval.matched_queries >= retrieval.queries_min
-            && retrieval.excess_change.is_some_and(|excess| excess > 0.0)
+        || (units >= retrieval.queries_min
+            && effect.is_some_and(|effect| effect > 0.0)
             && test.is_some_and(|test| test.adjusted_p_value < multiplicity.alpha))
 }
 

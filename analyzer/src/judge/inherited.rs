@@ -129,6 +129,7 @@ mod tests {
             units: vec![unit(0, 0), unit(1, 2)],
             populations: vec![population(0), population(1)],
             operations: vec![1.0, 1.0],
+            extrapolation: None,
         };
         let found = inherited((&[1], excess), &[0], &matched, &vocabulary);
         assert!((found - expected).abs() < 1e-12, "{found}");

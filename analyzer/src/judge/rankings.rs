@@ -8,6 +8,7 @@ use crate::effect::{Effect, Measured, effect};
 use crate::error::Error;
 use crate::intern::FastMap;
 use crate::matched::{self, UnitChange};
+use crate::neighbours::Neighbours;
 use crate::report::{FloorBasis, Judgement, RetrievalReport, ScoreReport};
 use crate::units::{Matched, MatchedUnit, weight_at};
 use crate::vocabulary::Vocabulary;
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 pub(super) struct Rankings<'a> {
     pub(super) matched: &'a Matched<'a>,
     pub(super) changes: &'a [UnitChange],
+    /// Where similar questions are compared.
+    pub(super) neighbours: Option<&'a Neighbours>,
     pub(super) classifiers: &'a BTreeMap<u32, Classifier<'a>>,
     pub(super) vocabulary: &'a Vocabulary,
     pub(super) p: Persistence,
@@ -60,7 +63,8 @@ impl Rankings<'_> {
             (Some(_), FloorBasis::Reference) => {
                 let of = |unit: &usize| self.matched.units.get(*unit);
                 let used: Vec<&MatchedUnit<'_>> = effect.units.iter().filter_map(of).collect();
-                let strata = matched::kernel_strata(&used, self.vocabulary, self.p, options.kernel_queries)?;
+                let strata =
+                    matched::kernel_strata(&used, self.neighbours, (self.vocabulary, self.p), options.kernel_queries)?;
                 Some(("kernel_two_sample", two_sample(&strata, options)?))
             }
             (Some(excess), _) => Some(("bootstrap", excess.p_value)),
@@ -73,6 +77,7 @@ impl Rankings<'_> {
         crate::segments::Measured {
             matched: self.matched,
             changes: self.changes,
+            neighbours: self.neighbours,
             proofs,
             vocabulary: self.vocabulary,
             p: self.p,
@@ -80,7 +85,12 @@ impl Rankings<'_> {
     }
 
     /// The numbers of the report; the verdict is left to its correction.
-    pub(super) fn report(&self, units: &[usize], measure: &Measure) -> RetrievalReport {
+    pub(super) fn report(
+        &self,
+        units: &[usize],
+        measure: &Measure,
+        (matched_queries, coverage): (usize, f64),
+    ) -> RetrievalReport {
         let weights = self.matched.weights(units);
         let mean = |value: fn(&UnitChange) -> f64| {
             let (mut sum, mut total) = (0.0, 0.0);
@@ -96,7 +106,9 @@ impl Rankings<'_> {
         let effect = &measure.effect;
         RetrievalReport {
             verdict: Judgement::InsufficientEvidence,
-            matched_queries: units.len(),
+            matched_queries,
+            coverage: (!units.is_empty()).then_some(coverage),
+            neighbours: self.neighbours.map(|neighbours| neighbours.report(units.len())),
             judged_queries: effect.rests_on(),
             queries_min: self.options.queries_min,
             queries_needed: Some(self.options.queries_min),

@@ -3,11 +3,12 @@
 use tidemark_stats::holm;
 
 use super::rankings::needed;
-use crate::compare::Options;
+use crate::compare::{Options, PART_MIN};
 use crate::effect::Effect;
 use crate::error::Error;
 use crate::report::{
-    FloorBasis, Judgement, MultiplicityReport, OutputReport, RetrievalReport, TestReport, TrafficReport,
+    FloorBasis, Judgement, MultiplicityReport, NeighbourBasis, NeighboursReport, OutputReport, RetrievalReport,
+    TestReport, TrafficReport,
 };
 
 /// Corrects the tests of the verdicts for being several (Holm).
@@ -90,10 +91,22 @@ pub(super) fn decide(
         multiplicity.tests.iter().find(|test| test.verdict == name).map_or(1.0, |test| test.adjusted_p_value)
     };
     let alpha = options.alpha;
-    if retrieval.matched_queries >= options.matched_min {
-        let enough = retrieval.matched_queries >= options.queries_min;
-        retrieval.verdict = effect.verdict(adjusted("retrieval"), enough, options);
+    let (units, least) = match &retrieval.neighbours {
+        None => (retrieval.matched_queries, options.matched_min),
+        // Few documents begin many answers.
+        Some(NeighboursReport { basis: NeighbourBasis::FirstDocument, groups, .. }) => {
+            (*groups, options.matched_min.min(PART_MIN))
+        }
+        Some(neighbours) => (neighbours.groups, options.matched_min),
+    };
+    if units >= least {
+        retrieval.verdict = effect.verdict(adjusted("retrieval"), units >= options.queries_min, options);
         retrieval.queries_needed = None;
+        // Answers that begin alike are as alike as before: but then it is other things that are asked.
+        let by_answers = retrieval.neighbours.is_some_and(|n| n.basis == NeighbourBasis::FirstDocument);
+        if by_answers && retrieval.verdict == Judgement::Stable {
+            retrieval.verdict = Judgement::InsufficientEvidence;
+        }
         if retrieval.verdict == Judgement::InsufficientEvidence {
             // Where the floor is unknown no number of queries decides, but repeats do.
             retrieval.queries_needed = effect

@@ -2,9 +2,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, TimestampMicrosecondType};
-use arrow_array::{
-    Array, BinaryArray, Float32Array, Int32Array, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray,
-};
+use arrow_array::{Array, BinaryArray, Int32Array, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray};
 use tidemark_schema::columns::{ColumnError, Columns, Texts};
 use tidemark_schema::{SimHash, Timestamp};
 
@@ -15,6 +13,7 @@ use crate::operations::Part;
 use crate::outcome::signature;
 use crate::read::documents::Documents;
 use crate::read::retrievals::{DECLARED, SEGMENT_COLUMNS};
+use crate::signatures::Signatures;
 use crate::vocabulary::{Context, Vocabulary};
 
 /// What a row declares of how it was retrieved, by its numbers.
@@ -163,7 +162,7 @@ impl<'a> Rows<'a> {
             let trace = text(self.trace, row);
             if sample.leads(attempt) {
                 sample.trace = trace.map(Box::from);
-                sample.signature = self.signature(row);
+                sample.signatures = self.signatures(row);
             }
             let value = |numbers: &PrimitiveArray<Float64Type>| numbers.is_valid(row).then(|| numbers.value(row));
             let (latency_ms, cost_usd) = (value(self.latency), value(self.cost));
@@ -214,14 +213,14 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// A hash by which similar queries are found: of the query's embedding, else the one made of its text at ingest.
-    fn signature(&self, row: usize) -> Option<u64> {
-        if self.embedding.is_valid(row) {
-            let vector = self.embedding.value(row);
-            let vector: Option<&Float32Array> = vector.as_primitive_opt::<Float32Type>();
-            return vector.map(|vector| signature(vector.values()));
+    /// The hashes by which similar queries are found: of the query's embedding, and the one made of its text at ingest.
+    fn signatures(&self, row: usize) -> Signatures {
+        let vector = self.embedding.is_valid(row).then(|| self.embedding.value(row));
+        let values = vector.as_ref().and_then(|vector| vector.as_primitive_opt::<Float32Type>());
+        Signatures {
+            embedding: values.map(|values| signature(values.values())),
+            text: text(self.simhash, row).and_then(|hash| hash.parse::<SimHash>().ok()).map(|hash| hash.0),
         }
-        text(self.simhash, row).and_then(|hash| hash.parse::<SimHash>().ok()).map(|hash| hash.0)
     }
 
     pub(super) fn declared_text(&self, name: &str, row: usize) -> Option<&'a str> {

@@ -57,6 +57,8 @@ pub(super) fn stable() -> Report {
         retrieval: RetrievalReport {
             verdict: Judgement::Stable,
             matched_queries: 640,
+            coverage: Some(0.81),
+            neighbours: None,
             judged_queries: 402,
             queries_min: 30,
             queries_needed: None,
@@ -288,6 +290,8 @@ pub(super) fn too_few_queries() -> Report {
         retrieval: RetrievalReport {
             verdict: Judgement::InsufficientEvidence,
             matched_queries: 12,
+            coverage: Some(0.81),
+            neighbours: None,
             judged_queries: 12,
             queries_needed: Some(30),
             floor_basis: FloorBasis::Unknown,

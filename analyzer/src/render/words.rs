@@ -8,7 +8,9 @@ pub(super) mod summary;
 pub(super) mod traffic;
 
 use crate::causes::Cause;
-use crate::report::{Affects, CauseReport, FloorBasis, Judgement, Report, ScoreReport, WindowReport};
+use crate::report::{
+    Affects, CauseReport, FloorBasis, Judgement, NeighbourBasis, NeighboursReport, Report, ScoreReport, WindowReport,
+};
 
 use super::number::{UNKNOWN, count, estimate, known, number, percent, probability, size};
 use super::section::{Fact, Value};
@@ -97,6 +99,17 @@ fn lack(report: &Report) -> String {
     let matched = report.retrieval.matched_queries;
     let were = if matched == 1 { "was" } else { "were" };
     let asked = format!("{} {were} asked in both windows", queries(matched));
+    if let Some(neighbours) = &report.retrieval.neighbours {
+        return match report.retrieval.queries_needed {
+            Some(needed) => format!(
+                "{} {} compared, a verdict needs {}",
+                groups(neighbours),
+                if neighbours.groups == 1 { "was" } else { "were" },
+                size(needed)
+            ),
+            None => format!("{} say too little to tell a change from noise", groups(neighbours)),
+        };
+    }
     match (report.retrieval.queries_needed, report.retrieval.floor_basis) {
         (Some(needed), _) if report.retrieval.judged_queries < matched => format!(
             "{} of {} that both windows asked repeat, a verdict needs {}",
@@ -124,9 +137,23 @@ pub(super) fn segment(report: &Report) -> Vec<String> {
     report.segment.iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
-/// On how many queries the verdict on rankings rests.
+/// On how many queries the verdict on rankings rests, and on how much of the traffic.
 pub(super) fn asked(report: &Report) -> String {
-    format!("{} asked in both", queries(report.retrieval.matched_queries))
+    let retrieval = &report.retrieval;
+    let share = retrieval.coverage.map_or_else(String::new, |share| format!(" ({} of the traffic)", percent(share)));
+    match &retrieval.neighbours {
+        Some(neighbours) => format!("{}{share}", groups(neighbours)),
+        None => format!("{} asked in both{share}", queries(retrieval.matched_queries)),
+    }
+}
+
+/// `214 groups of similar queries`.
+fn groups(neighbours: &NeighboursReport) -> String {
+    let groups = format!("{} group{}", size(neighbours.groups), if neighbours.groups == 1 { "" } else { "s" });
+    match neighbours.basis {
+        NeighbourBasis::Embedding | NeighbourBasis::Text => format!("{groups} of similar queries"),
+        NeighbourBasis::FirstDocument => format!("{groups} of queries whose answers begin alike"),
+    }
 }
 
 /// The rows that tell the windows apart: a name, and the value of each window in one or more parts. What comes from
@@ -177,6 +204,9 @@ pub(super) fn rankings(report: &Report) -> Vec<Fact> {
 fn floor(report: &Report) -> String {
     let retrieval = &report.retrieval;
     let judged = size(retrieval.judged_queries);
+    if let Some(neighbours) = &retrieval.neighbours {
+        return format!("distance in the reference within {}", groups(neighbours));
+    }
     match retrieval.floor_basis {
         FloorBasis::Reference => format!("distance of repeats of {judged} queries in the reference"),
         FloorBasis::Current => format!("distance of repeats of {judged} queries in the current window"),

@@ -15,6 +15,7 @@
 //! | how far are two rankings apart | [`mod@rbo`], [`overlap`], [`kendall_top_k`](mod@kendall_top_k), [`footrule`], [`displacement`] |
 //! | which document carries the distance | [`charge`] |
 //! | do repeats of a query come from one distribution | [`mod@ranking_kernel`] |
+//! | how far are answers to similar questions apart | [`variogram`] |
 //! | how sure is a mean over queries | [`bootstrap`], [`student`] (few), [`relevance`] (paired test), [`permutation`] |
 //! | since when does a series have another mean | [`mod@change_point`] |
 //! | did a sample of scores change | [`ks`], [`cramer_von_mises`], [`mann_whitney`], [`wasserstein`], [`energy_distance`](mod@energy_distance), [`psi`] |
@@ -71,6 +72,7 @@ pub mod relevance;
 mod sample;
 pub mod student;
 pub mod total_variation;
+pub mod variogram;
 pub mod wasserstein;
 
 pub use affine_fit::{AffineFit, affine_fit};
@@ -114,4 +116,5 @@ pub use rbo::{RboBounds, rbo, rbo_bounds, rbo_min};
 pub use relevance::{ndcg_at, paired_randomisation_test, recall_at, reciprocal_rank};
 pub use student::student_mean;
 pub use total_variation::total_variation;
+pub use variogram::Variogram;
 pub use wasserstein::wasserstein_1;

@@ -2,7 +2,7 @@
 
 use tidemark_schema::Timestamp;
 
-use crate::report::{Affects, Judgement, QualityVerdict, Report, Since};
+use crate::report::{Affects, Judgement, NeighbourBasis, QualityVerdict, Report, Since};
 
 use super::super::next;
 use super::super::number::{interval, number, percent, size};
@@ -34,6 +34,7 @@ pub(in super::super) fn lines(report: &Report) -> Vec<Line> {
         line("since", moment(report)),
         line("where", place(report)),
         line("why", why(report)),
+        line("rests on", basis(report)),
     ]
     .into_iter()
     .flatten()
@@ -191,6 +192,32 @@ fn why(report: &Report) -> Option<String> {
     };
     let named: Vec<String> = causes.iter().take(CAUSES_MAX).map(cause).collect();
     Some(format!("{of_what}{}", named.join("; ")))
+}
+
+/// Repeats of a smaller part of the traffic are worth a word.
+const MOST: f64 = 0.5;
+
+/// What is compared, where that is not most of the traffic asked again.
+fn basis(report: &Report) -> Option<String> {
+    let retrieval = &report.retrieval;
+    let covered = retrieval.coverage?;
+    let (share, rest) = (percent(covered), percent(1.0 - covered));
+    let Some(neighbours) = &retrieval.neighbours else {
+        let says =
+            format!("queries asked in both windows, {share} of the traffic; nothing is claimed of the other {rest}");
+        return (covered < MOST && retrieval.matched_queries > 0).then_some(says);
+    };
+    let by = match neighbours.basis {
+        NeighbourBasis::Embedding => "similar queries (by their embeddings), since hardly any is asked twice",
+        NeighbourBasis::Text if neighbours.embedder_moved => {
+            "similar queries (by their texts), since the query embedder changed and hardly any is asked twice"
+        }
+        NeighbourBasis::Text => "similar queries (by their texts), since hardly any is asked twice",
+        NeighbourBasis::FirstDocument => {
+            "answers that begin with the same document, since the query embedder changed and no text is known"
+        }
+    };
+    Some(format!("{by}: {share} of the traffic; nothing is claimed of the other {rest}"))
 }
 
 fn better(report: &Report) -> Option<String> {

@@ -1,0 +1,114 @@
+//! What is compared with what: equal questions or, where too few are asked in both windows, similar ones.
+
+use tidemark_stats::Persistence;
+
+use crate::compare::Options;
+use crate::effect::{Measured, effect};
+use crate::error::Error;
+use crate::intern::FastSet;
+use crate::matched::{self, UnitChange};
+use crate::neighbours::{Compared, Neighbours};
+use crate::observe::Observations;
+use crate::pipeline::Pipeline;
+use crate::report::NeighbourBasis;
+use crate::units::{Matched, matched};
+use crate::vocabulary::Vocabulary;
+
+/// Repeats suffice where they make up at least this part of the current window: less is a head of questions that are asked
+/// again and again, and may be answered from a cache.
+const REPEATS: f64 = 0.25;
+
+/// What questions are matched by.
+pub(super) struct Matching<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    /// The keys that split answers.
+    pub(super) learnt: &'a [String],
+    /// Whether tenants are not told apart.
+    pub(super) as_one: bool,
+    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) p: Persistence,
+    pub(super) options: &'a Options,
+}
+
+/// Units of both windows, how far the answers of each are apart, and how much of the current window they are.
+pub(super) struct Measure<'a> {
+    pub(super) matched: Matched<'a>,
+    pub(super) changes: Vec<UnitChange>,
+    /// The share of the current operations whose questions are compared.
+    pub(super) coverage: f64,
+}
+
+impl Matching<'_> {
+    /// Matches equal questions.
+    pub(super) fn equal<'w>(&self, windows: (&'w Observations, &'w Observations)) -> Matched<'w> {
+        matched(windows, self.pipeline, (self.learnt, self.as_one), self.vocabulary)
+    }
+
+    /// Groups similar questions, where equal ones do not suffice.
+    pub(super) fn neighbours(
+        &self,
+        windows: (&Observations, &Observations),
+        equal: &Matched<'_>,
+        stages: &FastSet<u32>,
+    ) -> Result<Option<Neighbours>, Error> {
+        let share = self.coverage(equal, windows.1);
+        if share >= REPEATS && equal.of_stages(stages).len() >= self.options.queries_min {
+            return Ok(None);
+        }
+        let (vocabulary, as_one, p) = (self.vocabulary, self.as_one, self.p);
+        let compared = Compared { windows: [windows.0, windows.1], stages, as_one, vocabulary, p };
+        let Some(neighbours) = Neighbours::of(&compared)? else { return Ok(None) };
+        let found = self.similar(&neighbours)?;
+        let is_better = if neighbours.basis == NeighbourBasis::FirstDocument {
+            self.have_changed(&found)?
+        } else {
+            found.coverage > share
+        };
+        Ok(is_better.then_some(neighbours))
+    }
+
+    /// Whether answers that begin alike are no longer as alike as they were. If they are, questions have no neighbours
+    /// because other things are asked.
+    fn have_changed(&self, found: &Measure<'_>) -> Result<bool, Error> {
+        let measured: Vec<Measured> = found
+            .changes
+            .iter()
+            .enumerate()
+            .map(|(unit, change)| Measured { unit, change: *change, proof: None })
+            .collect();
+        let effect = effect(&measured, &found.matched, (2, self.options.resamples), self.options)?;
+        Ok(effect.excess.is_some_and(|excess| excess.low > self.options.threshold))
+    }
+
+    /// Measures equal questions.
+    pub(super) fn measure_equal<'w>(&self, matched: Matched<'w>, current: &Observations) -> Result<Measure<'w>, Error> {
+        let changes = matched::measure(&matched.units, None, self.vocabulary, self.p)?;
+        let coverage = self.coverage(&matched, current);
+        Ok(Measure { matched, changes, coverage })
+    }
+
+    /// Matches and measures groups of similar questions, as far as a floor is known for them.
+    pub(super) fn similar<'n>(&self, neighbours: &'n Neighbours) -> Result<Measure<'n>, Error> {
+        let mut matched = self.equal((&neighbours.before, &neighbours.after));
+        let changes = matched::measure(&matched.units, Some(neighbours), self.vocabulary, self.p)?;
+        let known = matched.units.into_iter().zip(changes).filter(|(_, change)| change.within_reference.is_some());
+        let changes: Vec<UnitChange>;
+        (matched.units, changes) = known.unzip();
+        let floors: Vec<f64> = changes.iter().filter_map(|change| change.within_reference).collect();
+        matched.extrapolation = Some(neighbours.extrapolation(crate::scores::mean(&floors).unwrap_or(0.0)));
+        let coverage = self.coverage(&matched, &neighbours.after);
+        Ok(Measure { matched, changes, coverage })
+    }
+
+    /// The share of the current operations whose questions are compared.
+    fn coverage(&self, matched: &Matched<'_>, current: &Observations) -> f64 {
+        let compared: FastSet<_> = matched.units.iter().map(|unit| (unit.query, unit.stage)).collect();
+        let (mut all, mut known) = (0.0, 0.0);
+        for (unit, sample) in current.units.iter().filter(|(unit, _)| self.pipeline.is_judged(unit.stage)) {
+            let is_known = compared.contains(&(unit.query, self.pipeline.reference_of(unit.stage)));
+            all += sample.weight();
+            known += if is_known { sample.weight() } else { 0.0 };
+        }
+        if all > 0.0 { known / all } else { 0.0 }
+    }
+}

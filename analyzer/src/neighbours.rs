@@ -1,0 +1,228 @@
+//! Questions that nobody asks twice: similar ones are compared as if they were one.
+//!
+//! People phrase freely, and in a chat a question hardly ever comes back in the same words. Then neighbouring questions stand
+//! in for repeats. The questions of both windows are put into small groups of neighbours without looking at who asked when,
+//! and a group is compared as one question is: answers of the current window with those of the reference, beyond what those
+//! of the reference are apart. What neighbours are apart because they ask different things is known from the reference, as
+//! a function of how different the questions are (the variogram), and is taken out. An exact repeat is a neighbour at
+//! distance 0, and a class of its own: "status of order 4711" and "status of order 4712" are near and rightly answered with
+//! different documents, the same question asked twice is not.
+//!
+//! Where the questions of the current window have no neighbours in the reference at all, either other things are asked or
+//! questions are embedded in another way. Then their texts tell or, without these, their answers: what questions get whose
+//! answers begin with the same document.
+
+mod groups;
+mod learn;
+
+use tidemark_stats::{Persistence, Variogram};
+
+use crate::error::Error;
+use crate::intern::{FastMap, FastSet, QueryNumber, stable_hash};
+use crate::observe::{Observations, Observed, Unit, UnitSample};
+use crate::report::{NeighbourBasis, NeighboursReport};
+use crate::signatures::{Hash, Signatures};
+use crate::units::MatchedUnit;
+use crate::vocabulary::Vocabulary;
+use groups::{Groups, Question, questions};
+use learn::{Learnt, alike, learn};
+
+/// The part of the agreement that is left at the distance of neighbours: as much as possible, while most questions have one.
+const NEAR: [f64; 3] = [0.9, 0.7, 0.5];
+const MOST: f64 = 0.3;
+/// Where answers to the nearest questions agree by less than this beyond those to any two, a question says nothing of its
+/// neighbours' answers.
+const INFORMATIVE: f64 = 0.05;
+/// Where questions have neighbours in their own window and less than this part of that in the other one, the hashes moved.
+const MOVED: f64 = 0.1;
+
+/// A question of one tenant.
+type Key = (QueryNumber, Option<u32>);
+
+/// What the questions of two windows are looked at by.
+pub(crate) struct Compared<'a> {
+    pub(crate) windows: [&'a Observations; 2],
+    /// The stages whose answers are judged.
+    pub(crate) stages: &'a FastSet<u32>,
+    /// Whether tenants are not told apart.
+    pub(crate) as_one: bool,
+    pub(crate) vocabulary: &'a Vocabulary,
+    pub(crate) p: Persistence,
+}
+
+/// What neighbours are found by, best first.
+const HASHES: [(NeighbourBasis, Hash); 2] = [
+    (NeighbourBasis::Embedding, |signatures| signatures.embedding),
+    (NeighbourBasis::Text, |signatures| signatures.text),
+];
+
+impl<'a> Compared<'a> {
+    fn key(&self, unit: &Unit) -> Key {
+        (unit.query, if self.as_one { None } else { self.vocabulary.limits_of(unit.limits).tenant })
+    }
+
+    /// The units of a window that answer the judged stages, in an order that neither numbers nor rows have a part in and
+    /// fingerprints none that means anything.
+    fn judged(&self, window: usize) -> Vec<(Unit, &'a UnitSample)> {
+        let limits = self.vocabulary.limit_ranks();
+        let units = self.windows.get(window).into_iter().flat_map(|window| &window.units);
+        let judged = units.filter(|(unit, _)| self.stages.contains(&unit.stage));
+        let mut judged: Vec<(Unit, &UnitSample)> = judged.map(|(unit, sample)| (*unit, sample)).collect();
+        judged.sort_by_cached_key(|(unit, _)| {
+            let (fingerprint, stage, limits) = unit.order((self.vocabulary, &limits));
+            (stable_hash(fingerprint.as_bytes()), fingerprint, stage, limits)
+        });
+        judged
+    }
+
+    /// Whether most units of both windows carry a hash.
+    fn have(&self, hash: Hash) -> bool {
+        self.windows.iter().all(|window| {
+            let known = window.units.values().filter(|sample| hash(sample.signatures).is_some()).count();
+            2 * known > window.units.len()
+        })
+    }
+}
+
+/// Two windows whose similar questions are asked as one.
+pub(crate) struct Neighbours {
+    /// The reference.
+    pub(crate) before: Observations,
+    /// The current window.
+    pub(crate) after: Observations,
+    /// What similar questions are found by.
+    pub(crate) basis: NeighbourBasis,
+    /// Whether questions are embedded in another way than in the reference, as far as that is known by another basis.
+    pub(crate) moved: bool,
+    /// How far answers to neighbouring questions are apart, inside the reference.
+    pub(crate) variogram: Variogram,
+    /// Hashes of neighbours differ in at most so many bits.
+    pub(crate) radius: u32,
+    /// How far answers to the same question are apart, where any repeats.
+    repeats: Option<f64>,
+    /// Who asked what, by operation.
+    asked: FastMap<u64, (QueryNumber, u64)>,
+}
+
+impl Neighbours {
+    /// Groups the questions of two windows; none where questions have no hashes or say nothing of their neighbours' answers.
+    pub(crate) fn of(compared: &Compared<'_>) -> Result<Option<Self>, Error> {
+        let mut moved = None;
+        for (basis, hash) in HASHES.into_iter().filter(|(_, hash)| compared.have(*hash)) {
+            let questions = questions(compared, hash);
+            let Some(learnt) = learn(compared, &questions, hash)? else { continue };
+            if learnt.variogram.sill() - learnt.variogram.nugget() < INFORMATIVE {
+                continue;
+            }
+            let groups = nearest(&questions, &learnt.variogram);
+            if groups.covered[1] < MOVED * groups.covered[0] {
+                moved = moved.or(Some((questions, groups.radius, hash)));
+                continue;
+            }
+            return Ok(Some(Self::grouped(compared, (&questions, &groups, hash), learnt, (basis, moved.is_some()))));
+        }
+        let Some((questions, radius, hash)) = moved else { return Ok(None) };
+        let Some((learnt, groups)) = alike(compared, &questions, (hash, radius))? else { return Ok(None) };
+        Ok(Some(Self::grouped(compared, (&questions, &groups, hash), learnt, (NeighbourBasis::FirstDocument, true))))
+    }
+
+    fn grouped(
+        compared: &Compared<'_>,
+        (questions, groups, hash): (&[Question], &Groups, Hash),
+        Learnt { variogram, repeats }: Learnt,
+        (basis, moved): (NeighbourBasis, bool),
+    ) -> Self {
+        let mut leaders: FastMap<Key, QueryNumber> = FastMap::default();
+        for group in &groups.members {
+            let members = || group.iter().filter_map(|at| questions.get(*at));
+            let Some(first) = members().next() else { continue };
+            leaders.extend(members().map(|question| (question.key, first.key.0)));
+        }
+        let leader = |unit: Unit| Some(Unit { query: *leaders.get(&compared.key(&unit))?, ..unit });
+        let [before, after] = compared.windows.map(|window| window.regrouped(leader));
+        let mut asked = FastMap::default();
+        for (unit, sample) in compared.windows.iter().flat_map(|window| &window.units) {
+            if let (Some(hash), true) = (hash(sample.signatures), leaders.contains_key(&compared.key(unit))) {
+                asked.extend(sample.sample.iter().map(|one| (one.operation, (unit.query, hash))));
+            }
+        }
+        Self { before, after, basis, moved, variogram, radius: groups.radius, repeats, asked }
+    }
+
+    /// How far the answers of two operations are apart because of what they were asked.
+    pub(crate) fn expected(&self, a: &Observed, b: &Observed) -> f64 {
+        match (self.asked.get(&a.operation), self.asked.get(&b.operation)) {
+            _ if self.basis == NeighbourBasis::FirstDocument => self.variogram.nugget(),
+            (Some((a, _)), Some((b, _))) if a == b => self.nugget(),
+            (Some((_, a)), Some((_, b))) => self.variogram.at((a ^ b).count_ones()),
+            _ => self.nugget(),
+        }
+    }
+
+    /// How far answers to one question are apart.
+    pub(crate) fn nugget(&self) -> f64 {
+        self.repeats.unwrap_or(self.variogram.nugget())
+    }
+
+    /// How far answers of a unit are apart because of what they were asked, on average over the pairs between the windows.
+    pub(crate) fn expected_between(&self, unit: &MatchedUnit<'_>) -> f64 {
+        let pairs = unit.reference.iter().flat_map(|a| unit.current.iter().map(move |b| self.expected(a, b)));
+        crate::scores::mean(&pairs.collect::<Vec<_>>()).unwrap_or(self.nugget())
+    }
+
+    /// How far answers of a unit would be apart between the windows without a change: as those of the reference are, and by as
+    /// much more or less as the variogram says of questions so far apart. None of a unit with one answer in the reference:
+    /// the variogram is a mean over all questions, and no floor for one.
+    pub(crate) fn floor(&self, unit: &MatchedUnit<'_>, within: Option<f64>) -> Option<f64> {
+        if self.basis == NeighbourBasis::FirstDocument {
+            return Some(self.variogram.nugget());
+        }
+        let later = |i: usize| unit.reference.iter().skip(i + 1);
+        let pairs = unit.reference.iter().enumerate().flat_map(|(i, a)| later(i).map(move |b| self.expected(a, b)));
+        let inside = crate::scores::mean(&pairs.collect::<Vec<_>>())?;
+        Some(within? + self.expected_between(unit) - inside)
+    }
+
+    /// What a change between answers to neighbours is multiplied with, given how far these are apart without one. Of what two
+    /// answers have in common a change leaves a part; answers to neighbours have less in common to lose. Of answers that
+    /// begin alike nothing is known of what they would have in common: the change is at least what it seems.
+    pub(crate) fn extrapolation(&self, apart: f64) -> f64 {
+        match self.basis {
+            NeighbourBasis::FirstDocument => 1.0,
+            _ => (1.0 - self.nugget()) / (1.0 - apart).max(1e-3),
+        }
+    }
+
+    /// What a report says of it, given how many groups were compared.
+    pub(crate) fn report(&self, groups: usize) -> NeighboursReport {
+        NeighboursReport {
+            basis: self.basis,
+            groups,
+            differing_bits: (self.basis != NeighbourBasis::FirstDocument).then_some(self.radius),
+            nugget: self.nugget(),
+            sill: self.variogram.sill(),
+            embedder_moved: self.moved,
+        }
+    }
+
+    /// The hash that questions of both windows have in common, for those who group them by it.
+    pub(crate) fn common_hash(&self) -> Hash {
+        match self.basis {
+            NeighbourBasis::Embedding => Signatures::best,
+            NeighbourBasis::Text => |signatures| signatures.text,
+            NeighbourBasis::FirstDocument => |_| None,
+        }
+    }
+}
+
+/// Groups of the nearest questions, as near as they can be while most of the current ones have a neighbour.
+fn nearest(questions: &[Question], variogram: &Variogram) -> Groups {
+    let mut groups = Groups::default();
+    for part in NEAR {
+        groups = Groups::of(questions, variogram.reach(part));
+        if groups.covered[1] >= MOST {
+            break;
+        }
+    }
+    groups
+}
