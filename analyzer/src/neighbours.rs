@@ -36,6 +36,9 @@ const INFORMATIVE: f64 = 0.05;
 /// Where questions have neighbours in their own window and less than this part of that in the other one, the hashes moved.
 const MOVED: f64 = 0.1;
 
+/// Answers to neighbours that agree by less say nothing of answers to one question.
+const AGREEMENT_MIN: f64 = 0.1;
+
 /// A question of one tenant.
 type Key = (QueryNumber, Option<u32>);
 
@@ -183,13 +186,19 @@ impl Neighbours {
         Some(within? + self.expected_between(unit) - inside)
     }
 
-    /// What a change between answers to neighbours is multiplied with, given how far these are apart without one. Of what two
-    /// answers have in common a change leaves a part; answers to neighbours have less in common to lose. Of answers that
-    /// begin alike nothing is known of what they would have in common: the change is at least what it seems.
+    /// What a change between answers to neighbours is multiplied with to be one between answers to one question, given how far
+    /// answers to neighbours are apart without it: the inverse square of the part of their agreement that is left.
+    ///
+    /// A document that a change takes away is only missed where both answers held it: that part. What takes its place is only
+    /// new where it is not in the other answer already; documents that neighbours differ by stand just below the end, and so
+    /// many of the first that take a place are: that part again. Where no question repeats, answers to one question are taken
+    /// to be equal, which overstates the change of retrieval that disagrees with itself. Of answers that begin alike it is not
+    /// known what they would have in common: the change is at least what it seems.
     pub(crate) fn extrapolation(&self, apart: f64) -> f64 {
+        let left = (1.0 - apart) / (1.0 - self.repeats.unwrap_or(0.0)).max(AGREEMENT_MIN);
         match self.basis {
             NeighbourBasis::FirstDocument => 1.0,
-            _ => (1.0 - self.nugget()) / (1.0 - apart).max(1e-3),
+            _ => left.clamp(AGREEMENT_MIN, 1.0).powi(-2),
         }
     }
 

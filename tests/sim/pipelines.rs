@@ -5,6 +5,7 @@
 //! generator knows how noisy answers come about, it knows how large a change is in truth. The same seed gives the same
 //! events.
 
+mod chat;
 mod corpus;
 mod desk;
 mod dice;
@@ -20,6 +21,7 @@ use corpus::{Tenant, Vector};
 use desk::{Desk, Serving};
 use dice::{Dice, cumulated};
 
+pub(crate) use chat::{Kind, chat};
 pub(crate) use step::step_change;
 
 /// What a stage does.

@@ -2,12 +2,15 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::BTreeMap;
 use tidemark_analyzer::Judged;
 use tidemark_analyzer::report::Judgement;
 use tidemark_tests::recordings;
 
+use crate::events::judge_rows;
 use crate::events::{Operation, Recorded, shuffle};
 use crate::long;
+use crate::pipelines::{Kind, chat};
 use crate::verdicts::each;
 
 /// Between 0 and 1.
@@ -87,5 +90,54 @@ fn null_comparisons_without_repeats() {
         found.iter().filter(|(shifted, _)| *shifted == shifts).for_each(|(_, judged)| tally.count(judged));
         tally.excess /= f64::from(tally.intervals.max(1));
         println!("shift {shifts}: {tally:?}");
+    }
+}
+
+/// What was found of the changes of one kind and size.
+#[derive(Debug, Default, Clone, Copy)]
+struct Power {
+    changes: u32,
+    found: u32,
+    estimated: u32,
+    estimate: f64,
+    truth: f64,
+}
+
+/// Operations in each window.
+const SIZES: [usize; 4] = [500, 1_000, 2_000, 3_000];
+
+/// 300 changes with `--long`, else 16.
+#[test]
+fn changes_without_repeats() {
+    let wanted = if long() { 304 } else { 16 };
+    let found = each(wanted, |number| {
+        let at = usize::try_from(number).unwrap();
+        let (kind, size) = (Kind::ALL[at % 4], SIZES[at / 4 % 4]);
+        let chat = chat(number, size, Some(kind));
+        let judged = judge_rows([(&chat.before, &[]), (&chat.after, &[])], &BTreeMap::new());
+        (kind, size, chat.true_effect, judged)
+    });
+    let mut table: BTreeMap<(Kind, usize), Power> = BTreeMap::new();
+    for (kind, size, truth, judged) in &found {
+        let power = table.entry((*kind, *size)).or_default();
+        power.changes += 1;
+        power.found += u32::from(judged.retrieval.verdict == Judgement::Drift);
+        if let Some(estimate) = judged.retrieval.excess_change {
+            power.estimated += 1;
+            power.estimate += estimate;
+            power.truth += truth;
+        }
+        println!(
+            "{kind:?} {size} truth {truth:.3} estimate {:.3?} {:.3?} coverage {:.2?} groups {} {:?} first {:?}",
+            judged.retrieval.excess_change,
+            judged.retrieval.interval,
+            judged.retrieval.coverage,
+            judged.retrieval.neighbours.map_or(0, |n| n.groups),
+            judged.retrieval.verdict,
+            judged.causes.first().map(|c| c.cause.as_str())
+        );
+    }
+    for ((kind, size), power) in table {
+        println!("{kind:?} {size}: {power:?} ratio {:.3}", power.estimate / power.truth);
     }
 }
