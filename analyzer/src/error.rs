@@ -58,7 +58,9 @@ pub enum Error {
     #[error("no retrieval of trace {0} is stored")]
     NoTrace(String),
     /// The query of a trace was never asked before.
-    #[error("the query of trace {0} was never asked before, so there is nothing to compare it with")]
+    #[error(
+        "the query of trace {0} was never asked before, nor anything like it, so there is nothing to compare it with"
+    )]
     NoReference(String),
     /// The query was asked before, and never within the same limits.
     #[error(

@@ -32,9 +32,9 @@ use crate::pipeline::Pipeline;
 use crate::presence::{Presence, contents};
 use crate::quality::quality;
 use crate::report::{
-    Affects, CauseReport, ExposureReport, FloorBasis, IntegrityReport, Judgement, MultiplicityReport, OutputReport,
-    QualityReport, QueryReport, RelevanceReport, RetrievalReport, SegmentReport, Since, StageReport, SymptomReport,
-    TrafficReport,
+    Affects, CauseReport, ExposureReport, FloorBasis, IntegrityReport, Judgement, MultiplicityReport, NeighbourBasis,
+    NeighboursReport, OutputReport, QualityReport, QueryReport, RelevanceReport, RetrievalReport, SegmentReport, Since,
+    StageReport, SymptomReport, TrafficReport,
 };
 use crate::scores::measure_scores;
 use crate::segments::judge_segments;
@@ -214,8 +214,12 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let mut segments = judge_segments(&judged_units, (&after, &pipeline), &rankings.of_segments(&proofs), options)?;
     notes.extend(segments.note());
     multiplicity.segments_tested = segments.tested;
-    notes.extend(floor_notes(&retrieval, &measure.effect, options));
-    notes.extend(mixed_reference(&retrieval, &multiplicity, options));
+    if let Some(neighbours) = &retrieval.neighbours {
+        notes.extend(neighbours_note(neighbours));
+    } else {
+        notes.extend(floor_notes(&retrieval, &measure.effect, options));
+        notes.extend(mixed_reference(&retrieval, &multiplicity, options));
+    }
     notes.extend(pipeline_notes(&pipeline, &learnt, &vocabulary));
     if as_one {
         notes
@@ -371,6 +375,20 @@ fn floor_notes(retrieval: &RetrievalReport, effect: &crate::effect::Effect, opti
         ));
     }
     notes
+}
+
+/// What the query embedder has to do with it.
+fn neighbours_note(neighbours: &NeighboursReport) -> Option<String> {
+    let known_by = match neighbours.basis {
+        NeighbourBasis::FirstDocument => "answers that begin alike are no longer as alike as they were",
+        NeighbourBasis::Embedding | NeighbourBasis::Text => "their texts do",
+    };
+    neighbours.embedder_moved.then(|| {
+        format!(
+            "the query embedder changed: by their embeddings hardly any of the current queries has a similar one in the \
+             reference, though {known_by}"
+        )
+    })
 }
 
 fn mixed_reference(

@@ -1,5 +1,7 @@
 //! One trace, document by document, against another or against what the same query got before.
 
+mod nearest;
+
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
@@ -21,6 +23,9 @@ use crate::scores::{Rescoring, common_scores};
 use crate::selector::{Segment, Selector};
 use crate::stage::Stage;
 use crate::vocabulary::Vocabulary;
+
+pub use nearest::SimilarQuery;
+use nearest::{Similar, nearest};
 
 /// What to compare.
 #[derive(Debug, Clone)]
@@ -46,6 +51,9 @@ pub struct TraceDiff {
     pub current: RetrievalSummary,
     /// Every document of either, in the order of the current ranks, then of the reference's.
     pub documents: Vec<DocumentDiff>,
+    /// Where the query was never asked before: the nearest ones that were, nearest first. The first is the reference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub similar: Vec<SimilarQuery>,
     /// What a reader should know besides.
     pub notes: Vec<String>,
 }
@@ -128,8 +136,8 @@ fn same_query(a: &Query, b: &Query) -> bool {
 pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) -> Result<TraceDiff, Error> {
     let current = retrieval_of(lake, &query.trace).await?;
     let mut notes = Vec::new();
-    let reference = match &query.other {
-        Some(other) => retrieval_of(lake, other).await?,
+    let (reference, similar) = match &query.other {
+        Some(other) => (retrieval_of(lake, other).await?, Vec::new()),
         None => before(lake, &current, query, &mut notes).await?,
     };
     if tenant(&reference.event) != tenant(&current.event) {
@@ -144,7 +152,7 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
     if stage(&reference.event) != stage(&current.event) {
         notes.push("the two traces were answered by different retrievers".to_owned());
     }
-    if !same_query(&reference.event.query, &current.event.query) {
+    if similar.is_empty() && !same_query(&reference.event.query, &current.event.query) {
         notes.push("the two traces asked different queries".to_owned());
     }
     if reference.event.corpus != current.event.corpus {
@@ -185,6 +193,7 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         documents: documents(&a, &b, &classifier, p),
         reference: summary(&reference),
         current: summary(&current),
+        similar,
         notes,
     })
 }
@@ -225,14 +234,18 @@ async fn retrieval_of(lake: &Lake, trace: &TraceId) -> Result<Stored<RetrievalEv
     Err(Error::NoTrace(trace.to_string()))
 }
 
-/// What the same query got before: the newest earlier answer that differs, else the newest earlier one.
+/// So far back similar queries are looked for, in days, where no reference is named.
+const SIMILAR_DAYS: i64 = 30;
+
+/// What the same query got before: the newest earlier answer that differs, else the newest earlier one. Of a query that was
+/// never asked before, what the nearest one got, and which were near.
 async fn before(
     lake: &Lake,
     current: &Stored<RetrievalEvent>,
     query: &TraceQuery,
     notes: &mut Vec<String>,
-) -> Result<Stored<RetrievalEvent>, Error> {
-    let mut filters = match &query.reference {
+) -> Result<(Stored<RetrievalEvent>, Vec<SimilarQuery>), Error> {
+    let filters = match &query.reference {
         Some(selector) => selector.resolve(&selector.to_string(), &current.event.corpus, query.now).filters(),
         None => vec![
             Filter::Corpus(current.event.corpus.clone()),
@@ -240,10 +253,8 @@ async fn before(
         ],
     };
     let Query { fingerprint, previous_fingerprint, .. } = &current.event.query;
-    filters.push(Filter::Fingerprints(
-        [Some(fingerprint), previous_fingerprint.as_ref()].into_iter().flatten().cloned().collect(),
-    ));
-    let mut found = retrievals_where(lake, filters).await?;
+    let same = [Some(fingerprint), previous_fingerprint.as_ref()].into_iter().flatten().cloned().collect();
+    let mut found = retrievals_where(lake, [filters.clone(), vec![Filter::Fingerprints(same)]].concat()).await?;
     // Only what the same stage answered the same tenant.
     let (asked, by) = (tenant(&current.event), stage(&current.event));
     found.retain(|row| row.event.operation_id != current.event.operation_id && tenant(&row.event) == asked);
@@ -269,12 +280,43 @@ async fn before(
             0 => "compared with the last time this query was asked".to_owned(),
             n => format!("compared with the last different answer; this query was answered as now {n} times since"),
         });
-        return Ok(found.swap_remove(differing));
+        return Ok((found.swap_remove(differing), Vec::new()));
     }
     if !found.is_empty() && query.reference.is_none() {
         notes.push(format!("this query was answered the same all {} times it was asked before", found.len()));
     }
-    found.into_iter().next().ok_or_else(|| Error::NoReference(query.trace.to_string()))
+    if let Some(newest) = found.into_iter().next() {
+        return Ok((newest, Vec::new()));
+    }
+    let days = query.reference.is_none().then(|| {
+        let since = current.event.occurred_at.plus_seconds(-SIMILAR_DAYS * 86_400);
+        Filter::Between(since, current.event.occurred_at)
+    });
+    let similar = similar_before(lake, current, filters.into_iter().chain(days).collect()).await?;
+    let reports = similar.iter().map(Similar::report).collect();
+    let Some(first) = similar.into_iter().next() else { return Err(Error::NoReference(query.trace.to_string())) };
+    notes.push(format!(
+        "this query was never asked before: compared with the nearest one that was, whose hash differs in {} of 64 bits; \
+         what differs may be due to the question",
+        first.differing_bits
+    ));
+    Ok((first.row, reports))
+}
+
+/// The queries nearest to one that the same stage answered for the same tenant, within the same limits.
+async fn similar_before(
+    lake: &Lake,
+    current: &Stored<RetrievalEvent>,
+    filters: Vec<Filter>,
+) -> Result<Vec<Similar>, Error> {
+    let like = |event: &RetrievalEvent| {
+        (tenant(event).map(str::to_owned), stage(event), event.requested.scope.clone(), event.requested.filter.clone())
+    };
+    let wanted = like(&current.event);
+    let comparable = |row: &Stored<RetrievalEvent>| {
+        row.event.operation_id != current.event.operation_id && like(&row.event) == wanted
+    };
+    nearest(lake, &current.event.query, filters, comparable).await
 }
 
 async fn retrievals_where(lake: &Lake, filters: Vec<Filter>) -> Result<Vec<Stored<RetrievalEvent>>, Error> {

@@ -122,8 +122,8 @@ const END: &str = "<!-- recordings: end -->";
 /// INV-09: the shares of the causes add up to the whole change.
 #[test]
 fn every_recording_gets_its_verdicts_its_causes_and_its_findings() {
-    let all: Vec<Recording> = ["cranfield-a", "cranfield-b"].into_iter().flat_map(recordings).collect();
-    assert_eq!(all.len(), 44);
+    let all: Vec<Recording> = ["cranfield-a", "cranfield-b", "cranfield-u"].into_iter().flat_map(recordings).collect();
+    assert_eq!(all.len(), 55);
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {

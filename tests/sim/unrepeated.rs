@@ -1,14 +1,15 @@
 //! Verdicts on questions that nobody asks twice.
 
+use std::collections::BTreeMap;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use std::collections::BTreeMap;
 use tidemark_analyzer::Judged;
-use tidemark_analyzer::report::Judgement;
+use tidemark_analyzer::report::{Judgement, NeighbourBasis};
+use tidemark_schema::SimHash;
 use tidemark_tests::recordings;
 
-use crate::events::judge_rows;
-use crate::events::{Operation, Recorded, shuffle};
+use crate::events::{Operation, Recorded, judge_rows, shuffle};
 use crate::long;
 use crate::pipelines::{Kind, chat};
 use crate::verdicts::each;
@@ -47,10 +48,8 @@ struct Tally {
 
 impl Tally {
     fn count(&mut self, judged: &Judged) {
-        let verdicts =
-            [judged.retrieval.verdict, judged.retrieval.scores.verdict, judged.traffic.verdict, judged.outputs.verdict];
         self.comparisons += 1;
-        for (count, verdict) in self.drift.iter_mut().zip(verdicts) {
+        for (count, verdict) in self.drift.iter_mut().zip(verdicts(judged)) {
             *count += u32::from(verdict == Judgement::Drift);
         }
         self.segments += u32::from(judged.segments.iter().any(|segment| segment.verdict == Judgement::Drift));
@@ -90,6 +89,109 @@ fn null_comparisons_without_repeats() {
         found.iter().filter(|(shifted, _)| *shifted == shifts).for_each(|(_, judged)| tally.count(judged));
         tally.excess /= f64::from(tally.intervals.max(1));
         println!("shift {shifts}: {tally:?}");
+    }
+}
+
+/// The operations with hashes of their questions in place of the embeddings: on which side of 64 planes these lie.
+fn hashed(operations: &[Operation], keeps_embedding: impl Fn(&[f32]) -> Option<Vec<f32>>) -> Vec<Operation> {
+    let mut rng = ChaCha8Rng::seed_from_u64(64);
+    let planes: Vec<[f64; 16]> = (0..64).map(|_| std::array::from_fn(|_| uniform(&mut rng) - 0.5)).collect();
+    let above = |plane: &[f64; 16], vector: &[f32]| {
+        plane.iter().zip(vector).map(|(side, x)| side * f64::from(*x)).sum::<f64>() > 0.0
+    };
+    let mut operations = operations.to_vec();
+    for row in operations.iter_mut().flat_map(|operation| &mut operation.retrievals) {
+        let query = &mut row.event.query;
+        let vector = query.embedding.take().unwrap();
+        let bits = planes.iter().fold(0, |bits, plane| (bits << 1) | u64::from(above(plane, &vector)));
+        query.simhash = Some(SimHash(bits));
+        query.embedding = keeps_embedding(&vector);
+    }
+    operations
+}
+
+fn verdicts(judged: &Judged) -> [Judgement; 4] {
+    [judged.retrieval.verdict, judged.retrieval.scores.verdict, judged.traffic.verdict, judged.outputs.verdict]
+}
+
+#[test]
+fn hashes_of_the_questions_alone_are_enough() {
+    let mut wrong = Vec::new();
+    for recording in recordings("cranfield-u") {
+        let recorded = Recorded::read(&recording);
+        let [before, after] = [&recorded.before, &recorded.after].map(|window| hashed(window, |_| None));
+        let judged = recorded.judge(&before, &after);
+        let expected = ["retrieval", "scores", "traffic", "outputs"].map(|key| recording.text(key));
+        let found = verdicts(&judged).map(Judgement::as_str);
+        let first = judged.causes.first().map(|cause| (cause.cause.as_str(), cause.declared));
+        let right = expected.iter().zip(found).all(|(expected, found)| *expected == "any" || *expected == found)
+            && recording.truth["causes"][0].as_str() == first.map(|(name, _)| name)
+            && recording.truth["declared"]
+                .as_bool()
+                .is_none_or(|declared| first.is_some_and(|(_, said)| said == declared));
+        if !right {
+            wrong.push(format!("{}: {found:?}, first {first:?}", recording.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every embedding of the current window has its coordinates in another order; answers are those of the recording.
+#[test]
+fn embeddings_that_moved_as_a_body_are_told_from_other_questions_by_the_texts() {
+    let check = |name: &str, expected: Judgement| {
+        let recording = recordings("cranfield-u").into_iter().find(|recording| recording.name.ends_with(name)).unwrap();
+        let recorded = Recorded::read(&recording);
+        let before = hashed(&recorded.before, |vector| Some(vector.to_vec()));
+        let after = hashed(&recorded.after, |vector| Some(vector.iter().rev().map(|x| -x).collect()));
+        let judged = recorded.judge(&before, &after);
+        let neighbours = judged.retrieval.neighbours.unwrap();
+        assert_eq!((neighbours.basis, neighbours.embedder_moved), (NeighbourBasis::Text, true));
+        assert_eq!(judged.retrieval.verdict, expected, "{name}");
+        assert_eq!(judged.traffic.verdict, Judgement::Stable, "{name}");
+    };
+    check("/null", Judgement::Stable);
+    check("/truncation_silent", Judgement::Drift);
+}
+
+/// Questions for the status of an order, each with its number: near to each other, and each rightly answered with documents of
+/// its own. Some are asked again.
+#[test]
+fn templates_that_differ_in_a_number_and_have_answers_of_their_own_are_no_drift() {
+    let recording = recordings("cranfield-u").into_iter().find(|recording| recording.name.ends_with("/null")).unwrap();
+    let recorded = Recorded::read(&recording);
+    for again in [0.0, 0.05, 0.15] {
+        let mut rng = ChaCha8Rng::seed_from_u64(4_711);
+        let window = |operations: &[Operation], rng: &mut ChaCha8Rng, first: u32| -> Vec<Operation> {
+            let mut window = operations.to_vec();
+            for (at, operation) in (0..).zip(&mut window) {
+                // In both windows some of the same hundred orders, and else one that nobody asked for yet.
+                let order = if uniform(rng) < again { rng.next_u32() % 100 } else { first + at };
+                let text = format!("what is the status of order {order:05}");
+                for row in &mut operation.retrievals {
+                    row.event.query.embedding = None;
+                    row.event.query.simhash = Some(SimHash::of(&text));
+                    row.event.query.fingerprint = format!("order-{order:05}").parse().unwrap();
+                    for (place, document) in row.event.results.iter_mut().enumerate() {
+                        // The terms of delivery belong to every answer.
+                        if place > 1 {
+                            document.doc_id = format!("order-{order:05}-{place}").parse().unwrap();
+                            document.content_hash = None;
+                        }
+                    }
+                }
+            }
+            window
+        };
+        let before = window(&recorded.before, &mut rng, 10_000);
+        let after = window(&recorded.after, &mut rng, 20_000);
+        let judged = recorded.judge(&before, &after);
+        assert_ne!(judged.retrieval.verdict, Judgement::Drift, "{again}: {:?}", judged.retrieval);
+        assert_ne!(judged.retrieval.scores.verdict, Judgement::Drift, "{again}: {:?}", judged.retrieval.scores);
+        println!(
+            "{again}: {:?} {:?} {:?}",
+            judged.retrieval.verdict, judged.retrieval.excess_change, judged.retrieval.neighbours
+        );
     }
 }
 

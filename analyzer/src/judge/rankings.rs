@@ -3,13 +3,13 @@
 use tidemark_stats::{KernelStratum, Persistence, excess_permutation_test, mmd_permutation_test};
 
 use crate::causes::{self, Classifier};
-use crate::compare::Options;
+use crate::compare::{Options, PART_MIN};
 use crate::effect::{Effect, Measured, effect};
 use crate::error::Error;
 use crate::intern::FastMap;
 use crate::matched::{self, UnitChange};
 use crate::neighbours::Neighbours;
-use crate::report::{FloorBasis, Judgement, RetrievalReport, ScoreReport};
+use crate::report::{FloorBasis, Judgement, NeighbourBasis, RetrievalReport, ScoreReport};
 use crate::units::{Matched, MatchedUnit, weight_at};
 use crate::vocabulary::Vocabulary;
 use std::collections::BTreeMap;
@@ -104,13 +104,18 @@ impl Rankings<'_> {
             (total > 0.0).then(|| sum / total)
         };
         let effect = &measure.effect;
+        let queries_min = match self.neighbours {
+            // Few documents begin many answers.
+            Some(Neighbours { basis: NeighbourBasis::FirstDocument, .. }) => self.options.queries_min.min(PART_MIN),
+            _ => self.options.queries_min,
+        };
         RetrievalReport {
             verdict: Judgement::InsufficientEvidence,
             matched_queries,
             coverage: (!units.is_empty()).then_some(coverage),
             neighbours: self.neighbours.map(|neighbours| neighbours.report(units.len())),
             judged_queries: effect.rests_on(),
-            queries_min: self.options.queries_min,
+            queries_min,
             queries_needed: Some(self.options.queries_min),
             mean_overlap: mean(|change| 1.0 - change.distance),
             mean_rbo: mean(|change| change.rbo),

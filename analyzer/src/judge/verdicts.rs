@@ -3,12 +3,11 @@
 use tidemark_stats::holm;
 
 use super::rankings::needed;
-use crate::compare::{Options, PART_MIN};
+use crate::compare::Options;
 use crate::effect::Effect;
 use crate::error::Error;
 use crate::report::{
-    FloorBasis, Judgement, MultiplicityReport, NeighbourBasis, NeighboursReport, OutputReport, RetrievalReport,
-    TestReport, TrafficReport,
+    FloorBasis, Judgement, MultiplicityReport, NeighbourBasis, OutputReport, RetrievalReport, TestReport, TrafficReport,
 };
 
 /// Corrects the tests of the verdicts for being several (Holm).
@@ -93,11 +92,7 @@ pub(super) fn decide(
     let alpha = options.alpha;
     let (units, least) = match &retrieval.neighbours {
         None => (retrieval.matched_queries, options.matched_min),
-        // Few documents begin many answers.
-        Some(NeighboursReport { basis: NeighbourBasis::FirstDocument, groups, .. }) => {
-            (*groups, options.matched_min.min(PART_MIN))
-        }
-        Some(neighbours) => (neighbours.groups, options.matched_min),
+        Some(neighbours) => (neighbours.groups, options.matched_min.min(retrieval.queries_min)),
     };
     if units >= least {
         retrieval.verdict = effect.verdict(adjusted("retrieval"), units >= options.queries_min, options);

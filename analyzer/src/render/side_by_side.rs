@@ -1,7 +1,7 @@
 //! Two retrievals side by side, for a terminal.
 
 use crate::causes::Cause;
-use crate::trace::{DocumentChange, DocumentDiff, RetrievalSummary, TraceDiff};
+use crate::trace::{DocumentChange, DocumentDiff, RetrievalSummary, SimilarQuery, TraceDiff};
 
 use super::Style;
 use super::number::{UNKNOWN, decimals_for, fixed, number};
@@ -22,6 +22,7 @@ pub fn trace_text(diff: &TraceDiff, style: Style) -> String {
     page.paragraph(0, &Span::new(role, &format!("RBO {} (1 = same): {says}", number(diff.rbo))));
     write_retrievals(&mut page, &diff.reference, &diff.current);
     write_documents(&mut page, &diff.documents);
+    write_similar(&mut page, &diff.similar);
     write_notes(&mut page, &diff.notes);
     page.finish()
 }
@@ -85,6 +86,25 @@ fn write_documents(page: &mut Page, documents: &[DocumentDiff]) {
     }
     table.write(page);
     page.line(&[(2, Span::new(Role::Quiet, "↑ moved up, ↓ moved down, + entered, − left"))]);
+}
+
+/// What a query that was never asked before is compared with, and what else was near.
+fn write_similar(page: &mut Page, similar: &[SimilarQuery]) {
+    if similar.is_empty() {
+        return;
+    }
+    page.heading("Nearest queries that were asked before (bits: of 64, in which the hashes differ)");
+    let mut table = Table::new(&[Column::Right, Column::Elided, Column::Left, Column::Left]);
+    table.headings(&["bits", "query", "trace", "time"]);
+    for query in similar {
+        table.row([
+            Span::plain(&query.differing_bits.to_string()),
+            Span::plain(query.query.as_deref().unwrap_or(&query.fingerprint)),
+            Span::plain(query.trace_id.as_deref().unwrap_or(UNKNOWN)),
+            Span::plain(&query.occurred_at.to_string()),
+        ]);
+    }
+    table.write(page);
 }
 
 /// How many documents did what.

@@ -5,7 +5,7 @@ use super::samples::{
 };
 use super::{Style, explain, markdown, text, trace_text};
 use crate::report::{IntegrityReport, Judgement, MultiplicityReport, Report, RetrievalReport, ScoreReport};
-use crate::trace::{DocumentDiff, TraceDiff};
+use crate::trace::{DocumentDiff, SimilarQuery, TraceDiff};
 
 fn all() -> Vec<Report> {
     vec![
@@ -208,6 +208,13 @@ fn hostile_diff() -> TraceDiff {
     diff.current.corpus = HOSTILE.to_owned();
     diff.current.embedder = Some(HOSTILE.to_owned());
     diff.documents = vec![DocumentDiff { doc_id: HOSTILE.repeat(20), ..diff.documents[0].clone() }];
+    diff.similar = vec![SimilarQuery {
+        fingerprint: HOSTILE.repeat(3),
+        query: Some(HOSTILE.repeat(30)),
+        differing_bits: 64,
+        trace_id: Some(HOSTILE.repeat(9)),
+        occurred_at: diff.current.occurred_at,
+    }];
     diff.notes = vec![HOSTILE.repeat(4)];
     diff
 }

@@ -148,7 +148,7 @@ pub(super) fn asked(report: &Report) -> String {
 }
 
 /// `214 groups of similar queries`.
-fn groups(neighbours: &NeighboursReport) -> String {
+pub(super) fn groups(neighbours: &NeighboursReport) -> String {
     let groups = format!("{} group{}", size(neighbours.groups), if neighbours.groups == 1 { "" } else { "s" });
     match neighbours.basis {
         NeighbourBasis::Embedding | NeighbourBasis::Text => format!("{groups} of similar queries"),

@@ -1,5 +1,5 @@
-//! Every statistic against the values of `golden/statistics.json` and `golden/change_point.json`, which `SciPy` or brute
-//! force computed from the definition that each case names in `source`.
+//! Every statistic against the values of the files in `golden`, which `SciPy` or brute force computed from the definition
+//! that each case names in `source`.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its premise fails")]
 
@@ -7,16 +7,19 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tidemark_stats::{
-    BettingProcess, Interval, KsMethod, Persistence, Proportion, Ranking, Strata, TwoByTwo, benjamini_hochberg,
-    change_point, cramer_von_mises_two_sample, distance_correlation, e_bh, energy_distance, footrule_top_k, g_test,
-    gini, hellinger, jaccard, jensen_shannon_distance, kendall_tau_b, kendall_top_k, kitagawa, ks_two_sample,
-    mann_whitney_u, mantel_haenszel_odds_ratio, mantel_haenszel_risk_difference, mmd2_unbiased,
+    BettingProcess, Interval, KsMethod, Persistence, Proportion, Ranking, Strata, TwoByTwo, Variogram,
+    benjamini_hochberg, change_point, cramer_von_mises_two_sample, distance_correlation, e_bh, energy_distance,
+    footrule_top_k, g_test, gini, hellinger, jaccard, jensen_shannon_distance, kendall_tau_b, kendall_top_k, kitagawa,
+    ks_two_sample, mann_whitney_u, mantel_haenszel_odds_ratio, mantel_haenszel_risk_difference, mmd2_unbiased,
     population_stability_index, rbo, rbo_min, risk_difference_newcombe, spearman, total_variation, wasserstein_1,
 };
 
 /// The files are ours; a case that is lost or not checked is a mistake.
-const FILES: [(&str, usize); 2] =
-    [(include_str!("golden/statistics.json"), 160), (include_str!("golden/change_point.json"), 11)];
+const FILES: [(&str, usize); 3] = [
+    (include_str!("golden/statistics.json"), 160),
+    (include_str!("golden/change_point.json"), 11),
+    (include_str!("golden/variogram.json"), 9),
+];
 
 /// The inputs of one case.
 struct Inputs<'v>(&'v Value);
@@ -170,6 +173,18 @@ fn moments_found(statistic: &str, inputs: &Inputs<'_>) -> Option<Outcome> {
     ]))
 }
 
+fn neighbours_compared(statistic: &str, inputs: &Inputs<'_>) -> Option<Outcome> {
+    if statistic != "variogram" {
+        return None;
+    }
+    let bits = |count: u64| u32::try_from(count).unwrap();
+    let largest = bits(inputs.count("largest"));
+    let pairs = inputs.counts("distances").into_iter().map(bits).zip(inputs.numbers("values"));
+    let variogram = Variogram::fit(pairs, largest).unwrap();
+    let reach = [0.9, 0.5].map(|part| f64::from(variogram.reach(part)));
+    Some(Outcome::List((0..=largest).map(|h| variogram.at(h)).chain(reach).collect()))
+}
+
 fn distributions_compared(statistic: &str, inputs: &Inputs<'_>) -> Option<Outcome> {
     let windows = || (inputs.numbers("reference"), inputs.numbers("current"));
     let compared = match statistic {
@@ -223,6 +238,7 @@ fn evaluate(statistic: &str, inputs: &Inputs<'_>) -> Outcome {
         .or_else(|| samples_compared(statistic, inputs))
         .or_else(|| moments_found(statistic, inputs))
         .or_else(|| distributions_compared(statistic, inputs))
+        .or_else(|| neighbours_compared(statistic, inputs))
         .or_else(|| evidence_combined(statistic, inputs))
         .unwrap_or_else(|| panic!("no function computes {statistic}"))
 }

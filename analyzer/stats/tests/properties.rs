@@ -400,3 +400,29 @@ fn negative_masses_and_impossible_levels_are_refused() {
     assert!(matches!(Persistence::new(1.0), Err(Error::OutOfRange { .. })));
     assert!(matches!(EDetector::new(0.1, 0.5, 1.0), Err(Error::OutOfRange { .. })));
 }
+
+proptest! {
+    /// Answers to questions farther apart are never said to be more alike, nor anything that was not seen.
+    #[test]
+    fn a_variogram_never_falls_and_stays_within_what_was_seen(
+        pairs in prop::collection::vec((0_u32..70, 0.0..1.0_f64), 1..80),
+        largest in 0_u32..64,
+    ) {
+        let variogram = Variogram::fit(pairs.iter().copied(), largest).unwrap();
+        let values: Vec<f64> = (0..=largest).map(|h| variogram.at(h)).collect();
+        prop_assert!(values.windows(2).all(|pair| pair[0] <= pair[1]), "{values:?}");
+        let seen = |of: fn(f64, f64) -> f64| pairs.iter().map(|(_, d)| *d).reduce(of).unwrap();
+        prop_assert!(values[0] >= seen(f64::min) - 1e-12 && variogram.sill() <= seen(f64::max) + 1e-12);
+        prop_assert!(variogram.reach(0.9) <= variogram.reach(0.5) && variogram.reach(0.5) <= largest);
+    }
+
+    /// The order of the pairs is of no matter, but for rounding.
+    #[test]
+    fn a_variogram_does_not_depend_on_the_order_of_its_pairs(
+        pairs in prop::collection::vec((0_u32..40, 0.0..1.0_f64), 1..80),
+    ) {
+        let (forward, backward) =
+            (Variogram::fit(pairs.iter().copied(), 32).unwrap(), Variogram::fit(pairs.iter().rev().copied(), 32).unwrap());
+        prop_assert!((0..=32).all(|h| (forward.at(h) - backward.at(h)).abs() < 1e-12));
+    }
+}

@@ -1,10 +1,10 @@
 //! The numbers on the way to each verdict, and whether they pass.
 
-use crate::report::{FloorBasis, Judgement, Report};
+use crate::report::{FloorBasis, Judgement, NeighbourBasis, Report};
 
 use super::super::escape::{elide, visible};
 use super::super::number::{count, known, number, size};
-use super::super::words::{outputs, queries, test_name, traffic};
+use super::super::words::{groups, outputs, queries, test_name, traffic};
 
 /// The way to one verdict.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,11 +125,18 @@ fn seen(report: &Report, n: usize, which: &str) -> String {
 fn retrieval(report: &Report) -> Chain {
     let retrieval = &report.retrieval;
     let question = "Retrieval: does the same query get different context?";
+    let (units, seen) = match &retrieval.neighbours {
+        None => (retrieval.matched_queries, seen(report, retrieval.matched_queries, "that both windows asked")),
+        Some(neighbours) => {
+            let least = size(retrieval.queries_min);
+            (neighbours.groups, format!("{}; at least {least} are needed", groups(neighbours)))
+        }
+    };
     Chain {
-        seen: seen(report, retrieval.matched_queries, "that both windows asked"),
-        enough: retrieval.matched_queries >= retrieval.queries_min,
+        seen,
+        enough: units >= retrieval.queries_min,
         needed: retrieval.queries_needed.map(queries),
-        remarks: vec![("floor", floor(report))],
+        remarks: remarks(report),
         effects: effect(retrieval.excess_change, retrieval.interval, retrieval.threshold),
         test: test_name(retrieval.test).unwrap_or("test"),
         p_value: retrieval.p_value,
@@ -137,10 +144,28 @@ fn retrieval(report: &Report) -> Chain {
     }
 }
 
+/// What the change of rankings is measured from.
+fn remarks(report: &Report) -> Vec<(&'static str, String)> {
+    let mut remarks = vec![("floor", floor(report))];
+    let neighbours = report.retrieval.neighbours.as_ref().filter(|n| n.basis != NeighbourBasis::FirstDocument);
+    remarks.extend(neighbours.map(|neighbours| {
+        let says = format!(
+            "answers to the nearest queries are {} apart in the reference, to any two {}",
+            number(neighbours.nugget),
+            number(neighbours.sill)
+        );
+        ("variogram", says)
+    }));
+    remarks
+}
+
 /// The noise floor and where it comes from.
 fn floor(report: &Report) -> String {
     let retrieval = &report.retrieval;
     let judged = queries(retrieval.judged_queries);
+    if let (Some(neighbours), Some(floor)) = (&retrieval.neighbours, retrieval.noise_floor) {
+        return format!("{}, measured: mean distance in the reference within {}", number(floor), groups(neighbours));
+    }
     match (retrieval.floor_basis, retrieval.noise_floor) {
         (FloorBasis::Reference, Some(floor)) => format!(
             "{}, measured: mean distance of repeats of {judged} in the reference; current {}",

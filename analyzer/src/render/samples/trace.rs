@@ -64,6 +64,7 @@ pub(in super::super) fn trace_diff() -> TraceDiff {
                 Some(Cause::CorpusRemoved),
             ),
         ],
+        similar: Vec::new(),
         notes: vec!["compared with the last different answer; this query was answered as now 3 times since".to_owned()],
     }
 }
