@@ -157,8 +157,9 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         Some(neighbours) => matching.similar(neighbours)?,
         None => matching.measure_equal(equal, &after)?,
     };
+    let embedder_moved = neighbours.as_ref().is_some_and(|neighbours| neighbours.moved);
     let seen = (&contents_before, &contents_after);
-    let classifiers = classifiers(&matched, &pipeline, (&vocabulary, &presence), seen)?;
+    let classifiers = classifiers(&matched, (&pipeline, embedder_moved), (&vocabulary, &presence), seen)?;
     let rankings = Rankings {
         matched: &matched,
         changes: &changes,

@@ -187,6 +187,7 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
         usual_lengths: None,
         kept: crate::causes::Kept::default(),
         searches: true,
+        embedder_moved: false,
     };
     Ok(TraceDiff {
         rbo: overlap(&a, &b, p),

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tidemark_analyzer::Judged;
 use tidemark_analyzer::report::{Judgement, NeighbourBasis};
-use tidemark_schema::SimHash;
+use tidemark_schema::{Finite, SimHash};
 use tidemark_tests::recordings;
 
 use crate::events::{Operation, Recorded, judge_rows, shuffle};
@@ -172,12 +172,13 @@ fn templates_that_differ_in_a_number_and_have_answers_of_their_own_are_no_drift(
                     row.event.query.embedding = None;
                     row.event.query.simhash = Some(SimHash::of(&text));
                     row.event.query.fingerprint = format!("order-{order:05}").parse().unwrap();
-                    for (place, document) in row.event.results.iter_mut().enumerate() {
+                    for (place, document) in (0_u8..).zip(&mut row.event.results) {
                         // The terms of delivery belong to every answer.
-                        if place > 1 {
-                            document.doc_id = format!("order-{order:05}-{place}").parse().unwrap();
-                            document.content_hash = None;
-                        }
+                        let of = if place > 1 { format!("order-{order:05}") } else { "terms".to_owned() };
+                        document.doc_id = format!("{of}-{place}").parse().unwrap();
+                        document.content_hash = None;
+                        let score = 0.9 - 0.05 * f64::from(place) - 1e-6 * f64::from(order);
+                        document.score = Some(Finite::new(score).unwrap());
                     }
                 }
             }

@@ -40,6 +40,8 @@ pub(crate) struct Classifier<'a> {
     pub(crate) searches: bool,
     /// Of a keyword search: what it still has.
     pub(crate) kept: Kept,
+    /// Whether the query embedder is known to have changed between the windows.
+    pub(crate) embedder_moved: bool,
     pub(crate) reference: &'a Contents,
     pub(crate) current: &'a Contents,
 }
@@ -53,12 +55,12 @@ impl<'a> Classifier<'a> {
 
     /// For pairs of an answer of the reference and one of the current window.
     pub(crate) fn between(&self, p: Persistence) -> Pairs<'_, 'a> {
-        Pairs { known: self, before: self.reference, after: self.current, p }
+        Pairs { known: self, before: self.reference, after: self.current, moved: self.embedder_moved, p }
     }
 
     /// For pairs inside the reference.
     pub(crate) fn within(&self, p: Persistence) -> Pairs<'_, 'a> {
-        Pairs { known: self, before: self.reference, after: self.reference, p }
+        Pairs { known: self, before: self.reference, after: self.reference, moved: false, p }
     }
 }
 
@@ -67,6 +69,8 @@ pub(crate) struct Pairs<'c, 'a> {
     known: &'c Classifier<'a>,
     before: &'c Contents,
     after: &'c Contents,
+    /// Whether the query embedder changed between the two answers.
+    moved: bool,
     p: Persistence,
 }
 
@@ -154,7 +158,7 @@ impl Pairs<'_, '_> {
             && b.scores.iter().flatten().count() > 1;
         let fell =
             lower && context_a.score_kind == ScoreKind::Rrf && context_a.corpus_version == context_b.corpus_version;
-        let rescored = rescored && pointwise;
+        let rescored = (rescored || (self.moved && context_b.embeds())) && pointwise;
         Pair { a, b, context_a, context_b, rescored, scores_comparable, pointwise, turned, fell, moved }
     }
 
@@ -408,7 +412,8 @@ impl Pairs<'_, '_> {
                 None => Reason::silent(Cause::Unexplained),
             };
         }
-        let other_embedder = a.embedder != b.embedder && a.embedder.is_some() && b.embedder.is_some();
+        let other_embedder =
+            (self.moved && b.embeds()) || (a.embedder != b.embedder && a.embedder.is_some() && b.embedder.is_some());
         let cause = if other_embedder {
             Cause::Embedding
         } else if !pair.scores_comparable

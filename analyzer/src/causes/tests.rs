@@ -97,6 +97,7 @@ fn account(
         usual_lengths: None,
         kept: crate::causes::Kept::default(),
         searches: true,
+        embedder_moved: false,
     };
     let p = Persistence::default();
     let account = classifier.between(p).account(&a, &b);

@@ -209,9 +209,11 @@ impl Causes<'_> {
         };
         let before = embedders(|unit| unit.reference.first().map(|observed| observed.context));
         let after = embedders(|unit| unit.current.first().map(|observed| observed.context));
-        if before != after && !before.contains(&None) && !after.contains(&None) {
+        let is_declared = before != after && !before.contains(&None) && !after.contains(&None);
+        let embeds = !matches!(kind, ScoreKind::Bm25 | ScoreKind::Rerank);
+        if is_declared || (classifier.embedder_moved && embeds) {
             Cause::Embedding
-        } else if classifier.rescoring.is_rescaling() || matches!(kind, ScoreKind::Bm25 | ScoreKind::Rerank) {
+        } else if classifier.rescoring.is_rescaling() || !embeds {
             Cause::Scoring
         } else {
             Cause::Embedding

@@ -16,7 +16,7 @@ use crate::vocabulary::Vocabulary;
 /// A classifier for each stage.
 pub(super) fn classifiers<'a>(
     matched: &Matched<'_>,
-    pipeline: &Pipeline,
+    (pipeline, embedder_moved): (&Pipeline, bool),
     (vocabulary, presence): (&'a Vocabulary, &'a Presence),
     (reference, current): (&'a Contents, &'a Contents),
 ) -> Result<BTreeMap<u32, Classifier<'a>>, Error> {
@@ -32,8 +32,17 @@ pub(super) fn classifiers<'a>(
             let searches = pipeline.above(stage).is_empty();
             let is_keyword_search = vocabulary.stage_of(stage).score_kind == ScoreKind::Bm25;
             let kept = if is_keyword_search { Kept::of(&units, vocabulary) } else { Kept::default() };
-            let classifier =
-                Classifier { vocabulary, presence, rescoring, usual_lengths, searches, kept, reference, current };
+            let classifier = Classifier {
+                vocabulary,
+                presence,
+                rescoring,
+                usual_lengths,
+                searches,
+                kept,
+                embedder_moved,
+                reference,
+                current,
+            };
             Ok((stage, classifier))
         })
         .collect()
