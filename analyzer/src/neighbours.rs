@@ -8,6 +8,9 @@
 //! distance 0, and a class of its own: "status of order 4711" and "status of order 4712" are near and rightly answered with
 //! different documents, the same question asked twice is not.
 //!
+//! In a conversation a question is asked again in other words. Such neighbours are more alike than those of two windows can be,
+//! so of operations that follow each other within minutes one is taken.
+//!
 //! Where the questions of the current window have no neighbours in the reference at all, either other things are asked or
 //! questions are embedded in another way. Then their texts tell or, without these, their answers: what questions get whose
 //! answers begin with the same document.
@@ -35,6 +38,11 @@ const MOST: f64 = 0.3;
 const INFORMATIVE: f64 = 0.05;
 /// Where questions have neighbours in their own window and less than this part of that in the other one, the hashes moved.
 const MOVED: f64 = 0.1;
+
+/// Whoever is not content asks again in other words: within so many microseconds a similar question is about the same thing,
+/// as one of another week is not. Of a short window so large a part of it.
+const CONVERSATION: i64 = 600_000_000;
+const PARTS: i64 = 64;
 
 /// Answers to neighbours that agree by less say nothing of answers to one question.
 const AGREEMENT_MIN: f64 = 0.1;
@@ -76,6 +84,13 @@ impl<'a> Compared<'a> {
             (stable_hash(fingerprint.as_bytes()), fingerprint, stage, limits)
         });
         judged
+    }
+
+    /// Operations that follow each other sooner, in microseconds, may be of one conversation.
+    fn gap(&self) -> i64 {
+        let spans = self.windows.iter().filter_map(|window| window.span);
+        let shortest = spans.map(|(from, to)| to.micros() - from.micros()).min().unwrap_or(0);
+        CONVERSATION.min(shortest / PARTS)
     }
 
     /// Whether most units of both windows carry a hash.
@@ -142,7 +157,8 @@ impl Neighbours {
             leaders.extend(members().map(|question| (question.key, first.key.0)));
         }
         let leader = |unit: Unit| Some(Unit { query: *leaders.get(&compared.key(&unit))?, ..unit });
-        let [before, after] = compared.windows.map(|window| window.regrouped(leader));
+        let gap = compared.gap();
+        let [before, after] = compared.windows.map(|window| window.regrouped(leader, gap));
         let mut asked = FastMap::default();
         for (unit, sample) in compared.windows.iter().flat_map(|window| &window.units) {
             if let (Some(hash), true) = (hash(sample.signatures), leaders.contains_key(&compared.key(unit))) {
@@ -226,12 +242,12 @@ impl Neighbours {
 
 /// Groups of the nearest questions, as near as they can be while most of the current ones have a neighbour.
 fn nearest(questions: &[Question], variogram: &Variogram) -> Groups {
-    let mut groups = Groups::default();
+    let mut radius = 0;
     for part in NEAR {
-        groups = Groups::of(questions, variogram.reach(part));
-        if groups.covered[1] >= MOST {
+        radius = variogram.reach(part);
+        if Groups::tried(questions, radius).covered[1] >= MOST {
             break;
         }
     }
-    groups
+    Groups::all(questions, radius)
 }

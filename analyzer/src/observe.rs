@@ -50,6 +50,8 @@ pub struct Observed {
     pub(crate) operation: u64,
     attempt: u32,
     tie: u64,
+    /// When it happened, in microseconds since 1970.
+    pub(crate) occurred_at: i64,
     /// How it was retrieved.
     pub context: u32,
     /// Which part of the traffic it belongs to.
@@ -209,13 +211,17 @@ impl Observations {
         self.bound(vocabulary);
     }
 
-    /// The operations of some units as those of others, with no more of each than an ordinary unit keeps.
-    pub(crate) fn regrouped(&self, of: impl Fn(Unit) -> Option<Unit>) -> Self {
+    /// The operations of some units as those of others, with no more of each than an ordinary unit keeps and none that follows
+    /// another one within so many microseconds.
+    pub(crate) fn regrouped(&self, of: impl Fn(Unit) -> Option<Unit>, gap: i64) -> Self {
         let mut units: FastMap<Unit, UnitSample> = FastMap::default();
         for (unit, sample) in &self.units {
             if let Some(unit) = of(*unit) {
                 units.entry(unit).or_default().merge(sample.clone(), SAMPLE);
             }
+        }
+        for sample in units.values_mut() {
+            sample.space(gap);
         }
         Self {
             events: self.events,
@@ -307,6 +313,8 @@ impl Attempt {
 /// What is known of one answer besides its documents.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances<'a> {
+    /// When it happened, in microseconds since 1970.
+    pub occurred_at: i64,
     /// How it was retrieved.
     pub context: u32,
     /// Which part of the traffic it belongs to.
@@ -358,6 +366,7 @@ impl UnitSample {
             operation: attempt.operation,
             attempt: attempt.number,
             tie: attempt.tie,
+            occurred_at: told.occurred_at,
             context: told.context,
             segment: told.segment,
             trace,
@@ -448,6 +457,21 @@ impl UnitSample {
                 observed.places = places.clone();
             }
         }
+    }
+
+    /// Leaves out operations of a trace that is there already, or that follow another one too soon.
+    fn space(&mut self, gap: i64) {
+        let mut in_time: Vec<&Observed> = self.sample.iter().collect();
+        in_time.sort_by_key(|observed| (observed.occurred_at, observed.operation));
+        let (mut kept, mut traces, mut last) = (FastSet::default(), FastSet::default(), None);
+        for observed in in_time {
+            let is_late = last.is_none_or(|last| observed.occurred_at - last >= gap);
+            if is_late && observed.trace.is_none_or(|trace| traces.insert(trace)) {
+                kept.insert(observed.operation);
+                last = Some(observed.occurred_at);
+            }
+        }
+        self.sample.retain(|observed| kept.contains(&observed.operation));
     }
 
     /// The sampled operation with a hash.

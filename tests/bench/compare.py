@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
@@ -34,6 +34,7 @@ RESIDENT_UNIT = 1 if sys.platform == "darwin" else 1024
 EPILOG = """Examples:
   python tests/bench/compare.py                                          2 x 1,000,000 events in a temporary directory
   python tests/bench/compare.py --binary target/debug/tidemark --events 20000 --fingerprints 2000
+  python tests/bench/compare.py --rephrased                              the same besides with questions that are never repeated
   python tests/bench/compare.py --input inputs --store store --repeat 9  made by the first run, used again by the next
 
 Needs duckdb, pyarrow, numpy and deltalake (tests/python/requirements.txt). The exit code does not depend on the figures."""
@@ -70,6 +71,9 @@ class Parameters:
     changed_queries: float = 0.2
     replaced_documents: int = 3
     incomplete_answers: float = 0.02
+    # Whether every event asks its question in words of its own.
+    rephrased: bool = False
+    flipped_bits: float = 0.02
 
 
 @dataclass
@@ -209,10 +213,28 @@ def make_table(
     return pa.table({
         "occurred_at": pa.array(times, pa.timestamp("us", tz="UTC")),
         "operation_id": hexadecimal(rng, rows, 32),
-        "query_fingerprint": names.fingerprints.take(pa.array(queries)),
+        **make_queries(queries, names, parameters, rng),
         "results": make_results(queries, answers, names, parameters, rng),
         **{name: pa.repeat(value, rows) for name, value in same.items()},
     })
+
+
+def make_queries(
+    queries: np.ndarray, names: Names, parameters: Parameters, rng: np.random.Generator
+) -> dict[str, pa.StringArray]:
+    """The fingerprints or, of questions that are phrased anew each time, new ones with hashes that differ in few bits."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not parameters.rephrased:
+        return {"query_fingerprint": names.fingerprints.take(pa.array(queries))}
+    hashes = np.random.default_rng(parameters.seed).integers(0, 2**64, parameters.fingerprints, dtype=np.uint64)[queries]
+    for bit in range(64):
+        hashes ^= (rng.random(len(queries)) < parameters.flipped_bits).astype(np.uint64) << np.uint64(bit)
+    return {
+        "query_fingerprint": hexadecimal(rng, len(queries), 32, "fp:"),
+        "query_simhash": pa.array([f"{value:016x}" for value in hashes]),
+    }
 
 
 def make_results(
@@ -338,16 +360,21 @@ def run_compare(binary: Path, store: Path) -> tuple[float, int, dict[str, Any]]:
 # The run
 
 TIDEMARK, ONE_EACH, ALL_PAIRS = "tidemark compare", "DuckDB, one answer each", "DuckDB, all pairs"
+REPHRASED = "compare, none asked twice"
 
 
-def measure(binary: Path, store: Path, repeat: int) -> dict[str, Measured]:
+def measure(binary: Path, store: Path, rephrased: Optional[Path], repeat: int) -> dict[str, Measured]:
     files = in_child(live_files, store)
     size = sum(os.path.getsize(file) for file in files) / 1e6
     print(f"store: {len(files)} files of retrievals, {size:.0f} MB; {os.cpu_count()} threads", flush=True)
     runs = {name: Measured() for name in (TIDEMARK, ONE_EACH, ALL_PAIRS)}
+    if rephrased:
+        runs[REPHRASED] = Measured()
     for _ in range(repeat):
         runs[ONE_EACH].add(*in_child(run_duckdb, files, join_sql(one_each=True)))
         runs[TIDEMARK].add(*run_compare(binary, store))
+        if rephrased:
+            runs[REPHRASED].add(*run_compare(binary, rephrased))
     # Once: it takes long and no limit rests on it.
     runs[ALL_PAIRS].add(*in_child(run_duckdb, files, join_sql(one_each=False)))
     return runs
@@ -367,6 +394,10 @@ def print_findings(runs: dict[str, Measured], events: int) -> None:
     retrieval = report["retrieval"]
     found = {name: retrieval[name] for name in ("verdict", "matched_queries", "excess_change", "mean_jaccard")}
     print("tidemark:", ", ".join(f"{name} {value}" for name, value in found.items()))
+    if REPHRASED in runs:
+        retrieval = runs[REPHRASED].result["retrieval"]
+        found = {name: retrieval[name] for name in ("verdict", "coverage", "excess_change", "neighbours")}
+        print(f"{REPHRASED}:", ", ".join(f"{name} {value}" for name, value in found.items()))
     for name in (ONE_EACH, ALL_PAIRS):
         print(f"{name}: pairs {runs[name].result['pairs']}, mean_jaccard {runs[name].result['jaccard']}")
     for window in (REFERENCE.name, CURRENT.name):
@@ -378,6 +409,10 @@ def print_limits(runs: dict[str, Measured]) -> None:
     ratio, resident = runs[TIDEMARK].median / runs[ONE_EACH].median, max(runs[TIDEMARK].resident_mb)
     print(f"limit: {RATIO_LIMIT} times DuckDB: {ratio:.2f}, {holds(ratio <= RATIO_LIMIT)}")
     print(f"limit: {MEMORY_LIMIT_MB} MB: {resident:.0f}, {holds(resident <= MEMORY_LIMIT_MB)}")
+    if REPHRASED in runs:
+        ratio, resident = runs[REPHRASED].median / runs[TIDEMARK].median, max(runs[REPHRASED].resident_mb)
+        print(f"limit: none asked twice, {RATIO_LIMIT} times as long: {ratio:.2f}, {holds(ratio <= RATIO_LIMIT)}")
+        print(f"limit: none asked twice, {MEMORY_LIMIT_MB} MB: {resident:.0f}, {holds(resident <= MEMORY_LIMIT_MB)}")
 
 
 def holds(within: bool) -> str:
@@ -406,6 +441,7 @@ def parser() -> argparse.ArgumentParser:
     option("--seed", type=int, default=42, metavar="N", help="of everything that is drawn (42)")
     option("--input", type=Path, metavar="DIR", help="keeps the generated files here, or uses those that are here")
     option("--store", type=Path, metavar="DIR", help="uses this store, or makes it if there is none; a temporary one else")
+    option("--rephrased", action="store_true", help="also events that ask nothing twice, in a store of their own")
     option("--repeat", type=positive, default=5, metavar="R", help="runs of compare and of DuckDB, alternating (5)")
     return made
 
@@ -424,16 +460,24 @@ def checked(arguments: Optional[list[str]]) -> argparse.Namespace:
     return given
 
 
+def beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
 def main(arguments: Optional[list[str]] = None) -> None:
     given = checked(arguments)
     binary = given.binary.resolve()
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as temporary:
-        store = given.store or Path(temporary) / "store"
-        if store.exists():
-            print(f"store: {store}, made before", flush=True)
-        else:
-            make_store(binary, store, given.input or Path(temporary) / "input", given.parameters)
-        runs = measure(binary, store, given.repeat)
+        stores = {}
+        for suffix in ("", "-rephrased") if given.rephrased else ("",):
+            parameters = replace(given.parameters, rephrased=bool(suffix))
+            store = beside(given.store or Path(temporary) / "store", suffix)
+            if store.exists():
+                print(f"store: {store}, made before", flush=True)
+            else:
+                make_store(binary, store, beside(given.input or Path(temporary) / "input", suffix), parameters)
+            stores[suffix] = store
+        runs = measure(binary, stores[""], stores.get("-rephrased"), given.repeat)
     print_figures(runs)
     print_findings(runs, given.events)
     print_limits(runs)

@@ -107,8 +107,15 @@ mod tests {
                 Place::new(vocabulary.state(state), None)
             };
             let places: Vec<Place> = documents.iter().map(state).collect();
-            let circumstances =
-                Circumstances { context: 0, segment: 0, trace: None, latency_ms: None, cost_usd: None, digest: 0 };
+            let circumstances = Circumstances {
+                occurred_at: 0,
+                context: 0,
+                segment: 0,
+                trace: None,
+                latency_ms: None,
+                cost_usd: None,
+                digest: 0,
+            };
             sample.insert((Attempt::of("operation", 1, &[]), 1), circumstances, &places);
             sample
         };

@@ -6,9 +6,10 @@ use super::{Compared, Key};
 use crate::intern::{FastMap, stable_hash};
 use crate::signatures::Hash;
 
-/// So many questions of each window are put into groups: those whose fingerprints have the smallest hashes. The work grows
-/// with the square of it, and so many leave little to chance.
-const QUESTIONS: usize = 1 << 14;
+/// So many groups are made at most: each is looked for among all questions, and so many leave little to chance.
+const GROUPS: usize = 4_096;
+/// From so many it is learnt how near neighbours can be.
+const TRIED: usize = 512;
 /// A group holds at most so many questions: the nearest ones.
 pub(super) const GROUP: usize = 32;
 
@@ -40,12 +41,6 @@ pub(super) fn questions(compared: &Compared<'_>, hash: Hash) -> Vec<Question> {
         let fingerprint = vocabulary.queries.text(question.key.0);
         (stable_hash(fingerprint.as_bytes()), fingerprint, tenant(question))
     });
-    // Both windows up to the same hash, so that they hold the same questions.
-    let cut = [0, 1].map(|window| {
-        let asked = questions.iter().enumerate().filter(|(_, question)| question.asked[window] > 0);
-        asked.map(|(at, _)| at).nth(QUESTIONS).unwrap_or(questions.len())
-    });
-    questions.truncate(cut[0].min(cut[1]));
     questions.sort_by_key(tenant);
     questions
 }
@@ -63,19 +58,27 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    /// Some groups, to see how much they cover.
+    pub(super) fn tried(questions: &[Question], radius: u32) -> Self {
+        Self::of(questions, radius, TRIED)
+    }
+
+    /// As many groups as are compared.
+    pub(super) fn all(questions: &[Question], radius: u32) -> Self {
+        Self::of(questions, radius, GROUPS)
+    }
+
     /// Groups the questions of each tenant: one that is in no group yet takes the nearest ones that are in none either. The
     /// windows have no part in it, so that under no change each question of a group may as well be of the other window.
-    pub(super) fn of(questions: &[Question], radius: u32) -> Self {
+    fn of(questions: &[Question], radius: u32, most: usize) -> Self {
         let mut begin = 0;
-        let tenants: Vec<(usize, &[Question])> = questions
-            .chunk_by(|a, b| a.key.1 == b.key.1)
-            .map(|tenant| {
-                begin += tenant.len();
-                (begin - tenant.len(), tenant)
-            })
-            .collect();
-        let members: Vec<Vec<usize>> =
-            tenants.into_par_iter().flat_map_iter(|(begin, questions)| grouped(begin, questions, radius)).collect();
+        let mut members = Vec::new();
+        for tenant in questions.chunk_by(|a, b| a.key.1 == b.key.1) {
+            // As many of its groups as it has of the questions.
+            let most = (most * tenant.len()).div_ceil(questions.len().max(1));
+            members.extend(grouped(begin, tenant, radius, most));
+            begin += tenant.len();
+        }
         Self::new(members, questions, radius)
     }
 
@@ -99,28 +102,36 @@ impl Groups {
     }
 }
 
-fn grouped(begin: usize, questions: &[Question], radius: u32) -> Vec<Vec<usize>> {
-    // From the back, so that the next one is cheap to take.
-    let mut left: Vec<(u64, usize)> =
-        questions.iter().enumerate().rev().map(|(at, question)| (question.hash, begin + at)).collect();
+/// How many hashes are looked through at a time.
+const CHUNK: usize = 1 << 14;
+
+fn grouped(begin: usize, questions: &[Question], radius: u32, most: usize) -> Vec<Vec<usize>> {
+    let hashes: Vec<u64> = questions.iter().map(|question| question.hash).collect();
+    let mut is_free = vec![true; questions.len()];
     let mut groups = Vec::new();
-    while let Some((leader, first)) = left.pop() {
-        let apart = left.iter().enumerate().rev().map(|(place, (hash, _))| ((hash ^ leader).count_ones(), place));
-        let mut near: Vec<(u32, usize)> = apart.filter(|(apart, _)| *apart <= radius).collect();
+    for (first, leader) in hashes.iter().enumerate() {
+        if groups.len() >= most {
+            break;
+        }
+        if !std::mem::replace(&mut is_free[first], false) {
+            continue;
+        }
+        // Those before it are in groups already.
+        let rest = hashes.get(first + 1..).unwrap_or_default();
+        let near = |(chunk, hashes): (usize, &[u64])| {
+            let apart = hashes.iter().enumerate().map(|(at, hash)| ((hash ^ leader).count_ones(), chunk * CHUNK + at));
+            apart.filter(|(apart, _)| *apart <= radius).collect::<Vec<_>>()
+        };
+        let found: Vec<Vec<(u32, usize)>> = rest.par_chunks(CHUNK).enumerate().map(near).collect();
+        let free =
+            found.into_iter().flatten().map(|(apart, at)| (apart, first + 1 + at)).filter(|(_, at)| is_free[*at]);
+        let mut near: Vec<(u32, usize)> = free.collect();
         near.sort_by_key(|(apart, _)| *apart);
         near.truncate(GROUP - 1);
-        let mut group = vec![first];
-        group.extend(near.iter().filter_map(|(_, place)| left.get(*place)).map(|(_, at)| *at));
-        near.sort_unstable_by_key(|(_, place)| *place);
-        let mut taken = near.iter().map(|(_, place)| *place).peekable();
-        let mut place = 0;
-        if !near.is_empty() {
-            left.retain(|_| {
-                place += 1;
-                taken.next_if_eq(&(place - 1)).is_none()
-            });
+        for (_, at) in &near {
+            is_free[*at] = false;
         }
-        groups.push(group);
+        groups.push(std::iter::once(first).chain(near.into_iter().map(|(_, at)| at)).map(|at| begin + at).collect());
     }
     groups
 }

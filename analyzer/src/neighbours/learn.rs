@@ -38,6 +38,8 @@ pub(super) fn learn(compared: &Compared<'_>, questions: &[Question], hash: Hash)
         .filter(|(unit, _)| chosen.contains(&compared.key(unit)))
         .filter_map(|(unit, sample)| Some((unit, hash(sample.signatures)?, sample.sample.as_slice())))
         .collect();
+    let gap = compared.gap();
+    let is_apart = |a: &Observed, b: &Observed| (a.occurred_at - b.occurred_at).abs() >= gap;
     let step = asked.len().div_ceil(LEARNT_FROM).max(1);
     let anchors: Vec<usize> = (0..asked.len()).step_by(step).collect();
     let found: Vec<Pairs> = anchors
@@ -52,13 +54,14 @@ pub(super) fn learn(compared: &Compared<'_>, questions: &[Question], hash: Hash)
                 let apart = (hash ^ theirs).count_ones().min(STRANGERS);
                 let Some(count) = counts.get_mut(apart as usize).filter(|count| **count < OTHERS) else { continue };
                 let alike = (other.stage, other.limits) == (unit.stage, unit.limits) && other.query != unit.query;
-                if let Some(observed) = sample.first().filter(|_| alike) {
+                if let Some(observed) = sample.first().filter(|observed| alike && is_apart(first, observed)) {
                     *count += 1;
                     pairs.push((apart, distance(&answer, &self::answer(observed, compared)?, compared.p)));
                 }
             }
             let again = rest
-                .first()
+                .iter()
+                .find(|again| is_apart(first, again))
                 .map(|again| Ok::<_, Error>(distance(&answer, &self::answer(again, compared)?, compared.p)));
             Ok::<_, Error>((pairs, again.transpose()?))
         })

@@ -1,7 +1,7 @@
 use super::*;
 
 const NOTHING: Circumstances<'static> =
-    Circumstances { context: 0, segment: 0, trace: None, latency_ms: None, cost_usd: None, digest: 0 };
+    Circumstances { occurred_at: 0, context: 0, segment: 0, trace: None, latency_ms: None, cost_usd: None, digest: 0 };
 
 fn filled(operations: &[(&str, u32, &[u32])]) -> UnitSample {
     let mut unit = UnitSample::default();

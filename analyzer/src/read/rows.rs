@@ -166,7 +166,7 @@ impl<'a> Rows<'a> {
             }
             let value = |numbers: &PrimitiveArray<Float64Type>| numbers.is_valid(row).then(|| numbers.value(row));
             let (latency_ms, cost_usd) = (value(self.latency), value(self.cost));
-            let told = Circumstances { context, segment, trace, latency_ms, cost_usd, digest };
+            let told = Circumstances { occurred_at: micros, context, segment, trace, latency_ms, cost_usd, digest };
             sample.insert((attempt, limit), told, places);
         }
     }
