@@ -96,7 +96,7 @@ pub(crate) fn symptoms(
             "{} of {} documents differ{}",
             plain(documents.now * usual),
             plain(usual),
-            by_chance(documents.before * usual)
+            by_chance(documents.before * usual, matched.extrapolation.is_some())
         );
         found.push((documents.difference(), documents.report(SymptomKind::DocumentsDiffer, text)));
     }
@@ -156,8 +156,9 @@ fn empty_text(empty: &Found) -> String {
     format!("{} of answers are empty ({} before)", percent(empty.now), percent(empty.before))
 }
 
-fn by_chance(repeats: f64) -> String {
-    if repeats >= 0.05 { format!(" ({} between repeats)", plain(repeats)) } else { String::new() }
+fn by_chance(apart: f64, are_neighbours: bool) -> String {
+    let between = if are_neighbours { "similar queries" } else { "repeats" };
+    if apart >= 0.05 { format!(" ({} between {between})", plain(apart)) } else { String::new() }
 }
 
 /// `21 %`, `0.4 %`.
