@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
-use tidemark_tests::{Recording, recordings};
+use tidemark_tests::{Recording, TemporaryStore, recordings, run};
 
 /// What a comparison of the recording got wrong; nothing if it is right.
 fn mistakes(recording: &Recording, report: &Value) -> Vec<String> {
@@ -155,4 +155,27 @@ fn every_recording_gets_its_verdicts_its_causes_and_its_findings() {
     } else {
         assert_eq!(written, table, "run the tests with UPDATE_TABLES=1 to write the table anew");
     }
+}
+
+/// A trace of `cranfield-u`, whose query nobody asked before: what it is compared with, and what else was near.
+#[test]
+fn a_trace_whose_query_was_never_asked_before_is_compared_with_the_nearest_one() {
+    let recordings = recordings("cranfield-u");
+    let recording = recordings.iter().find(|recording| recording.name.ends_with("/corpus_removed")).unwrap();
+    let (store, operation) = (TemporaryStore::new(), "corpus_removed-B-00077");
+    let data = store.data();
+    let file = recording.directory.join("retrievals.ndjson.gz").to_string_lossy().into_owned();
+    let imported = run(&["--data", &data, "import", &file], b"");
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    let found = run(&["--data", &data, "diff", operation, "--format", "json"], b"");
+    assert_eq!(found.code, Some(0), "{found:?}");
+    let diff: Value = serde_json::from_str(&found.stdout).unwrap();
+    let similar = list(&diff["similar"]);
+    let bits: Vec<u64> = similar.iter().filter_map(|query| query["differing_bits"].as_u64()).collect();
+    assert!(!bits.is_empty() && bits.is_sorted() && bits.iter().all(|bits| *bits <= 12), "{bits:?}");
+    assert_eq!(diff["reference"]["fingerprint"], similar[0]["fingerprint"]);
+    assert_ne!(diff["reference"]["fingerprint"], diff["current"]["fingerprint"]);
+    assert!(diff["notes"][0].as_str().unwrap().starts_with("this query was never asked before"), "{}", diff["notes"]);
+    let shown = run(&["--data", &data, "diff", operation], b"").stdout;
+    assert!(shown.contains("Nearest queries that were asked before"), "{shown}");
 }

@@ -154,7 +154,7 @@ fn embeddings_that_moved_as_a_body_are_told_from_other_questions_by_the_texts() 
 }
 
 /// The operation as a question for the status of an order: the terms of delivery and documents of that order.
-fn of_order(operation: &Operation, order: u32, words: &str, fingerprint: String) -> Operation {
+fn of_order(operation: &Operation, order: u32, words: &str, fingerprint: &str) -> Operation {
     let mut operation = operation.clone();
     for row in &mut operation.retrievals {
         let query = &mut row.event.query;
@@ -195,7 +195,7 @@ fn templates_that_differ_in_a_number_and_have_answers_of_their_own_are_no_drift(
             let mut order = |at| if uniform(&mut rng) < again { rng.next_u32() % 100 } else { first + at };
             let asked = (0..).zip(operations).map(|(at, operation)| (order(at), operation));
             let words = "what is the status of order #";
-            asked.map(|(order, operation)| of_order(operation, order, words, format!("order-{order:05}"))).collect()
+            asked.map(|(order, operation)| of_order(operation, order, words, &format!("order-{order:05}"))).collect()
         };
         let (before, after) = (window(&recorded.before, 10_000), window(&recorded.after, 20_000));
         check_orders(&before, &after, &recorded);
@@ -212,7 +212,7 @@ fn conversations_that_ask_again_in_other_words_are_no_drift() {
         for (order, operations) in (first..).zip(operations.chunks(3)) {
             let begun = operations[0].retrievals[0].event.occurred_at;
             for ((at, words), operation) in (0..).zip(words).zip(operations) {
-                let mut asked = of_order(operation, order, words, format!("order-{order:05}-{at}"));
+                let mut asked = of_order(operation, order, words, &format!("order-{order:05}-{at}"));
                 for row in &mut asked.retrievals {
                     row.event.occurred_at = begun.plus_seconds(70 * at);
                 }

@@ -225,13 +225,14 @@ impl Causes<'_> {
 /// small change, is helped by knowing where to look.
 fn beyond_noise(retrieval: &RetrievalReport, multiplicity: &MultiplicityReport) -> bool {
     let test = multiplicity.tests.iter().find(|test| test.verdict == "retrieval");
-    // Between neighbours an effect of nothing is an estimate like any other, so that it has to be certain.
-    let units = retrieval.neighbours.map_or(retrieval.matched_queries, |neighbours| neighbours.groups);
-    let effect =
-        if retrieval.neighbours.is_some() { retrieval.interval.map(|[low, _]| low) } else { retrieval.excess_change };
+    // Between neighbours a small effect may be one of what was asked, whatever the variogram takes out.
+    let (units, least) = match &retrieval.neighbours {
+        None => (retrieval.matched_queries, 0.0),
+        Some(neighbours) => (neighbours.groups, retrieval.threshold),
+    };
     retrieval.verdict == Judgement::Drift
         || (units >= retrieval.queries_min
-            && effect.is_some_and(|effect| effect > 0.0)
+            && retrieval.excess_change.is_some_and(|excess| excess > least)
             && test.is_some_and(|test| test.adjusted_p_value < multiplicity.alpha))
 }
 

@@ -2,6 +2,7 @@
 
 mod parts;
 mod pipeline;
+mod rephrased;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use parts::{
     integrity, multiplicity, outputs_drift, outputs_stable, segment, segments_stable, traffic_drift, traffic_stable,
 };
 pub(super) use pipeline::pipeline;
+pub(super) use rephrased::{embedder_moved, rephrased};
 pub(super) use trace::trace_diff;
 
 pub(super) fn time(text: &str) -> Timestamp {

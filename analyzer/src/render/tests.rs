@@ -1,7 +1,7 @@
 use super::escape::width;
 use super::samples::{
-    HOSTILE, all_but_retrieval, drift, everything, hostile, id_churn, no_outputs, pipeline, reembedded, stable,
-    too_few_queries, trace_diff, undecided,
+    HOSTILE, all_but_retrieval, drift, embedder_moved, everything, hostile, id_churn, no_outputs, pipeline, reembedded,
+    rephrased, stable, too_few_queries, trace_diff, undecided,
 };
 use super::{Style, explain, markdown, text, trace_text};
 use crate::report::{IntegrityReport, Judgement, MultiplicityReport, Report, RetrievalReport, ScoreReport};
@@ -20,6 +20,8 @@ fn all() -> Vec<Report> {
         all_but_retrieval(),
         no_outputs(),
         pipeline(),
+        rephrased(),
+        embedder_moved(),
     ]
 }
 
@@ -61,6 +63,15 @@ fn silent_reembedding_with_score_drift() {
 fn the_stage_that_changed_first_and_what_follows_it_stand_first() {
     insta::assert_snapshot!("pipeline", text(&pipeline(), Style::Plain));
     insta::assert_snapshot!("pipeline_markdown", markdown(&pipeline()));
+}
+
+#[test]
+fn where_nothing_is_asked_twice_the_first_lines_say_what_the_verdict_rests_on() {
+    insta::assert_snapshot!("rephrased", text(&rephrased(), Style::Plain));
+    insta::assert_snapshot!("rephrased_explained", explain(&rephrased(), Style::Plain));
+    insta::assert_snapshot!("embedder_moved_markdown", markdown(&embedder_moved()));
+    let first: String = text(&rephrased(), Style::Plain).lines().take(12).collect();
+    assert!(first.contains("176 groups of similar queries (88.4 %"), "{first}");
 }
 
 /// What changed, how much, since when, why, declared or not, and what to do.

@@ -2,7 +2,7 @@
 
 use tidemark_schema::Timestamp;
 
-use crate::report::{Affects, Judgement, NeighbourBasis, QualityVerdict, Report, Since};
+use crate::report::{Affects, Judgement, NeighbourBasis, NeighboursReport, QualityVerdict, Report, Since};
 
 use super::super::next;
 use super::super::number::{interval, number, percent, size};
@@ -74,12 +74,14 @@ fn how_much(report: &Report) -> Option<String> {
         change if change < 0.85 => "most of each answer",
         _ => "nearly all of each answer",
     };
+    let by_answers = |neighbours: &NeighboursReport| neighbours.basis == NeighbourBasis::FirstDocument;
+    let at_least = if retrieval.neighbours.as_ref().is_some_and(by_answers) { "at least " } else { "" };
     let beyond = match retrieval.noise_floor {
         Some(_) => "beyond noise",
         None => "that no noise can make",
     };
     let change = interval(Some(change), retrieval.interval);
-    Some(format!("{words}: {change} {beyond} (1 = all of it)"))
+    Some(format!("{at_least}{words}: {change} {beyond} (1 = all of it)"))
 }
 
 /// Since when; where the window as a whole did not drift, how much a part of it did.
