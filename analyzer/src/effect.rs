@@ -132,9 +132,17 @@ pub(crate) fn effect(
     let borrowed = mean(&used.iter().filter_map(|one| floor_of(basis, one)).collect::<Vec<_>>()).unwrap_or(0.0);
     let unknown =
         interval(&apart, matched.weights(&unjudged_units).as_deref(), options.threshold + borrowed, resampling)?;
+    // What is extrapolated may be more than all that there is.
+    let most = if matched.extrapolation.is_some() { 1.0 } else { f64::INFINITY };
+    let bounded = |found: BootstrapMean| BootstrapMean {
+        estimate: found.estimate.min(most),
+        low: found.low.min(most),
+        high: found.high.min(most),
+        ..found
+    };
     Ok(Effect {
         basis,
-        excess: interval(&values, weights.as_deref(), options.threshold, resampling)?,
+        excess: interval(&values, weights.as_deref(), options.threshold, resampling)?.map(bounded),
         floors: [average(|change| change.within_reference), average(|change| change.within_current)],
         unknown: unknown.map(|apart| (unjudged.len(), apart)),
         units,

@@ -155,8 +155,9 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let equal = matching.equal((&before, &after));
     let asked_in_both = equal.of_stages(&last).len();
     let neighbours = matching.neighbours((&before, &after), &equal, &last)?;
-    let Measure { matched, changes, coverage } = match &neighbours {
-        Some(neighbours) => matching.similar(neighbours)?,
+    let similar = neighbours.as_ref().map(|neighbours| matching.similar(neighbours, &last)).transpose()?.flatten();
+    let Measure { matched, changes, coverage } = match similar {
+        Some(similar) => similar,
         None => matching.measure_equal(equal, &after)?,
     };
     let embedder_moved = neighbours.as_ref().is_some_and(|neighbours| neighbours.moved);
@@ -182,7 +183,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
                 let scores = measure_scores(&judged_units, &matched, &classifiers, &vocabulary, options)?;
                 Ok::<_, Error>((scores, judge_stages(&pipeline, &rankings, (&judged_units, &measure))?))
             },
-            || measure_outputs(&units, &after, &vocabulary, (p, changed), options),
+            || measure_outputs((&units, neighbours.is_some()), &after, &vocabulary, (p, changed), options),
         );
         Ok::<_, Error>((measure, parts?, outputs?))
     };
@@ -256,7 +257,8 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         || {
             rayon::join(
                 || {
-                    let judgements = judgements.as_ref();
+                    // What people judged holds for a question and not for similar ones.
+                    let judgements = judgements.as_ref().filter(|_| neighbours.is_none());
                     let quality = quality(&judged_units, &matched, &changes, judgements, (&vocabulary, options))?;
                     Ok::<_, Error>((quality, symptoms(&judged_units, &matched, (&vocabulary, floors_known), options)?))
                 },
@@ -271,7 +273,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         },
     );
     let (since, ((quality, relevance), mut symptoms), (exposure, integrity)) = (since?, harm?, shown?);
-    if neighbours.is_some() && retrieval.verdict == Judgement::Stable {
+    if neighbours.is_some() && retrieval.verdict != Judgement::Drift {
         // What answers to similar questions differ by follows what is asked, and no variogram takes it out of these.
         symptoms.retain(|symptom| !matches!(symptom.kind, SymptomKind::DocumentsDiffer | SymptomKind::OrderDiffers));
     }

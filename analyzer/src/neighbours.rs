@@ -36,16 +36,22 @@ const MOST: f64 = 0.3;
 /// Where answers to the nearest questions agree by less than this beyond those to any two, a question says nothing of its
 /// neighbours' answers.
 const INFORMATIVE: f64 = 0.05;
-/// Where questions have neighbours in their own window and less than this part of that in the other one, the hashes moved.
+/// Where so large a part of the questions of the reference have neighbours there, and less than this part of that many of the
+/// current ones do, the hashes moved or other things are asked.
+const OWN: f64 = 0.2;
 const MOVED: f64 = 0.1;
+/// Two hashes of one question that differ in more bits are of different embeddings; of so many questions that both windows
+/// asked it is known.
+const SAME_HASH: u32 = 6;
+const REPEATS_MIN: usize = 5;
 
 /// Whoever is not content asks again in other words: within so many microseconds a similar question is about the same thing,
 /// as one of another week is not. Of a short window so large a part of it.
 const CONVERSATION: i64 = 600_000_000;
 const PARTS: i64 = 64;
 
-/// Answers to neighbours that agree by less say nothing of answers to one question.
-const AGREEMENT_MIN: f64 = 0.1;
+/// Where less than this part of the agreement of answers to one question is left between neighbours, too little is.
+const AGREEMENT_MIN: f64 = 0.3;
 
 /// A question of one tenant.
 type Key = (QueryNumber, Option<u32>);
@@ -86,19 +92,34 @@ impl<'a> Compared<'a> {
         judged
     }
 
-    /// Operations that follow each other sooner, in microseconds, may be of one conversation.
-    fn gap(&self) -> i64 {
-        let spans = self.windows.iter().filter_map(|window| window.span);
-        let shortest = spans.map(|(from, to)| to.micros() - from.micros()).min().unwrap_or(0);
-        CONVERSATION.min(shortest / PARTS)
+    /// Operations of a window that follow each other sooner, in microseconds, may be of one conversation.
+    fn gap(&self, window: usize) -> i64 {
+        let span = self.windows.get(window).and_then(|window| window.span);
+        span.map_or(0, |(from, to)| CONVERSATION.min((to.micros() - from.micros()) / PARTS))
     }
 
-    /// Whether most units of both windows carry a hash.
-    fn have(&self, hash: Hash) -> bool {
-        self.windows.iter().all(|window| {
-            let known = window.units.values().filter(|sample| hash(sample.signatures).is_some()).count();
-            2 * known > window.units.len()
-        })
+    /// How many questions each window asked.
+    fn asked(&self) -> [usize; 2] {
+        self.windows.map(|window| window.units.keys().map(|unit| self.key(unit)).collect::<FastSet<Key>>().len())
+    }
+
+    /// Whether questions that both windows asked have another hash in the second; unknown where there are hardly any.
+    fn repeats_moved(&self, hash: Hash) -> Option<bool> {
+        let of = |window: &Observations| -> FastMap<Key, u64> {
+            let known =
+                window.units.iter().filter_map(|(unit, sample)| Some((self.key(unit), hash(sample.signatures)?)));
+            let mut hashes: FastMap<Key, u64> = FastMap::default();
+            for (key, hash) in known {
+                let least = hashes.entry(key).or_insert(hash);
+                *least = hash.min(*least);
+            }
+            hashes
+        };
+        let (before, after) = (of(self.windows[0]), of(self.windows[1]));
+        let both = after.iter().filter_map(|(key, hash)| Some((before.get(key)? ^ hash).count_ones()));
+        let differing: Vec<bool> = both.map(|bits| bits > SAME_HASH).collect();
+        let moved = differing.iter().filter(|differs| **differs).count();
+        (differing.len() >= REPEATS_MIN).then_some(2 * moved > differing.len())
     }
 }
 
@@ -118,6 +139,8 @@ pub(crate) struct Neighbours {
     pub(crate) radius: u32,
     /// How far answers to the same question are apart, where any repeats.
     repeats: Option<f64>,
+    /// The share of the current operations that could be in a group.
+    pub(crate) eligible: f64,
     /// Who asked what, by operation.
     asked: FastMap<u64, (QueryNumber, u64)>,
 }
@@ -125,28 +148,38 @@ pub(crate) struct Neighbours {
 impl Neighbours {
     /// Groups the questions of two windows; none where questions have no hashes or say nothing of their neighbours' answers.
     pub(crate) fn of(compared: &Compared<'_>) -> Result<Option<Self>, Error> {
+        let asked = compared.asked();
         let mut moved = None;
-        for (basis, hash) in HASHES.into_iter().filter(|(_, hash)| compared.have(*hash)) {
+        for (basis, hash) in HASHES {
             let questions = questions(compared, hash);
-            let Some(learnt) = learn(compared, &questions, hash)? else { continue };
+            let known = |window: usize| questions.iter().filter(|question| question.asked[window] > 0).count();
+            if [0, 1].iter().any(|window| 2 * known(*window) <= asked[*window]) {
+                continue;
+            }
+            let Some(learnt) = learn(compared, &questions)? else { continue };
             if learnt.variogram.sill() - learnt.variogram.nugget() < INFORMATIVE {
                 continue;
             }
             let groups = nearest(&questions, &learnt.variogram);
-            if groups.covered[1] < MOVED * groups.covered[0] {
-                moved = moved.or(Some((questions, groups.radius, hash)));
-                continue;
+            if groups.covered[1] >= MOVED * groups.covered[0] {
+                return Ok(Some(Self::grouped(compared, (&questions, &groups), learnt, (basis, moved.is_some()))));
             }
-            return Ok(Some(Self::grouped(compared, (&questions, &groups, hash), learnt, (basis, moved.is_some()))));
+            if basis == NeighbourBasis::Text {
+                // The texts say it: other things are asked.
+                return Ok(None);
+            }
+            if groups.covered[0] >= OWN && compared.repeats_moved(hash) != Some(false) {
+                moved = Some((questions, groups.radius));
+            }
         }
-        let Some((questions, radius, hash)) = moved else { return Ok(None) };
-        let Some((learnt, groups)) = alike(compared, &questions, (hash, radius))? else { return Ok(None) };
-        Ok(Some(Self::grouped(compared, (&questions, &groups, hash), learnt, (NeighbourBasis::FirstDocument, true))))
+        let Some((questions, radius)) = moved else { return Ok(None) };
+        let Some((learnt, groups)) = alike(compared, &questions, radius)? else { return Ok(None) };
+        Ok(Some(Self::grouped(compared, (&questions, &groups), learnt, (NeighbourBasis::FirstDocument, true))))
     }
 
     fn grouped(
         compared: &Compared<'_>,
-        (questions, groups, hash): (&[Question], &Groups, Hash),
+        (questions, groups): (&[Question], &Groups),
         Learnt { variogram, repeats }: Learnt,
         (basis, moved): (NeighbourBasis, bool),
     ) -> Self {
@@ -157,36 +190,49 @@ impl Neighbours {
             leaders.extend(members().map(|question| (question.key, first.key.0)));
         }
         let leader = |unit: Unit| Some(Unit { query: *leaders.get(&compared.key(&unit))?, ..unit });
-        let gap = compared.gap();
-        let [before, after] = compared.windows.map(|window| window.regrouped(leader, gap));
+        let [before, after] = [0, 1].map(|window| compared.windows[window].regrouped(leader, compared.gap(window)));
+        let hashes: FastMap<Key, u64> = questions.iter().map(|question| (question.key, question.hash)).collect();
         let mut asked = FastMap::default();
-        for (unit, sample) in compared.windows.iter().flat_map(|window| &window.units) {
-            if let (Some(hash), true) = (hash(sample.signatures), leaders.contains_key(&compared.key(unit))) {
-                asked.extend(sample.sample.iter().map(|one| (one.operation, (unit.query, hash))));
+        for (unit, sample) in [0, 1].into_iter().flat_map(|window| compared.judged(window)) {
+            let Some(hash) = hashes.get(&compared.key(&unit)) else { continue };
+            for observed in &sample.sample {
+                asked.entry(observed.operation).or_insert((unit.query, *hash));
             }
         }
-        Self { before, after, basis, moved, variogram, radius: groups.radius, repeats, asked }
+        let (mut all, mut known) = (0.0, 0.0);
+        for (unit, sample) in compared.judged(1) {
+            let key = compared.key(&unit);
+            let may_be_compared = match basis {
+                NeighbourBasis::FirstDocument => leaders.contains_key(&key),
+                // Beyond so many groups those that there are stand for the others.
+                NeighbourBasis::Embedding | NeighbourBasis::Text => hashes.contains_key(&key),
+            };
+            all += sample.weight();
+            known += if may_be_compared { sample.weight() } else { 0.0 };
+        }
+        let eligible = if all > 0.0 { known / all } else { 0.0 };
+        Self { before, after, basis, moved, variogram, radius: groups.radius, repeats, asked, eligible }
     }
 
     /// How far the answers of two operations are apart because of what they were asked.
     pub(crate) fn expected(&self, a: &Observed, b: &Observed) -> f64 {
         match (self.asked.get(&a.operation), self.asked.get(&b.operation)) {
             _ if self.basis == NeighbourBasis::FirstDocument => self.variogram.nugget(),
-            (Some((a, _)), Some((b, _))) if a == b => self.nugget(),
+            (Some((a, _)), Some((b, _))) if a == b => self.repeats.unwrap_or(0.0),
             (Some((_, a)), Some((_, b))) => self.variogram.at((a ^ b).count_ones()),
-            _ => self.nugget(),
+            _ => self.variogram.nugget(),
         }
     }
 
     /// How far answers to one question are apart.
     pub(crate) fn nugget(&self) -> f64 {
-        self.repeats.unwrap_or(self.variogram.nugget())
+        self.repeats.unwrap_or_else(|| self.variogram.nugget())
     }
 
     /// How far answers of a unit are apart because of what they were asked, on average over the pairs between the windows.
     pub(crate) fn expected_between(&self, unit: &MatchedUnit<'_>) -> f64 {
         let pairs = unit.reference.iter().flat_map(|a| unit.current.iter().map(move |b| self.expected(a, b)));
-        crate::scores::mean(&pairs.collect::<Vec<_>>()).unwrap_or(self.nugget())
+        crate::scores::mean(&pairs.collect::<Vec<_>>()).unwrap_or(self.variogram.nugget())
     }
 
     /// How far answers of a unit would be apart between the windows without a change: as those of the reference are, and by as
@@ -210,11 +256,12 @@ impl Neighbours {
     /// many of the first that take a place are: that part again. Where no question repeats, answers to one question are taken
     /// to be equal, which overstates the change of retrieval that disagrees with itself. Of answers that begin alike it is not
     /// known what they would have in common: the change is at least what it seems.
-    pub(crate) fn extrapolation(&self, apart: f64) -> f64 {
-        let left = (1.0 - apart) / (1.0 - self.repeats.unwrap_or(0.0)).max(AGREEMENT_MIN);
+    /// None where so little is left that it says nothing.
+    pub(crate) fn extrapolation(&self, apart: f64) -> Option<f64> {
+        let left = (1.0 - apart) / (1.0 - self.repeats.unwrap_or(0.0)).max(f64::EPSILON);
         match self.basis {
-            NeighbourBasis::FirstDocument => 1.0,
-            _ => left.clamp(AGREEMENT_MIN, 1.0).powi(-2),
+            NeighbourBasis::FirstDocument => Some(1.0),
+            _ => (left >= AGREEMENT_MIN).then(|| left.min(1.0).powi(-2)),
         }
     }
 

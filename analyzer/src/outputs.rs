@@ -28,13 +28,16 @@ use crate::vocabulary::Vocabulary;
 use measures::measures;
 use pairs::{Pair, Trials, trials};
 
+/// Where outputs to similar questions differ so often, more cannot be seen.
+const BLIND: f64 = 0.9;
+
 /// Permutations shuffle all queries each time, so no more than these enter the dose-response, evenly spread.
 const DOSE_QUERIES: usize = 400;
 const DOSE_PERMUTATIONS: u32 = 999;
 
 /// Measures outputs of matched queries; verdicts are left to the report's correction, `because` holds in case of drift.
 pub(crate) fn measure_outputs(
-    queries: &[&MatchedUnit<'_>],
+    (queries, are_similar): (&[&MatchedUnit<'_>], bool),
     after: &Observations,
     vocabulary: &Vocabulary,
     (p, rankings_changed): (Persistence, bool),
@@ -51,15 +54,21 @@ pub(crate) fn measure_outputs(
     if pairs.is_empty() {
         return Ok(report);
     }
-    report.changed = Some(pairs.iter().filter(|pair| pair.changed).count() as f64 / pairs.len() as f64);
-    report.what_changed = what_changed(&pairs);
-    rates(&trials, options, &mut report)?;
-    report.dose_response = dose_response(&pairs, options)?;
+    // Outputs to two similar questions differ whatever happens.
+    if !are_similar {
+        report.changed = Some(pairs.iter().filter(|pair| pair.changed).count() as f64 / pairs.len() as f64);
+        report.what_changed = what_changed(&pairs);
+        rates(&trials, options, &mut report)?;
+        report.dose_response = dose_response(&pairs, options)?;
+    }
     if pairs.len() < options.queries_min {
         return Ok(report);
     }
     report.queries_needed = None;
     report.measures = measures(queries, vocabulary, options)?;
+    if are_similar {
+        report.measures.retain(|measure| measure.reference < BLIND);
+    }
     let adjusted = holm(&report.measures.iter().map(|measure| measure.p_value).collect::<Vec<_>>())?;
     for (measure, adjusted) in report.measures.iter_mut().zip(&adjusted) {
         measure.adjusted_p_value = *adjusted;

@@ -293,31 +293,16 @@ async fn before(
         let since = current.event.occurred_at.plus_seconds(-SIMILAR_DAYS * 86_400);
         Filter::Between(since, current.event.occurred_at)
     });
-    let similar = similar_before(lake, current, filters.into_iter().chain(days).collect()).await?;
+    let similar = nearest(lake, &current.event, filters.into_iter().chain(days).collect()).await?;
     let reports = similar.iter().map(Similar::report).collect();
     let Some(first) = similar.into_iter().next() else { return Err(Error::NoReference(query.trace.to_string())) };
+    let never = if query.reference.is_none() { "never asked before" } else { "not asked in the reference" };
     notes.push(format!(
-        "this query was never asked before: compared with the nearest one that was, whose hash differs in {} of 64 bits; \
-         what differs may be due to the question",
+        "this query was {never}: compared with the nearest one that was, whose hash differs in {} of 64 bits; what differs \
+         may be due to the question",
         first.differing_bits
     ));
     Ok((first.row, reports))
-}
-
-/// The queries nearest to one that the same stage answered for the same tenant, within the same limits.
-async fn similar_before(
-    lake: &Lake,
-    current: &Stored<RetrievalEvent>,
-    filters: Vec<Filter>,
-) -> Result<Vec<Similar>, Error> {
-    let like = |event: &RetrievalEvent| {
-        (tenant(event).map(str::to_owned), stage(event), event.requested.scope.clone(), event.requested.filter.clone())
-    };
-    let wanted = like(&current.event);
-    let comparable = |row: &Stored<RetrievalEvent>| {
-        row.event.operation_id != current.event.operation_id && like(&row.event) == wanted
-    };
-    nearest(lake, &current.event.query, filters, comparable).await
 }
 
 async fn retrievals_where(lake: &Lake, filters: Vec<Filter>) -> Result<Vec<Stored<RetrievalEvent>>, Error> {

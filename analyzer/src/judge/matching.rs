@@ -11,7 +11,7 @@ use crate::neighbours::{Compared, Neighbours};
 use crate::observe::Observations;
 use crate::pipeline::Pipeline;
 use crate::report::NeighbourBasis;
-use crate::units::{Matched, matched};
+use crate::units::{Matched, MatchedUnit, matched};
 use crate::vocabulary::Vocabulary;
 
 /// Repeats suffice where they make up at least this part of the current window: less is a head of questions that are asked
@@ -58,24 +58,18 @@ impl Matching<'_> {
         let (vocabulary, as_one, p) = (self.vocabulary, self.as_one, self.p);
         let compared = Compared { windows: [windows.0, windows.1], stages, as_one, vocabulary, p };
         let Some(neighbours) = Neighbours::of(&compared)? else { return Ok(None) };
-        let found = self.similar(&neighbours)?;
-        let is_better = if neighbours.basis == NeighbourBasis::FirstDocument {
-            self.have_changed(&found)?
-        } else {
-            found.coverage > share
-        };
+        let Some(found) = self.similar(&neighbours, stages)? else { return Ok(None) };
+        let by_answers = neighbours.basis == NeighbourBasis::FirstDocument;
+        let is_better = found.coverage > share && (!by_answers || self.have_changed(&found, stages)?);
         Ok(is_better.then_some(neighbours))
     }
 
     /// Whether answers that begin alike are no longer as alike as they were. If they are, questions have no neighbours
     /// because other things are asked.
-    fn have_changed(&self, found: &Measure<'_>) -> Result<bool, Error> {
-        let measured: Vec<Measured> = found
-            .changes
-            .iter()
-            .enumerate()
-            .map(|(unit, change)| Measured { unit, change: *change, proof: None })
-            .collect();
+    fn have_changed(&self, found: &Measure<'_>, stages: &FastSet<u32>) -> Result<bool, Error> {
+        let judged = found.matched.of_stages(stages).into_iter();
+        let measured = |unit: usize| Some(Measured { unit, change: *found.changes.get(unit)?, proof: None });
+        let measured: Vec<Measured> = judged.filter_map(measured).collect();
         let effect = effect(&measured, &found.matched, (2, self.options.resamples), self.options)?;
         Ok(effect.excess.is_some_and(|excess| excess.low > self.options.threshold))
     }
@@ -87,25 +81,36 @@ impl Matching<'_> {
         Ok(Measure { matched, changes, coverage })
     }
 
-    /// Matches and measures groups of similar questions, as far as a floor is known for them.
-    pub(super) fn similar<'n>(&self, neighbours: &'n Neighbours) -> Result<Measure<'n>, Error> {
+    /// Matches and measures groups of similar questions, as far as a floor is known for them; none where neighbours agree too
+    /// little. How much is learnt at the judged stages and holds for the others as well.
+    pub(super) fn similar<'n>(
+        &self,
+        neighbours: &'n Neighbours,
+        stages: &FastSet<u32>,
+    ) -> Result<Option<Measure<'n>>, Error> {
         let mut matched = self.equal((&neighbours.before, &neighbours.after));
         let changes = matched::measure(&matched.units, Some(neighbours), self.vocabulary, self.p)?;
         let known = matched.units.into_iter().zip(changes).filter(|(_, change)| change.within_reference.is_some());
         let changes: Vec<UnitChange>;
         (matched.units, changes) = known.unzip();
-        let floors: Vec<f64> = changes.iter().filter_map(|change| change.within_reference).collect();
-        matched.extrapolation = Some(neighbours.extrapolation(crate::scores::mean(&floors).unwrap_or(0.0)));
-        let coverage = self.coverage(&matched, &neighbours.after);
-        Ok(Measure { matched, changes, coverage })
+        let judged = matched.of_stages(stages);
+        let floors: Vec<f64> = judged.iter().filter_map(|unit| changes.get(*unit)?.within_reference).collect();
+        let Some(times) = neighbours.extrapolation(crate::scores::mean(&floors).unwrap_or(0.0)) else {
+            return Ok(None);
+        };
+        matched.extrapolation = Some(times);
+        let coverage = neighbours.eligible * self.coverage(&matched, &neighbours.after);
+        Ok(Some(Measure { matched, changes, coverage }))
     }
 
     /// The share of the current operations whose questions are compared.
     fn coverage(&self, matched: &Matched<'_>, current: &Observations) -> f64 {
-        let compared: FastSet<_> = matched.units.iter().map(|unit| (unit.query, unit.stage)).collect();
+        let tenant = |unit: &MatchedUnit<'_>| matched.populations.get(unit.population)?.tenant;
+        let compared: FastSet<_> = matched.units.iter().map(|unit| (unit.query, unit.stage, tenant(unit))).collect();
         let (mut all, mut known) = (0.0, 0.0);
         for (unit, sample) in current.units.iter().filter(|(unit, _)| self.pipeline.is_judged(unit.stage)) {
-            let is_known = compared.contains(&(unit.query, self.pipeline.reference_of(unit.stage)));
+            let tenant = if self.as_one { None } else { self.vocabulary.limits_of(unit.limits).tenant };
+            let is_known = compared.contains(&(unit.query, self.pipeline.reference_of(unit.stage), tenant));
             all += sample.weight();
             known += if is_known { sample.weight() } else { 0.0 };
         }

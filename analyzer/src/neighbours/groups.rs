@@ -24,19 +24,22 @@ pub(super) struct Question {
 
 /// The questions that are put into groups, by their tenants and then in an order that no window has a part in.
 pub(super) fn questions(compared: &Compared<'_>, hash: Hash) -> Vec<Question> {
-    let mut all: FastMap<Key, Question> = FastMap::default();
+    // Where several stages hash a question in ways of their own, that of a judged one counts.
+    let mut all: FastMap<Key, (bool, Question)> = FastMap::default();
     for (window, observations) in compared.windows.iter().enumerate() {
         for (unit, sample) in &observations.units {
             let Some(hash) = hash(sample.signatures) else { continue };
-            let key = compared.key(unit);
-            let question = all.entry(key).or_insert(Question { key, hash, asked: [0; 2] });
-            question.hash = question.hash.min(hash);
+            let (key, other) = (compared.key(unit), !compared.stages.contains(&unit.stage));
+            let (known, question) = all.entry(key).or_insert((other, Question { key, hash, asked: [0; 2] }));
+            if (other, hash) < (*known, question.hash) {
+                (*known, question.hash) = (other, hash);
+            }
             question.asked[window] = question.asked[window].max(sample.operations.max(1));
         }
     }
     let vocabulary = compared.vocabulary;
     let tenant = |question: &Question| question.key.1.map(|label| vocabulary.labels.text(label));
-    let mut questions: Vec<Question> = all.into_values().collect();
+    let mut questions: Vec<Question> = all.into_values().map(|(_, question)| question).collect();
     questions.sort_by_cached_key(|question| {
         let fingerprint = vocabulary.queries.text(question.key.0);
         (stable_hash(fingerprint.as_bytes()), fingerprint, tenant(question))
@@ -52,8 +55,8 @@ pub(super) struct Groups {
     pub(super) members: Vec<Vec<usize>>,
     /// In how many bits the hashes of the leader and another one differ at most.
     pub(super) radius: u32,
-    /// The share of the operations of the reference, and of the current window, whose questions are in a group with two of
-    /// the reference.
+    /// The share of the operations of the reference, and of the current window, whose questions are in a group with two others
+    /// of the reference.
     pub(super) covered: [f64; 2],
 }
 
@@ -94,7 +97,9 @@ impl Groups {
             let (reference, current) = (asked(0), asked(1));
             for (window, (sum, _)) in [reference, current].into_iter().enumerate() {
                 all[window] += sum;
-                covered[window] += if reference.1 > 1 { sum } else { 0.0 };
+                // A question of the reference is none of the two others.
+                let least = if window == 0 { 3 } else { 2 };
+                covered[window] += if reference.1 >= least { sum } else { 0.0 };
             }
         }
         let share = |window: usize| if all[window] > 0.0 { covered[window] / all[window] } else { 0.0 };
@@ -118,16 +123,19 @@ fn grouped(begin: usize, questions: &[Question], radius: u32, most: usize) -> Ve
         }
         // Those before it are in groups already.
         let rest = hashes.get(first + 1..).unwrap_or_default();
+        let is_free_at = &is_free;
         let near = |(chunk, hashes): (usize, &[u64])| {
-            let apart = hashes.iter().enumerate().map(|(at, hash)| ((hash ^ leader).count_ones(), chunk * CHUNK + at));
-            apart.filter(|(apart, _)| *apart <= radius).collect::<Vec<_>>()
+            let places = (first + 1 + chunk * CHUNK)..;
+            let apart = hashes.iter().zip(places).map(|(hash, at)| ((hash ^ leader).count_ones(), at));
+            apart.filter(|(apart, at)| *apart <= radius && is_free_at[*at]).collect::<Vec<_>>()
         };
         let found: Vec<Vec<(u32, usize)>> = rest.par_chunks(CHUNK).enumerate().map(near).collect();
-        let free =
-            found.into_iter().flatten().map(|(apart, at)| (apart, first + 1 + at)).filter(|(_, at)| is_free[*at]);
-        let mut near: Vec<(u32, usize)> = free.collect();
-        near.sort_by_key(|(apart, _)| *apart);
-        near.truncate(GROUP - 1);
+        let mut near: Vec<(u32, usize)> = found.into_iter().flatten().collect();
+        if near.len() >= GROUP {
+            near.select_nth_unstable(GROUP - 2);
+            near.truncate(GROUP - 1);
+        }
+        near.sort_unstable();
         for (_, at) in &near {
             is_free[*at] = false;
         }

@@ -41,7 +41,13 @@ impl Step {
 /// The steps that this report suggests, the most urgent first.
 pub(super) fn steps(report: &Report) -> Vec<Step> {
     let mut steps = Vec::new();
-    if let (Judgement::InsufficientEvidence, Some(needed)) = (report.retrieval.verdict, report.retrieval.queries_needed)
+    if report.retrieval.verdict == Judgement::InsufficientEvidence && report.retrieval.neighbours.is_some() {
+        steps.push(Step::say(
+            "Compare longer windows: in these too few queries are similar enough to tell a change from what is asked."
+                .to_owned(),
+        ));
+    } else if let (Judgement::InsufficientEvidence, Some(needed)) =
+        (report.retrieval.verdict, report.retrieval.queries_needed)
     {
         steps.push(Step::say(format!(
             "Compare longer windows: a verdict needs about {} that both windows ask and the reference repeats, these share {}.",

@@ -137,13 +137,13 @@ pub(super) fn segment(report: &Report) -> Vec<String> {
     report.segment.iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
-/// On how many queries the verdict on rankings rests, and on how much of the traffic.
+/// On how many queries the verdict on rankings rests; of similar ones, on how much of the traffic as well.
 pub(super) fn asked(report: &Report) -> String {
     let retrieval = &report.retrieval;
     let share = retrieval.coverage.map_or_else(String::new, |share| format!(" ({} of the traffic)", percent(share)));
     match &retrieval.neighbours {
         Some(neighbours) => format!("{}{share}", groups(neighbours)),
-        None => format!("{} asked in both{share}", queries(retrieval.matched_queries)),
+        None => format!("{} asked in both", queries(retrieval.matched_queries)),
     }
 }
 
@@ -195,6 +195,9 @@ pub(super) fn rankings(report: &Report) -> Vec<Fact> {
         Fact::new("excess change", change, format!("beyond the floor, 0 = same; {}", matters(report))),
         Fact::new("p-value", retrieval.p_value.map_or_else(|| UNKNOWN.to_owned(), probability), test(retrieval.test)),
     ];
+    facts.extend(retrieval.coverage.map(|share| {
+        Fact::new("coverage", percent(share), "of the current operations; nothing is claimed of the others")
+    }));
     facts.extend(relevance(report));
     facts.extend(exposure(report));
     facts

@@ -1,23 +1,22 @@
 //! The questions that are nearest to one that was never asked before, and what they were answered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use arrow_array::RecordBatch;
 use futures::TryStreamExt;
 use serde::Serialize;
 use tidemark_lake::{Filter, Lake, Scan, Table};
 use tidemark_schema::columns::Columns;
-use tidemark_schema::{Fingerprint, Query, RetrievalEvent, SimHash, Stored, Timestamp};
+use tidemark_schema::{Fingerprint, Label, OperationId, RetrievalEvent, SimHash, Stored, Timestamp};
 
 use super::retrievals_where;
 use crate::error::Error;
 use crate::outcome::signature;
+use crate::read::TENANT_KEYS;
 use crate::signatures::Signatures;
+use crate::stage::Stage;
 
 /// How many similar questions are shown.
 const SHOWN: usize = 5;
-/// Of so many the answers are read: some were answered by another stage or to another tenant.
-const READ: usize = 64;
 /// Questions whose hashes differ in more of the 64 bits are not similar: an angle of 34 degrees between embeddings.
 const NEAR: u32 = 12;
 
@@ -56,79 +55,155 @@ impl Similar {
     }
 }
 
-/// The questions nearest to one, nearest first, of those that filters let through and whose answers are `comparable`.
+/// Who asked, who answered, and within which limits: only what agrees in all of them is compared.
+#[derive(Debug, PartialEq)]
+pub(super) struct Like {
+    tenant: Option<String>,
+    stage: Stage,
+    scope: Vec<Label>,
+    filter: Option<String>,
+}
+
+impl Like {
+    pub(super) fn of(event: &RetrievalEvent) -> Self {
+        Self {
+            tenant: super::tenant(event).map(str::to_owned),
+            stage: super::stage(event),
+            scope: event.requested.scope.clone(),
+            filter: event.requested.filter.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Of a row that holds no more than [`COLUMNS`].
+    fn at(columns: &Columns<'_>, row: usize) -> Result<Self, Error> {
+        let label = |name: &str| Ok::<_, Error>(columns.text(name, row)?.map(Into::into));
+        let segment = columns.text_map("segment", row)?;
+        let of_key = |wanted: &&str| segment.iter().find(|(key, _)| key.as_str() == *wanted);
+        Ok(Self {
+            tenant: TENANT_KEYS.iter().find_map(of_key).map(|(_, value)| value.as_str().to_owned()),
+            stage: Stage {
+                retriever: label("retriever_name")?,
+                kind: label("retriever_kind")?,
+                score_kind: columns.maybe("score_kind", row)?.unwrap_or_default(),
+            },
+            scope: columns.parsed_list("requested_scope", row)?,
+            filter: columns.text("requested_filter", row)?.map(str::to_owned),
+        })
+    }
+}
+
+/// What is read of every row, besides the embedding where it is needed.
+const COLUMNS: [&str; 10] = [
+    "occurred_at",
+    "operation_id",
+    "segment",
+    "retriever_name",
+    "retriever_kind",
+    "score_kind",
+    "query_fingerprint",
+    "query_simhash",
+    "requested_scope",
+    "requested_filter",
+];
+
+/// A question that is near, by its newest answer.
+struct Near {
+    differing_bits: u32,
+    occurred_at: Timestamp,
+    operation: OperationId,
+}
+
+/// The questions nearest to the one of an event, nearest first, of those that filters let through and that are like it.
 pub(super) async fn nearest(
     lake: &Lake,
-    query: &Query,
+    current: &RetrievalEvent,
     filters: Vec<Filter>,
-    comparable: impl Fn(&Stored<RetrievalEvent>) -> bool,
 ) -> Result<Vec<Similar>, Error> {
-    let wanted =
-        Signatures { embedding: query.embedding.as_deref().map(signature), text: query.simhash.map(|hash| hash.0) };
-    let near = near(lake, wanted, filters.clone()).await?;
-    if near.is_empty() {
-        return Ok(Vec::new());
+    let wanted = Signatures {
+        embedding: current.query.embedding.as_deref().map(signature),
+        text: current.query.simhash.map(|hash| hash.0),
+    };
+    let mut found = Vec::new();
+    for near in near(lake, current, wanted, filters).await? {
+        let next = Timestamp::from_micros(near.occurred_at.micros() + 1).unwrap_or(near.occurred_at);
+        let there = Filter::Between(near.occurred_at, next);
+        let filters = vec![Filter::Corpus(current.corpus.clone()), there, Filter::Operation(near.operation)];
+        let like = Like::of(current);
+        let mut rows = retrievals_where(lake, filters).await?;
+        rows.retain(|row| Like::of(&row.event) == like);
+        rows.sort_by_key(|row| (row.event.attempt, row.event.event_id));
+        found.extend(rows.pop().map(|row| Similar { differing_bits: near.differing_bits, row }));
     }
-    let mut filters = filters;
-    filters.push(Filter::Fingerprints(near.keys().cloned().collect()));
-    let mut found: Vec<Similar> = Vec::new();
-    for row in retrievals_where(lake, filters).await? {
-        let Some(differing_bits) = near.get(&row.event.query.fingerprint).copied().filter(|_| comparable(&row)) else {
-            continue;
-        };
-        found.push(Similar { differing_bits, row });
-    }
-    // The newest answer of each.
-    found.sort_by_key(|similar| {
-        let event = &similar.row.event;
-        (similar.differing_bits, std::cmp::Reverse((event.occurred_at, event.attempt, event.event_id)))
-    });
-    let mut seen = BTreeSet::new();
-    found.retain(|similar| seen.insert(similar.row.event.query.fingerprint.clone()));
-    found.truncate(SHOWN);
     Ok(found)
 }
 
-/// The fingerprints of the nearest questions, and in how many bits each differs: by the embedding or, where none is near by
-/// it, by the text.
-async fn near(lake: &Lake, wanted: Signatures, filters: Vec<Filter>) -> Result<BTreeMap<Fingerprint, u32>, Error> {
-    let columns = ["query_fingerprint", "query_simhash", "query_embedding"];
-    let scan = Scan { table: Table::Retrievals, filters, columns: columns.to_vec(), version: None };
-    let mut rows = lake.scan(scan).await?;
-    let mut found: [BTreeSet<(u32, Fingerprint)>; 2] = Default::default();
+/// The nearest questions: by the embedding or, where none is near by it, by the text.
+async fn near(
+    lake: &Lake,
+    current: &RetrievalEvent,
+    wanted: Signatures,
+    filters: Vec<Filter>,
+) -> Result<Vec<Near>, Error> {
+    if wanted.best().is_none() {
+        return Ok(Vec::new());
+    }
+    let mut columns = COLUMNS.to_vec();
+    columns.extend(wanted.embedding.map(|_| "query_embedding"));
+    let like = Like::of(current);
+    let mut rows = lake.scan(Scan { table: Table::Retrievals, filters, columns, version: None }).await?;
+    let mut found: [BTreeMap<Fingerprint, Near>; 2] = Default::default();
     while let Some(batch) = rows.try_next().await? {
-        for (fingerprint, hashes) in hashes(&batch)? {
-            let pairs = [(wanted.embedding, hashes.embedding), (wanted.text, hashes.text)];
-            for (nearest, pair) in found.iter_mut().zip(pairs) {
+        let columns = Columns::of(&batch);
+        for row in 0..batch.num_rows() {
+            let embedding = match wanted.embedding {
+                Some(_) => columns.vector("query_embedding", row)?.as_deref().map(signature),
+                None => None,
+            };
+            let text = columns.maybe::<SimHash>("query_simhash", row)?.map(|hash| hash.0);
+            for (nearest, pair) in found.iter_mut().zip([(wanted.embedding, embedding), (wanted.text, text)]) {
                 let (Some(wanted), Some(hash)) = pair else { continue };
-                let differing = (wanted ^ hash).count_ones();
-                if differing <= NEAR {
-                    nearest.insert((differing, fingerprint.clone()));
-                    if nearest.len() > READ {
-                        nearest.pop_last();
-                    }
+                let differing_bits = (wanted ^ hash).count_ones();
+                if differing_bits > NEAR || Like::at(&columns, row)? != like {
+                    continue;
+                }
+                let operation: OperationId = columns.parsed("operation_id", row)?;
+                if operation != current.operation_id {
+                    let occurred_at = columns.time("occurred_at", row)?;
+                    keep(
+                        nearest,
+                        columns.parsed("query_fingerprint", row)?,
+                        Near { differing_bits, occurred_at, operation },
+                    );
                 }
             }
         }
     }
     let [by_embedding, by_text] = found;
     let nearest = if by_embedding.is_empty() { by_text } else { by_embedding };
-    let mut bits = BTreeMap::new();
-    for (differing, fingerprint) in nearest {
-        bits.entry(fingerprint).or_insert(differing);
-    }
-    Ok(bits)
+    let mut nearest: Vec<(Fingerprint, Near)> = nearest.into_iter().collect();
+    nearest.sort_by(|(a, x), (b, y)| rank(x).cmp(&rank(y)).then(a.cmp(b)));
+    Ok(nearest.into_iter().map(|(_, near)| near).collect())
 }
 
-/// The fingerprint and the hashes of each row.
-fn hashes(batch: &RecordBatch) -> Result<Vec<(Fingerprint, Signatures)>, Error> {
-    let columns = Columns::of(batch);
-    let of = |row: usize| {
-        let hashes = Signatures {
-            embedding: columns.vector("query_embedding", row)?.as_deref().map(signature),
-            text: columns.maybe::<SimHash>("query_simhash", row)?.map(|hash| hash.0),
-        };
-        Ok((columns.parsed("query_fingerprint", row)?, hashes))
-    };
-    (0..batch.num_rows()).map(of).collect()
+/// The nearest first, and of equals the newest.
+fn rank(near: &Near) -> (u32, std::cmp::Reverse<Timestamp>) {
+    (near.differing_bits, std::cmp::Reverse(near.occurred_at))
+}
+
+/// Keeps the newest answer of each question, and no more questions than are shown.
+fn keep(nearest: &mut BTreeMap<Fingerprint, Near>, fingerprint: Fingerprint, near: Near) {
+    match nearest.get_mut(&fingerprint) {
+        Some(known) if (known.occurred_at, &known.operation) < (near.occurred_at, &near.operation) => *known = near,
+        Some(_) => {}
+        None => {
+            nearest.insert(fingerprint, near);
+            if nearest.len() > SHOWN {
+                let farthest = nearest.iter().max_by(|(a, x), (b, y)| rank(x).cmp(&rank(y)).then(a.cmp(b)));
+                let farthest = farthest.map(|(fingerprint, _)| fingerprint.clone());
+                if let Some(farthest) = farthest {
+                    nearest.remove(&farthest);
+                }
+            }
+        }
+    }
 }

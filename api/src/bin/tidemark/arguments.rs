@@ -418,7 +418,7 @@ pub(crate) enum Dimension {
     Outputs,
 }
 
-/// Show one trace document by document, against another or against what its query got before
+/// Show one trace document by document, against another or what its query, else the nearest, got before
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tidemark --data store diff 4bf92f3577b34da6a3ce929d0e0e4736
