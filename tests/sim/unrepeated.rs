@@ -7,7 +7,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use tidemark_analyzer::Judged;
 use tidemark_analyzer::report::{Judgement, NeighbourBasis};
 use tidemark_schema::{Finite, SimHash};
-use tidemark_tests::recordings;
+use tidemark_tests::{Recording, recordings};
 
 use crate::events::{Operation, Recorded, judge_rows, shuffle};
 use crate::long;
@@ -113,10 +113,13 @@ fn verdicts(judged: &Judged) -> [Judgement; 4] {
     [judged.retrieval.verdict, judged.retrieval.scores.verdict, judged.traffic.verdict, judged.outputs.verdict]
 }
 
+/// All but the one in which the embeddings moved: what is hashed stands for a text, which says then that other things are
+/// asked.
 #[test]
 fn hashes_of_the_questions_alone_are_enough() {
     let mut wrong = Vec::new();
-    for recording in recordings("cranfield-u") {
+    let same_space = |recording: &Recording| !recording.name.ends_with("/embedding_silent");
+    for recording in recordings("cranfield-u").into_iter().filter(same_space) {
         let recorded = Recorded::read(&recording);
         let [before, after] = [&recorded.before, &recorded.after].map(|window| hashed(window, |_| None));
         let judged = recorded.judge(&before, &after);
@@ -182,7 +185,7 @@ fn of_order(operation: &Operation, order: u32, words: &str, fingerprint: &str) -
             let of = if place > 4 { format!("order-{order:05}") } else { goods.replace(' ', "-") };
             document.doc_id = format!("{of}-{place}").parse().unwrap();
             document.content_hash = None;
-            let score = 0.9 - 0.05 * f64::from(place) - 1e-6 * f64::from(order);
+            let score = 0.9 - 0.05 * f64::from(place) - 1e-5 * f64::from(order * 7_919 % 1_000);
             document.score = Some(Finite::new(score).unwrap());
         }
     }

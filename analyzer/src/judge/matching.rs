@@ -18,6 +18,10 @@ use crate::vocabulary::Vocabulary;
 /// again and again, and may be answered from a cache.
 const REPEATS: f64 = 0.25;
 
+/// Where the same things are asked, at least so large a part of the current answers begin with a document that answers of the
+/// reference began with, whatever embeds the questions; where other things are, fewer do.
+const FAMILIAR: f64 = 0.25;
+
 /// What questions are matched by.
 pub(super) struct Matching<'a> {
     pub(super) pipeline: &'a Pipeline,
@@ -60,7 +64,11 @@ impl Matching<'_> {
         let Some(neighbours) = Neighbours::of(&compared)? else { return Ok(None) };
         let Some(found) = self.similar(&neighbours, stages)? else { return Ok(None) };
         let by_answers = neighbours.basis == NeighbourBasis::FirstDocument;
-        let is_better = found.coverage > share && (!by_answers || self.have_changed(&found, stages)?);
+        let is_better = if by_answers {
+            found.coverage >= share.max(FAMILIAR) && self.have_changed(&found, stages)?
+        } else {
+            found.coverage > share
+        };
         Ok(is_better.then_some(neighbours))
     }
 
