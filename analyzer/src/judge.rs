@@ -154,11 +154,12 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let matching = Matching { pipeline: &pipeline, learnt: &learnt, as_one, vocabulary: &vocabulary, p, options };
     let equal = matching.equal((&before, &after));
     let asked_in_both = equal.of_stages(&last).len();
-    let neighbours = matching.neighbours((&before, &after), &equal, &last)?;
+    let share = matching.coverage(&equal, &after);
+    let neighbours = matching.neighbours((&before, &after), (&equal, share), &last)?;
     let similar = neighbours.as_ref().map(|neighbours| matching.similar(neighbours, &last)).transpose()?.flatten();
     let Measure { matched, changes, coverage } = match similar {
         Some(similar) => similar,
-        None => matching.measure_equal(equal, &after)?,
+        None => matching.measure_equal(equal, share)?,
     };
     let embedder_moved = neighbours.as_ref().is_some_and(|neighbours| neighbours.moved);
     let seen = (&contents_before, &contents_after);
@@ -263,10 +264,12 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
                     Ok::<_, Error>((quality, symptoms(&judged_units, &matched, (&vocabulary, floors_known), options)?))
                 },
                 || {
-                    let (exposure, integrity) = rayon::join(
-                        || measure_exposure(&before, &after, &pipeline, &vocabulary, p),
-                        || integrity::find(&evidence),
-                    );
+                    let exposure = || measure_exposure(&before, &after, &pipeline, &vocabulary, p);
+                    let integrity = || integrity::find(&evidence);
+                    // Beside the groups of similar questions there is no room for both at once.
+                    let one_by_one = neighbours.is_some();
+                    let (exposure, integrity) =
+                        if one_by_one { (exposure(), integrity()) } else { rayon::join(exposure, integrity) };
                     Ok::<_, Error>((exposure?, integrity?))
                 },
             )

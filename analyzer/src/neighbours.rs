@@ -194,7 +194,8 @@ impl Neighbours {
         let hashes: FastMap<Key, u64> = questions.iter().map(|question| (question.key, question.hash)).collect();
         let mut asked = FastMap::default();
         for (unit, sample) in [0, 1].into_iter().flat_map(|window| compared.judged(window)) {
-            let Some(hash) = hashes.get(&compared.key(&unit)) else { continue };
+            let key = compared.key(&unit);
+            let Some(hash) = hashes.get(&key).filter(|_| leaders.contains_key(&key)) else { continue };
             for observed in &sample.sample {
                 asked.entry(observed.operation).or_insert((unit.query, *hash));
             }

@@ -48,14 +48,13 @@ impl Matching<'_> {
         matched(windows, self.pipeline, (self.learnt, self.as_one), self.vocabulary)
     }
 
-    /// Groups similar questions, where equal ones do not suffice.
+    /// Groups similar questions, where equal ones, which are a share of the traffic, do not suffice.
     pub(super) fn neighbours(
         &self,
         windows: (&Observations, &Observations),
-        equal: &Matched<'_>,
+        (equal, share): (&Matched<'_>, f64),
         stages: &FastSet<u32>,
     ) -> Result<Option<Neighbours>, Error> {
-        let share = self.coverage(equal, windows.1);
         if share >= REPEATS && equal.of_stages(stages).len() >= self.options.queries_min {
             return Ok(None);
         }
@@ -82,10 +81,9 @@ impl Matching<'_> {
         Ok(effect.excess.is_some_and(|excess| excess.low > self.options.threshold))
     }
 
-    /// Measures equal questions.
-    pub(super) fn measure_equal<'w>(&self, matched: Matched<'w>, current: &Observations) -> Result<Measure<'w>, Error> {
+    /// Measures equal questions, which are so large a part of the traffic.
+    pub(super) fn measure_equal<'w>(&self, matched: Matched<'w>, coverage: f64) -> Result<Measure<'w>, Error> {
         let changes = matched::measure(&matched.units, None, self.vocabulary, self.p)?;
-        let coverage = self.coverage(&matched, current);
         Ok(Measure { matched, changes, coverage })
     }
 
@@ -112,7 +110,7 @@ impl Matching<'_> {
     }
 
     /// The share of the current operations whose questions are compared.
-    fn coverage(&self, matched: &Matched<'_>, current: &Observations) -> f64 {
+    pub(super) fn coverage(&self, matched: &Matched<'_>, current: &Observations) -> f64 {
         let tenant = |unit: &MatchedUnit<'_>| matched.populations.get(unit.population)?.tenant;
         let compared: FastSet<_> = matched.units.iter().map(|unit| (unit.query, unit.stage, tenant(unit))).collect();
         let (mut all, mut known) = (0.0, 0.0);
