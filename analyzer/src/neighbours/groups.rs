@@ -143,3 +143,47 @@ fn grouped(begin: usize, questions: &[Question], radius: u32, most: usize) -> Ve
     }
     groups
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intern::{Number, QueryNumber};
+
+    /// Questions as `(tenant, hash, how often each window asked it)`, and the places in each group.
+    #[track_caller]
+    fn check(questions: &[(u32, u64, [u32; 2])], radius: u32, groups: &[&[usize]], covered: [f64; 2]) {
+        let question = |(at, (tenant, hash, asked)): (u32, &(u32, u64, [u32; 2]))| Question {
+            key: (QueryNumber::at(at), Some(*tenant)),
+            hash: *hash,
+            asked: *asked,
+        };
+        let questions: Vec<Question> = (0..).zip(questions).map(question).collect();
+        let found = Groups::all(&questions, radius);
+        assert_eq!(found.members, groups);
+        let close = |(found, covered): (&f64, f64)| (found - covered).abs() < 1e-12;
+        assert!(found.covered.iter().zip(covered).all(close), "{:?}", found.covered);
+    }
+
+    const BEFORE: [u32; 2] = [1, 0];
+    const NOW: [u32; 2] = [0, 1];
+
+    #[test]
+    fn neighbours_are_grouped_whoever_asked_them_and_the_nearest_first() {
+        let questions = [(1, 0b0000, BEFORE), (1, 0b0111, BEFORE), (1, 0b0001, NOW), (1, !0, NOW), (1, 0b0011, BEFORE)];
+        check(&questions, 2, &[&[0, 2, 4], &[1], &[3]], [0.0, 0.5]);
+        check(&questions, 3, &[&[0, 2, 4, 1], &[3]], [1.0, 0.5]);
+        check(&questions, 0, &[&[0], &[1], &[2], &[3], &[4]], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn no_group_holds_questions_of_two_tenants() {
+        check(&[(1, 7, BEFORE), (1, 7, BEFORE), (2, 7, NOW)], 0, &[&[0, 1], &[2]], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_group_holds_no_more_than_so_many() {
+        let questions = vec![(1, 42, BEFORE); GROUP + 1];
+        let all: Vec<usize> = (0..GROUP).collect();
+        check(&questions, 0, &[all.as_slice(), &[GROUP]], [GROUP as f64 / (GROUP + 1) as f64, 0.0]);
+    }
+}

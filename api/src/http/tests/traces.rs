@@ -164,7 +164,7 @@ async fn another_tenants_answer_is_never_compared_with_nor_shown() {
     let other = server.get("/v1/traces/trace-3/diff?other=trace-2").await;
     assert!(!other.text.contains("globex-secret"), "{}", other.text);
     assert_snapshot!(other.refusal(), @"422 invalid: trace trace-2 was answered for another tenant than trace trace-3; answers of two tenants are never compared");
-    assert_snapshot!(server.get("/v1/traces/trace-2/diff").await.refusal(), @"404 not-found: the query of trace trace-2 was never asked before, so there is nothing to compare it with");
+    assert_snapshot!(server.get("/v1/traces/trace-2/diff").await.refusal(), @"404 not-found: the query of trace trace-2 was never asked before, nor anything like it, so there is nothing to compare it with");
 }
 
 /// Of a search and its reranker the model saw what the reranker chose, and a search is compared with a search.
