@@ -156,18 +156,20 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let asked_in_both = equal.of_stages(&last).len();
     let share = matching.coverage(&equal, &after);
     let neighbours = matching.neighbours((&before, &after), (&equal, share), &last)?;
-    let similar = neighbours.as_ref().map(|neighbours| matching.similar(neighbours, &last)).transpose()?.flatten();
+    let similar =
+        neighbours.as_ref().map(|neighbours| matching.similar(neighbours, share, &last)).transpose()?.flatten();
+    let neighbours = neighbours.as_ref().filter(|_| similar.is_some());
     let Measure { matched, changes, coverage } = match similar {
         Some(similar) => similar,
         None => matching.measure_equal(equal, share)?,
     };
-    let embedder_moved = neighbours.as_ref().is_some_and(|neighbours| neighbours.moved);
+    let embedder_moved = neighbours.is_some_and(|neighbours| neighbours.moved);
     let seen = (&contents_before, &contents_after);
     let classifiers = classifiers(&matched, (&pipeline, embedder_moved), (&vocabulary, &presence), seen)?;
     let rankings = Rankings {
         matched: &matched,
         changes: &changes,
-        neighbours: neighbours.as_ref(),
+        neighbours,
         classifiers: &classifiers,
         vocabulary: &vocabulary,
         p,
@@ -175,7 +177,7 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     };
     let judged_units = matched.of_stages(&last);
     let units: Vec<&MatchedUnit<'_>> = judged_units.iter().filter_map(|unit| matched.units.get(*unit)).collect();
-    let hash = neighbours.as_ref().filter(|n| n.moved).map_or(Signatures::best as Hash, Neighbours::common_hash);
+    let hash = neighbours.filter(|n| n.moved).map_or(Signatures::best as Hash, Neighbours::common_hash);
     let judge_rankings = || {
         let measure = rankings.measure(&judged_units)?;
         let changed = measure.effect.excess.is_some_and(|excess| excess.low > options.threshold);
@@ -234,9 +236,9 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
         notes.push("no query has outputs in both windows, so outputs were not judged".to_owned());
     }
     let dating = Dating {
-        windows: neighbours.as_ref().map_or([&before, &after], |neighbours| [&neighbours.before, &neighbours.after]),
+        windows: neighbours.map_or([&before, &after], |neighbours| [&neighbours.before, &neighbours.after]),
         compared: (&matched, &changes, &judged_units),
-        pipeline: (&pipeline, neighbours.as_ref()),
+        pipeline: (&pipeline, neighbours),
         classifiers: &classifiers,
         vocabulary: &vocabulary,
         p,

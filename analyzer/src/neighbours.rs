@@ -24,13 +24,13 @@ use crate::error::Error;
 use crate::intern::{FastMap, FastSet, QueryNumber, stable_hash};
 use crate::observe::{Observations, Observed, Unit, UnitSample};
 use crate::report::{NeighbourBasis, NeighboursReport};
-use crate::signatures::{Hash, Signatures};
+use crate::signatures::{Hash, Signatures, differing};
 use crate::units::MatchedUnit;
 use crate::vocabulary::Vocabulary;
 use groups::{Groups, Question, questions};
 use learn::{Learnt, alike, learn};
 
-/// The part of the agreement that is left at the distance of neighbours: as much as possible, while most questions have one.
+/// The part of the agreement that is left at the distance of neighbours: as much as possible, while so large a part of the current ones has one.
 const NEAR: [f64; 3] = [0.9, 0.7, 0.5];
 const MOST: f64 = 0.3;
 /// Where answers to the nearest questions agree by less than this beyond those to any two, a question says nothing of its
@@ -40,9 +40,7 @@ const INFORMATIVE: f64 = 0.05;
 /// current ones do, the hashes moved or other things are asked.
 const OWN: f64 = 0.2;
 const MOVED: f64 = 0.1;
-/// Two hashes of one question that differ in more bits are of different embeddings; of so many questions that both windows
-/// asked it is known.
-const SAME_HASH: u32 = 6;
+/// Of so many questions that both windows asked it is known whether they are hashed in another way.
 const REPEATS_MIN: usize = 5;
 
 /// Whoever is not content asks again in other words: within so many microseconds a similar question is about the same thing,
@@ -105,21 +103,8 @@ impl<'a> Compared<'a> {
 
     /// Whether questions that both windows asked have another hash in the second; unknown where there are hardly any.
     fn repeats_moved(&self, hash: Hash) -> Option<bool> {
-        let of = |window: &Observations| -> FastMap<Key, u64> {
-            let known =
-                window.units.iter().filter_map(|(unit, sample)| Some((self.key(unit), hash(sample.signatures)?)));
-            let mut hashes: FastMap<Key, u64> = FastMap::default();
-            for (key, hash) in known {
-                let least = hashes.entry(key).or_insert(hash);
-                *least = hash.min(*least);
-            }
-            hashes
-        };
-        let (before, after) = (of(self.windows[0]), of(self.windows[1]));
-        let both = after.iter().filter_map(|(key, hash)| Some((before.get(key)? ^ hash).count_ones()));
-        let differing: Vec<bool> = both.map(|bits| bits > SAME_HASH).collect();
-        let moved = differing.iter().filter(|differs| **differs).count();
-        (differing.len() >= REPEATS_MIN).then_some(2 * moved > differing.len())
+        let (both, differing) = differing(self.windows, hash, |unit| self.key(unit));
+        (both >= REPEATS_MIN).then_some(2 * differing > both)
     }
 }
 
@@ -193,16 +178,17 @@ impl Neighbours {
         let [before, after] = [0, 1].map(|window| compared.windows[window].regrouped(leader, compared.gap(window)));
         let hashes: FastMap<Key, u64> = questions.iter().map(|question| (question.key, question.hash)).collect();
         let mut asked = FastMap::default();
-        for (unit, sample) in [0, 1].into_iter().flat_map(|window| compared.judged(window)) {
-            let key = compared.key(&unit);
+        let judged = [0, 1].map(|window| compared.judged(window));
+        for (unit, sample) in judged.iter().flatten() {
+            let key = compared.key(unit);
             let Some(hash) = hashes.get(&key).filter(|_| leaders.contains_key(&key)) else { continue };
             for observed in &sample.sample {
                 asked.entry(observed.operation).or_insert((unit.query, *hash));
             }
         }
         let (mut all, mut known) = (0.0, 0.0);
-        for (unit, sample) in compared.judged(1) {
-            let key = compared.key(&unit);
+        for (unit, sample) in &judged[1] {
+            let key = compared.key(unit);
             let may_be_compared = match basis {
                 NeighbourBasis::FirstDocument => leaders.contains_key(&key),
                 // Beyond so many groups those that there are stand for the others.

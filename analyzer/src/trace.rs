@@ -201,7 +201,11 @@ pub async fn diff_trace(lake: &Lake, registry: &Registry, query: &TraceQuery) ->
 
 /// Who an answer belongs to.
 fn tenant(event: &RetrievalEvent) -> Option<&str> {
-    let of_key = |wanted: &&str| event.segment.iter().find(|(key, _)| key.as_str() == *wanted);
+    tenant_of(&event.segment)
+}
+
+fn tenant_of(segment: &BTreeMap<Label, Label>) -> Option<&str> {
+    let of_key = |wanted: &&str| segment.iter().find(|(key, _)| key.as_str() == *wanted);
     TENANT_KEYS.iter().find_map(of_key).map(|(_, value)| value.as_str())
 }
 

@@ -21,7 +21,7 @@ use crate::pipeline::Pipeline;
 use crate::read::TENANT_KEYS;
 use crate::report::{ClusterShare, MarginalReport, MixReport, TrafficBasis, TrafficReport, ValueShare};
 use crate::scores::{mean, standard_deviation};
-use crate::signatures::Hash;
+use crate::signatures::{Hash, differing, hashes};
 use crate::vocabulary::{Vocabulary, key_and_value};
 
 /// More clusters than a reader would look at add noise to the distance and little else.
@@ -31,8 +31,6 @@ const LEARNT_FROM: usize = 4_096;
 /// A class counted less often in both windows together is counted with the rare ones: expected counts below 5 per window
 /// would break the test.
 const RARE: u64 = 10;
-/// Two hashes of one query that differ in more bits are of different embeddings: 6 of 64 are an angle of 17 degrees.
-const SAME_EMBEDDING: u32 = 6;
 /// If more than this share of the matched queries are embedded differently, embeddings cannot be compared.
 const OTHER_EMBEDDINGS: f64 = 0.05;
 /// How many classes a report names.
@@ -143,8 +141,7 @@ fn asked<'a>(
         for (number, count) in operations(observations, pipeline) {
             queries.entry(number).or_insert_with(|| entry(number)).counts[window] += count;
         }
-        let signatures = signatures(observations, hash);
-        for (number, signature) in signatures {
+        for (number, signature) in hashes(observations, hash, |unit| unit.query) {
             if let Some(query) = queries.get_mut(&number) {
                 // The reference's, where both have one.
                 query.signature = query.signature.or(Some(signature));
@@ -154,18 +151,6 @@ fn asked<'a>(
     let mut queries: Vec<Asked<'a>> = queries.into_values().collect();
     queries.sort_unstable_by_key(|query| query.fingerprint);
     queries
-}
-
-/// The hash of each query by which similar ones are found: of several units the smallest.
-fn signatures(window: &Observations, hash: Hash) -> FastMap<QueryNumber, u64> {
-    let mut signatures: FastMap<QueryNumber, u64> = FastMap::default();
-    for (unit, sample) in &window.units {
-        if let Some(signature) = hash(sample.signatures) {
-            let known = signatures.entry(unit.query).or_insert(signature);
-            *known = signature.min(*known);
-        }
-    }
-    signatures
 }
 
 /// Counts the values beyond the most frequent ones as one.
@@ -286,19 +271,16 @@ fn mixes(
 /// Whether both windows hash the same query alike, as far as they have queries in common; without any, whether they declare
 /// the same embedders.
 fn same_space(before: &Observations, after: &Observations, hash: Hash, vocabulary: &Vocabulary) -> bool {
-    let (mut both, mut differing) = (0_u64, 0_u64);
-    let later = signatures(after, hash);
-    for (number, a) in signatures(before, hash) {
-        if let Some(b) = later.get(&number) {
-            both += 1;
-            differing += u64::from((a ^ b).count_ones() > SAME_EMBEDDING);
-        }
-    }
+    let (both, differing) = differing([before, after], hash, |unit| unit.query);
     let embedders = |window: &Observations| -> BTreeSet<Option<String>> {
         let contexts: BTreeSet<u32> = window.sampled().map(|observed| observed.context).collect();
         contexts.into_iter().map(|context| vocabulary.context_of(context).embedder.clone()).collect()
     };
-    if both == 0 { embedders(before) == embedders(after) } else { ratio(differing, both) <= OTHER_EMBEDDINGS }
+    if both == 0 {
+        embedders(before) == embedders(after)
+    } else {
+        ratio(differing as u64, both as u64) <= OTHER_EMBEDDINGS
+    }
 }
 
 /// The class of each query, in the order of the queries.

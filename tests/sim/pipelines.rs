@@ -158,6 +158,19 @@ impl Role {
 }
 
 impl StageSpec {
+    /// A search that nothing follows.
+    fn search() -> Self {
+        Self {
+            name: "vector-search",
+            role: Role::Dense,
+            inputs: Vec::new(),
+            top_k: 10,
+            declares_kind: true,
+            reports_start: false,
+            requests_top_k: true,
+        }
+    }
+
     fn retriever(&self) -> Retriever {
         let kind = self.declares_kind.then(|| traffic::label(self.role.kind()));
         Retriever {

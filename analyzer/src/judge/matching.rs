@@ -59,16 +59,7 @@ impl Matching<'_> {
             return Ok(None);
         }
         let (vocabulary, as_one, p) = (self.vocabulary, self.as_one, self.p);
-        let compared = Compared { windows: [windows.0, windows.1], stages, as_one, vocabulary, p };
-        let Some(neighbours) = Neighbours::of(&compared)? else { return Ok(None) };
-        let Some(found) = self.similar(&neighbours, stages)? else { return Ok(None) };
-        let by_answers = neighbours.basis == NeighbourBasis::FirstDocument;
-        let is_better = if by_answers {
-            found.coverage >= share.max(FAMILIAR) && self.have_changed(&found, stages)?
-        } else {
-            found.coverage > share
-        };
-        Ok(is_better.then_some(neighbours))
+        Neighbours::of(&Compared { windows: [windows.0, windows.1], stages, as_one, vocabulary, p })
     }
 
     /// Whether answers that begin alike are no longer as alike as they were. If they are, questions have no neighbours
@@ -88,10 +79,12 @@ impl Matching<'_> {
     }
 
     /// Matches and measures groups of similar questions, as far as a floor is known for them; none where neighbours agree too
-    /// little. How much is learnt at the judged stages and holds for the others as well.
+    /// little, or say less than equal questions, which are a share of the traffic. How much they agree is learnt at the judged
+    /// stages and holds for the others as well.
     pub(super) fn similar<'n>(
         &self,
         neighbours: &'n Neighbours,
+        share: f64,
         stages: &FastSet<u32>,
     ) -> Result<Option<Measure<'n>>, Error> {
         let mut matched = self.equal((&neighbours.before, &neighbours.after));
@@ -106,7 +99,12 @@ impl Matching<'_> {
         };
         matched.extrapolation = Some(times);
         let coverage = neighbours.eligible * self.coverage(&matched, &neighbours.after);
-        Ok(Some(Measure { matched, changes, coverage }))
+        let found = Measure { matched, changes, coverage };
+        let is_better = match neighbours.basis {
+            NeighbourBasis::FirstDocument => coverage >= share.max(FAMILIAR) && self.have_changed(&found, stages)?,
+            NeighbourBasis::Embedding | NeighbourBasis::Text => coverage > share,
+        };
+        Ok(is_better.then_some(found))
     }
 
     /// The share of the current operations whose questions are compared.

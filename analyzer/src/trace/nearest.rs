@@ -11,7 +11,6 @@ use tidemark_schema::{Fingerprint, Label, OperationId, RetrievalEvent, SimHash, 
 use super::retrievals_where;
 use crate::error::Error;
 use crate::outcome::signature;
-use crate::read::TENANT_KEYS;
 use crate::signatures::Signatures;
 use crate::stage::Stage;
 
@@ -78,9 +77,8 @@ impl Like {
     fn at(columns: &Columns<'_>, row: usize) -> Result<Self, Error> {
         let label = |name: &str| Ok::<_, Error>(columns.text(name, row)?.map(Into::into));
         let segment = columns.text_map("segment", row)?;
-        let of_key = |wanted: &&str| segment.iter().find(|(key, _)| key.as_str() == *wanted);
         Ok(Self {
-            tenant: TENANT_KEYS.iter().find_map(of_key).map(|(_, value)| value.as_str().to_owned()),
+            tenant: super::tenant_of(&segment).map(str::to_owned),
             stage: Stage {
                 retriever: label("retriever_name")?,
                 kind: label("retriever_kind")?,
@@ -123,12 +121,12 @@ pub(super) async fn nearest(
         embedding: current.query.embedding.as_deref().map(signature),
         text: current.query.simhash.map(|hash| hash.0),
     };
+    let like = Like::of(current);
     let mut found = Vec::new();
-    for near in near(lake, current, wanted, filters).await? {
+    for near in near(lake, (current, &like), wanted, filters).await? {
         let next = Timestamp::from_micros(near.occurred_at.micros() + 1).unwrap_or(near.occurred_at);
         let there = Filter::Between(near.occurred_at, next);
         let filters = vec![Filter::Corpus(current.corpus.clone()), there, Filter::Operation(near.operation)];
-        let like = Like::of(current);
         let mut rows = retrievals_where(lake, filters).await?;
         rows.retain(|row| Like::of(&row.event) == like);
         rows.sort_by_key(|row| (row.event.attempt, row.event.event_id));
@@ -140,7 +138,7 @@ pub(super) async fn nearest(
 /// The nearest questions: by the embedding or, where none is near by it, by the text.
 async fn near(
     lake: &Lake,
-    current: &RetrievalEvent,
+    (current, like): (&RetrievalEvent, &Like),
     wanted: Signatures,
     filters: Vec<Filter>,
 ) -> Result<Vec<Near>, Error> {
@@ -149,7 +147,6 @@ async fn near(
     }
     let mut columns = COLUMNS.to_vec();
     columns.extend(wanted.embedding.map(|_| "query_embedding"));
-    let like = Like::of(current);
     let mut rows = lake.scan(Scan { table: Table::Retrievals, filters, columns, version: None }).await?;
     let mut found: [BTreeMap<Fingerprint, Near>; 2] = Default::default();
     while let Some(batch) = rows.try_next().await? {
@@ -163,7 +160,7 @@ async fn near(
             for (nearest, pair) in found.iter_mut().zip([(wanted.embedding, embedding), (wanted.text, text)]) {
                 let (Some(wanted), Some(hash)) = pair else { continue };
                 let differing_bits = (wanted ^ hash).count_ones();
-                if differing_bits > NEAR || Like::at(&columns, row)? != like {
+                if differing_bits > NEAR || Like::at(&columns, row)? != *like {
                     continue;
                 }
                 let operation: OperationId = columns.parsed("operation_id", row)?;

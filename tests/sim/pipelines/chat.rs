@@ -5,7 +5,7 @@ use tidemark_schema::{RetrievalEvent, Stored, Timestamp};
 use super::corpus::{Tenant, Vector};
 use super::desk::{self, Desk, Serving};
 use super::dice::Dice;
-use super::{ChangeKind, Role, StageSpec, begins, traffic};
+use super::{ChangeKind, StageSpec, begins, traffic};
 
 /// What changes between the windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,15 +39,7 @@ pub(crate) fn chat(seed: u64, operations: usize, kind: Option<Kind>) -> Chat {
     let (documents, questions) = (dice.count(800..=1_600), dice.count(100..=300));
     let tenant = Tenant::new("acme", documents, questions, &mut dice);
     let misses = if dice.chance(0.5) { 0.0 } else { dice.between(0.01, 0.03) };
-    let stage = StageSpec {
-        name: "vector-search",
-        role: Role::Dense,
-        inputs: Vec::new(),
-        top_k: 10,
-        declares_kind: true,
-        reports_start: false,
-        requests_top_k: true,
-    };
+    let stage = StageSpec::search();
     let servings = vec![Serving::new(stage.top_k, misses, Vector::default())];
     let stages = [stage];
     let whole = Desk::new(&tenant, &stages, servings);

@@ -5,7 +5,7 @@ use tidemark_schema::{RetrievalEvent, Stored, Timestamp};
 use super::corpus::{Tenant, Vector};
 use super::desk::{Desk, Serving, depth_weights};
 use super::dice::Dice;
-use super::{Role, StageSpec, begins, traffic};
+use super::{StageSpec, begins, traffic};
 
 const DAYS: usize = 7;
 const OPERATIONS_A_DAY: usize = 2_000;
@@ -20,15 +20,7 @@ pub(crate) fn step_change(
     let mut dice = Dice::new(seed);
     let tenant = Tenant::new("acme", 800, 300, &mut dice);
     let misses = if dice.chance(0.5) { 0.0 } else { dice.between(0.01, 0.02) };
-    let stage = StageSpec {
-        name: "vector-search",
-        role: Role::Dense,
-        inputs: Vec::new(),
-        top_k: 10,
-        declares_kind: true,
-        reports_start: false,
-        requests_top_k: true,
-    };
+    let stage = StageSpec::search();
     let servings = vec![Serving::new(stage.top_k, misses, Vector::default())];
     let stages = [stage];
     let old = Desk::new(&tenant, &stages, servings);
