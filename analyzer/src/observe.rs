@@ -29,8 +29,8 @@ use crate::vocabulary::{Renumbering, Vocabulary, renumbered};
 
 /// How many operations of one unit a window keeps: their pairs grow with its square.
 pub const SAMPLE: usize = 16;
-/// How many units a window keeps.
-pub const UNITS: usize = 1 << 17;
+/// How many units a window keeps: as many as a hash table of 2^17 buckets holds before it doubles.
+pub const UNITS: usize = (1 << 17) / 8 * 7;
 /// With more units than this, so many operations of each are enough: certainty comes from the number of units.
 pub const FEWER: [(usize, usize); 2] = [(1 << 13, SAMPLE / 2), (1 << 16, SAMPLE / 4)];
 
@@ -193,6 +193,7 @@ impl Observations {
         if level < self.level {
             self.level = level;
             self.units.retain(|unit, _| stable_hash(vocabulary.queries.text(unit.query).as_bytes()) <= level);
+            self.units.shrink_to_fit();
         }
     }
 
