@@ -3,6 +3,7 @@
 //! A file is read as a stream, so that its size does not matter; a bad event is refused with its line and its field, and
 //! the rest goes in. Importing a file again adds nothing: events that are stored already are left out.
 
+mod looks;
 mod read;
 
 use std::collections::BTreeMap;
@@ -16,14 +17,14 @@ use tidemark_collector::decode::tabular::TableError;
 use tidemark_collector::decode::trec::{Run, RunError};
 use tidemark_collector::decode::{Event, Limits, PieceError};
 use tidemark_collector::policy::Policy;
-use tidemark_lake::Appended;
+use tidemark_lake::{Appended, BulkLoad};
 use tidemark_schema::{FingerprintKeys, Ingest, Stored, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::wire::Store;
 
-/// How many events are committed at a time.
-const CHUNK: usize = 20_000;
+/// How many events are handed on at a time.
+const CHUNK: usize = 4_096;
 /// How many refused events are named one by one.
 const REFUSALS_NAMED: usize = 20;
 
@@ -89,6 +90,14 @@ pub enum Error {
     /// It holds judgements, not events.
     #[error("{} holds judgements of TREC (qrels), not events", .0.display())]
     Judgements(PathBuf),
+    /// It is something else.
+    #[error("{} looks like {looks}", path.display())]
+    LooksLike {
+        /// Which.
+        path: PathBuf,
+        /// What it looks like, and what would read it.
+        looks: String,
+    },
     /// It is not in the form that was asked for.
     #[error("{} is not in the form {form}", path.display())]
     Form {
@@ -124,6 +133,7 @@ impl Error {
             Self::NoEvents { .. } => Some("see above why they were refused; the events before them were imported"),
             Self::Run { .. } => Some("a run has lines of `query Q0 document rank score tag`"),
             Self::Untold(_) => Some("add --corpus NAME and --at TIME, and --corpus-version VERSION if it is known"),
+            Self::LooksLike { .. } => Some("if it holds events all the same, say --format json"),
             Self::Judgements(_) => Some("add --format qrels and --corpus NAME"),
             Self::Form { .. } => Some("leave --format out to have the form recognised"),
             Self::Lake(error) => error.hint(),
@@ -223,7 +233,6 @@ pub struct Progress {
     pub events: u64,
 }
 
-#[expect(clippy::large_enum_variant, reason = "nearly all are events, the larger variant")]
 enum Decoded {
     /// The columns of a table, before its rows.
     Table {
@@ -255,6 +264,7 @@ pub async fn import(
         let (source, options, read) = (source.clone(), options.clone(), read.clone());
         tokio::task::spawn_blocking(move || read::read_events(&source, &options, &read, &sender))
     };
+    let mut load = store.lake.bulk_load().await?;
     let mut summary = Summary::default();
     let mut events = 0;
     // A table without rows is the export of an empty window; a file without bytes shows nothing.
@@ -263,9 +273,11 @@ pub async fn import(
         let of_table = chunk.iter().filter(|read| matches!(read, Decoded::Table { .. })).count();
         is_table |= of_table > 0;
         events += (chunk.len() - of_table) as u64;
-        store_chunk(store, chunk, options.now, &mut summary).await?;
+        store_chunk(&mut load, chunk, options.now, &mut summary).await?;
         progress(Progress { bytes: read.load(Ordering::Relaxed), events });
     }
+    // What came before the damage of a file is good and is kept.
+    load.finish(options.now).await?;
     match reader.await {
         Ok(result) => result?,
         Err(error) => {
@@ -278,7 +290,12 @@ pub async fn import(
     Ok(summary)
 }
 
-async fn store_chunk(store: &Store, chunk: Vec<Decoded>, now: Timestamp, summary: &mut Summary) -> Result<(), Error> {
+async fn store_chunk(
+    load: &mut BulkLoad<'_>,
+    chunk: Vec<Decoded>,
+    now: Timestamp,
+    summary: &mut Summary,
+) -> Result<(), Error> {
     let mut batch = Batch::default();
     for read in chunk {
         match read {
@@ -299,8 +316,8 @@ async fn store_chunk(store: &Store, chunk: Vec<Decoded>, now: Timestamp, summary
             }
         }
     }
-    let retrievals = store.lake.append_retrievals(batch.retrievals, None).await?;
-    let outputs = store.lake.append_outputs(batch.outputs, None).await?;
+    let retrievals = load.push_retrievals(batch.retrievals).await?;
+    let outputs = load.push_outputs(batch.outputs).await?;
     summary.retrievals += retrievals.rows;
     summary.outputs += outputs.rows;
     summary.duplicates += [retrievals, outputs].iter().map(|Appended { duplicates, .. }| duplicates).sum::<usize>();

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use tidemark_schema::{Label, OutputEvent, RetrievalEvent, RetrievedDocument, Timestamp};
 
-use crate::decode::Event;
 use crate::policy::{Bounds, Bytes};
 
 /// More results than [`Bounds::results`], or than are kept of any retrieval: the rest is cut.
@@ -33,24 +32,17 @@ pub const MARKS: [&str; 9] =
 
 /// What was sent and is not in the event any more once texts were dropped or redacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// Bytes of the text of the query or of the answer.
-    pub text_bytes: usize,
-}
-
-/// Holds an event to its bounds: cuts what is too large and marks what broke a bound.
-pub fn apply(bounds: &Bounds, sent: Sent, event: &mut Event) {
-    match event {
-        Event::Retrieval(event) => retrieval(bounds, sent, event),
-        Event::Output(event) => output(bounds, sent, event),
-    }
+    pub(crate) text_bytes: usize,
 }
 
 pub(crate) fn mark(marks: &mut BTreeSet<Label>, name: &str) {
     marks.extend(name.parse::<Label>().ok());
 }
 
-fn retrieval(bounds: &Bounds, sent: Sent, event: &mut RetrievalEvent) {
+/// Holds a retrieval to its bounds: cuts what is too large and marks what broke a bound.
+pub(crate) fn hold_retrieval(bounds: &Bounds, sent: Sent, event: &mut RetrievalEvent) {
     let mut broken = Vec::new();
     // What the system did is judged before anything is cut.
     let tokens: u64 = event.results.iter().filter_map(|result| result.tokens).map(u64::from).sum();
@@ -93,7 +85,8 @@ fn retrieval(bounds: &Bounds, sent: Sent, event: &mut RetrievalEvent) {
     }
 }
 
-fn output(bounds: &Bounds, sent: Sent, event: &mut OutputEvent) {
+/// Holds an output to its bounds.
+pub(crate) fn hold_output(bounds: &Bounds, sent: Sent, event: &mut OutputEvent) {
     if cut_text(bounds.output_bytes, sent, &mut event.output.text) {
         mark(&mut event.marks, OUTPUT_BYTES);
     }
@@ -140,10 +133,12 @@ fn cut_attributes(bounds: &Bounds, attributes: &mut BTreeMap<String, Value>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tidemark_schema::FingerprintKey;
 
     use super::*;
-    use crate::decode::{Context, Kind, Limits, decode};
+    use crate::decode::{Context, Event, Kind, Limits, decode};
     use crate::policy::Policy;
 
     const EVENT: &str = r#"{"occurred_at":"2026-11-18T09:30:00Z","corpus":"wiki","query":{"text":"für mich"},
@@ -159,7 +154,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(bounds: &str, marks: &[&str]) -> RetrievalEvent {
+    fn check(bounds: &str, marks: &[&str]) -> Arc<RetrievalEvent> {
         match bounded(EVENT, Kind::Retrieval, "full", bounds) {
             Event::Retrieval(event) => {
                 assert_eq!(event.marks.iter().map(Label::as_str).collect::<Vec<_>>(), marks, "{bounds}");

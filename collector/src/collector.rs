@@ -1,7 +1,6 @@
 //! The collector as its users see it: a thread that owns the log (`log`), and a task that recovers and flushes
 //! (`recovery`, `flusher`).
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -160,7 +159,7 @@ impl Collector {
             return Err(refused);
         }
         let limit = self.settings.queue_bytes;
-        let bytes = encoded_bytes(&events).map_err(Error::Encode)?.min(u64::from(limit));
+        let bytes = events.iter().map(Event::bytes).sum::<u64>().min(u64::from(limit));
         let bytes = u32::try_from(bytes).unwrap_or(limit);
         let overflow = |what: String| {
             self.shared.refuse(Refusal::Queue, count);
@@ -258,21 +257,4 @@ fn spawn_log<T: Storage + Send + 'static>(log: Log<T>, inbox: mpsc::Receiver<Mes
     };
     let thread = std::thread::Builder::new().name("tidemark-log".to_owned()).spawn(body);
     Ok((thread.map_err(Error::StartThread)?, ended))
-}
-
-/// What events take: as JSON, without writing it anywhere, and in memory besides.
-fn encoded_bytes(events: &[Event]) -> Result<u64, serde_json::Error> {
-    struct Counter(u64);
-    impl io::Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len() as u64;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut counter = Counter(0);
-    events.iter().try_for_each(|event| serde_json::to_writer(&mut counter, event))?;
-    Ok(counter.0 + events.iter().map(Event::bytes_beside_json).sum::<u64>())
 }

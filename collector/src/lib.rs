@@ -25,6 +25,7 @@
 //! What is absent: HTTP and the table format. Decisions (`dedup`, `decode`) are functions of their arguments; the only
 //! threads and clocks are in [`Collector`]. In which mode it is, and why, is decided in `mode`.
 
+pub mod accept;
 mod aside;
 mod backoff;
 pub mod bound;
@@ -53,6 +54,7 @@ mod unknown;
 mod write;
 mod yaml;
 
+pub use accept::accept;
 pub use backoff::Backoff;
 pub use collector::{Collector, Receipt, Verdict};
 pub use compression::{Compression, CompressionError, decompress};

@@ -11,7 +11,7 @@ use crate::decode::Event;
 pub(crate) struct Waiting {
     /// Its number in the log.
     pub(crate) sequence: u64,
-    /// The bytes of its record, and what it takes in memory besides.
+    /// What it takes in memory.
     pub(crate) bytes: u64,
     pub(crate) row: Stored<Event>,
 }

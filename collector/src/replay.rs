@@ -28,19 +28,13 @@ pub(crate) fn replay<T: Storage>(
     for record in wal.read_from(from).map_err(log_error)? {
         let record = record.map_err(log_error)?;
         let (sequence, payload) = (record.sequence.get(), record.payload);
-        match record::read(&payload) {
-            Ok(row) => replayed.rows.push(Waiting {
-                sequence,
-                bytes: payload.len() as u64 + row.event.bytes_beside_json(),
-                row,
-            }),
-            Err(rejection) => {
-                // Its reason may quote what is stored, and the log of the process is for other eyes.
-                let field = rejection.field.as_deref();
-                tracing::error!(sequence, field, "a record of the log cannot be read and is kept aside");
-                let kept = aside.keep(sequence, &payload).map_err(|source| Error::Recover(source.into()))?;
-                shared.unreadable.fetch_add(u64::from(kept), Ordering::Relaxed);
-            }
+        if let Ok(row) = record::read(&payload) {
+            replayed.rows.push(Waiting { sequence, bytes: row.event.bytes(), row });
+        } else {
+            // The reason may quote what is stored, and the log of the process is for other eyes.
+            tracing::error!(sequence, "a record of the log cannot be read and is kept aside");
+            let kept = aside.keep(sequence, &payload).map_err(|source| Error::Recover(source.into()))?;
+            shared.unreadable.fetch_add(u64::from(kept), Ordering::Relaxed);
         }
         replayed.next = sequence + 1;
         total = total.saturating_add(payload.len() as u64);

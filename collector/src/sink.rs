@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::sync::Arc;
 
 use tidemark_schema::{EventId, OutputEvent, RetrievalEvent, Stored, Timestamp};
 
@@ -8,9 +9,9 @@ use crate::decode::{Event, Kind};
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Retrievals.
-    pub retrievals: Vec<Stored<RetrievalEvent>>,
+    pub retrievals: Vec<Stored<Arc<RetrievalEvent>>>,
     /// Outputs.
-    pub outputs: Vec<Stored<OutputEvent>>,
+    pub outputs: Vec<Stored<Arc<OutputEvent>>>,
 }
 
 impl Batch {

@@ -24,9 +24,10 @@ use crate::record;
 struct Group {
     rows: Vec<Stored<Event>>,
     records: Vec<Vec<u8>>,
+    /// Bytes of the records.
+    log_bytes: u64,
+    /// What the events take in memory.
     bytes: u64,
-    /// What the events take in memory besides.
-    beside: u64,
     ids: HashSet<EventId>,
     waiting: Vec<(Reply<Receipt>, Receipt)>,
 }
@@ -35,8 +36,8 @@ struct Group {
 struct Admitted {
     rows: Vec<Stored<Event>>,
     records: Vec<Vec<u8>>,
+    log_bytes: u64,
     bytes: u64,
-    beside: u64,
 }
 
 impl<T: Storage> Log<T> {
@@ -66,8 +67,8 @@ impl<T: Storage> Log<T> {
                 Ok(new) => {
                     group.rows.extend(new.rows);
                     group.records.extend(new.records);
+                    group.log_bytes += new.log_bytes;
                     group.bytes += new.bytes;
-                    group.beside += new.beside;
                     group.waiting.push((reply, verdicts));
                 }
                 Err(refused) => {
@@ -97,8 +98,8 @@ impl<T: Storage> Log<T> {
         let budget = settings.log.budget_bytes;
         for (what, size, limit) in [
             ("the events", events as u64, settings.pending_events as u64),
-            ("the bytes of the events", new.bytes + new.beside, settings.pending_bytes),
-            ("the bytes of the log", new.bytes.saturating_add(24 * (events as u64 + 2)), budget),
+            ("the bytes of the events", new.bytes, settings.pending_bytes),
+            ("the bytes of the log", new.log_bytes.saturating_add(24 * (events as u64 + 2)), budget),
             ("the bytes of one event", longest as u64, u64::from(settings.log.record_bytes_max)),
         ] {
             if size > limit {
@@ -106,9 +107,9 @@ impl<T: Storage> Log<T> {
             }
         }
         let pending = self.pending.len() + group.rows.len();
-        let bytes = self.pending.bytes() + group.bytes + group.beside;
+        let bytes = self.pending.bytes() + group.bytes;
         let fits_log = self.wal.as_ref().is_some_and(|wal| {
-            wal.fits((group.records.len() + new.records.len()) as u64, group.bytes.saturating_add(new.bytes))
+            wal.fits((group.records.len() + new.records.len()) as u64, group.log_bytes.saturating_add(new.log_bytes))
         });
         let refuse = |refusal: Refusal, reason: String| {
             let retry_after_s = refusal.retry_after_s();
@@ -118,7 +119,7 @@ impl<T: Storage> Log<T> {
         if pending + events > settings.pending_events {
             let limit = settings.pending_events;
             refuse(Refusal::PendingEvents, format!("{pending} events wait for the table, the limit is {limit}"))
-        } else if bytes.saturating_add(new.bytes + new.beside) > settings.pending_bytes {
+        } else if bytes.saturating_add(new.bytes) > settings.pending_bytes {
             let limit = settings.pending_bytes;
             refuse(Refusal::PendingBytes, format!("{bytes} bytes of events wait for the table, the limit is {limit}"))
         } else if !fits_log {
@@ -133,7 +134,7 @@ impl<T: Storage> Log<T> {
         match self.append(&group) {
             Ok(first) => self.acknowledge(first, now, group),
             Err(source) => {
-                self.note_failure(&source, group.bytes.max(1));
+                self.note_failure(&source, group.log_bytes.max(1));
                 // The error says the mode that follows from it.
                 self.observe();
                 let (mode, source) = (self.shared.standing().mode, Arc::new(source));
@@ -164,9 +165,9 @@ impl<T: Storage> Log<T> {
     }
 
     fn acknowledge(&mut self, first: u64, now: Timestamp, group: Group) {
-        for (sequence, (row, record)) in (first..).zip(group.rows.into_iter().zip(&group.records)) {
+        for (sequence, row) in (first..).zip(group.rows) {
             self.window.insert(now, row.event.event_id());
-            self.pending.push(Waiting { sequence, bytes: record.len() as u64 + row.event.bytes_beside_json(), row });
+            self.pending.push(Waiting { sequence, bytes: row.event.bytes(), row });
         }
         self.note_size();
         if self.pending.len() >= self.settings.flush_events || self.pending.bytes() >= self.settings.flush_bytes {
@@ -183,7 +184,7 @@ impl<T: Storage> Log<T> {
 
 fn encode(rows: Vec<Stored<Event>>) -> Result<Admitted, Error> {
     let records = rows.iter().map(record::encode).collect::<Result<Vec<_>, _>>().map_err(Error::Encode)?;
-    let bytes = records.iter().map(|record| record.len() as u64).sum();
-    let beside = rows.iter().map(|row| row.event.bytes_beside_json()).sum();
-    Ok(Admitted { rows, records, bytes, beside })
+    let log_bytes = records.iter().map(|record| record.len() as u64).sum();
+    let bytes = rows.iter().map(|row| row.event.bytes()).sum();
+    Ok(Admitted { rows, records, log_bytes, bytes })
 }

@@ -1,6 +1,9 @@
 //! One event: what decodes is within its limits, and is the same event when it is written and read again.
 
-use tidemark_collector::decode::{Context, Event, Kind, Limits, Rejection, TextPolicy, decode};
+use std::sync::Arc;
+
+use tidemark_collector::accept;
+use tidemark_collector::decode::{Context, Event, EventDraft, Kind, Limits, Rejection, TextPolicy, decode};
 use tidemark_collector::policy::Policy;
 use tidemark_schema::{FingerprintKey, FingerprintKeys, Timestamp};
 
@@ -67,6 +70,19 @@ pub(crate) fn check_event(bytes: &[u8], kind: Kind) -> Option<Event> {
     Some(full)
 }
 
+/// Accepts a draft that was not read from JSON: what it becomes is within its limits and is read again from what is written.
+pub(crate) fn check_draft(draft: EventDraft, kind: Kind) {
+    let keys = FingerprintKey::new([7; 32]).into();
+    let policy = Policy::with_text(TextPolicy::Full);
+    match accept(draft, &Context { now: None, keys: &keys, policy: &policy, limits: LIMITS }) {
+        Ok(event) => {
+            check_limits(&event);
+            check_again(&event, kind);
+        }
+        Err(rejection) => assert!(!rejection.reason.is_empty()),
+    }
+}
+
 fn check_rejection(bytes: &[u8], rejection: &Rejection) {
     assert!(!rejection.reason.is_empty());
     if rejection.malformed {
@@ -113,6 +129,7 @@ fn has_no_text(event: &Event) -> bool {
 fn without_texts(mut event: Event) -> Event {
     match &mut event {
         Event::Retrieval(event) => {
+            let event = Arc::make_mut(event);
             event.query.text = None;
             event.attributes.clear();
             event.retriever.params.clear();
@@ -120,6 +137,7 @@ fn without_texts(mut event: Event) -> Event {
             event.marks.clear();
         }
         Event::Output(event) => {
+            let event = Arc::make_mut(event);
             event.output.text = None;
             event.marks.clear();
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidemark_collector::decode::tabular::{self, RowLimits, Table};
 use tidemark_collector::decode::{Kind, Rejection, trec};
 
-use crate::events::check_event;
+use crate::events::check_draft;
 
 /// Small enough that a bomb of a few bytes goes beyond it.
 const LIMITS: RowLimits = RowLimits { row: 4 * 1024, table: 64 * 1024 };
@@ -34,15 +34,12 @@ pub fn parquet_events(bytes: &[u8]) {
 
 fn check_table(table: Table<'_>) {
     let kind = table.kind().unwrap_or(Kind::Retrieval);
-    let Ok(rows) = table.rows(kind, LIMITS) else { return };
-    let mut written = 0;
-    for row in rows {
+    let Ok(mut rows) = table.rows(kind, LIMITS) else { return };
+    while let Some(row) = rows.next() {
         match row {
-            Ok(Ok(bytes)) => {
-                assert!(bytes.len() <= LIMITS.row);
-                written += bytes.len() as u64;
-                assert!(written <= LIMITS.table);
-                drop(check_event(&bytes, kind));
+            Ok(Ok(draft)) => {
+                assert!(rows.spent() <= LIMITS.table);
+                check_draft(draft, kind);
             }
             Ok(Err(rejection)) => assert!(!rejection.reason.is_empty()),
             Err(_) => return,
@@ -63,7 +60,7 @@ pub fn trec_run(bytes: &[u8]) {
     for (line, query) in queries {
         assert!((1..=lines).contains(&line));
         match query {
-            Ok(bytes) => drop(check_event(&bytes, Kind::Retrieval)),
+            Ok(draft) => check_draft(draft, Kind::Retrieval),
             Err(rejection) => assert!(!rejection.reason.is_empty()),
         }
     }

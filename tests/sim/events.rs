@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use rand_chacha::ChaCha8Rng;
@@ -40,13 +41,13 @@ impl Recorded {
         for event in events(&recording.directory.join("retrievals.ndjson.gz")) {
             if let Event::Retrieval(event) = event {
                 let operation = operations.entry(event.operation_id.to_string()).or_default();
-                operation.retrievals.push(stored(event.occurred_at, event));
+                operation.retrievals.push(stored(event.occurred_at, Arc::unwrap_or_clone(event)));
             }
         }
         for event in events(&recording.directory.join("outputs.ndjson.gz")) {
             if let Event::Output(event) = event {
                 let operation = operations.entry(event.operation_id.to_string()).or_default();
-                operation.outputs.push(stored(event.occurred_at, event));
+                operation.outputs.push(stored(event.occurred_at, Arc::unwrap_or_clone(event)));
             }
         }
         let begin = |key: &str| {

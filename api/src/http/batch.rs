@@ -2,16 +2,16 @@
 //! Nothing here waits, reads a clock or keeps anything.
 
 use serde::Serialize;
-use tidemark_collector::Verdict;
 use tidemark_collector::decode::tabular::{self, RowLimits, TableError};
 use tidemark_collector::decode::{Context, Event, Kind, Piece, PieceError, Pieces, Rejection, decode};
+use tidemark_collector::{Verdict, accept};
 use tidemark_schema::EventId;
 use utoipa::ToSchema;
 
 use super::admission::OverQuota;
 use super::problem::{INVALID, MALFORMED, OVER_QUOTA, Problem, TOO_LARGE};
 
-/// What the rows of an Arrow IPC stream may take as JSON, whatever limits there are besides.
+/// What the rows of an Arrow IPC stream may take when they are read, whatever limits there are besides.
 const TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What became of an event.
@@ -166,23 +166,21 @@ fn decode_table(
 ) -> Result<TableRows, Problem> {
     let row = context.limits.event_bytes;
     let mut rows = tabular::ipc_stream(content, 0)?.rows(kind, RowLimits { row, table: TABLE_BYTES })?;
-    let (mut events, mut written, mut held) = (Vec::new(), 0, 0);
+    let (mut events, mut held) = (Vec::new(), 0);
     loop {
-        // Room for the largest row there may be, before it is written.
-        if written + row > held {
+        let written = usize::try_from(rows.spent()).unwrap_or(usize::MAX);
+        // Room for the largest row there may be, before it is read.
+        if written.saturating_add(row) > held {
             hold(row)?;
             held += row;
         }
-        let Some(bytes) = rows.next().transpose()? else {
+        let Some(draft) = rows.next().transpose()? else {
             return Ok(TableRows { events, written, ignored_columns: rows.ignored().to_vec() });
         };
         if events.len() >= events_max {
             return Err(too_many(events_max));
         }
-        events.push(bytes.and_then(|bytes| {
-            written += bytes.len();
-            decode(&bytes, kind, context)
-        }));
+        events.push(draft.and_then(|draft| accept(draft, context)));
     }
 }
 

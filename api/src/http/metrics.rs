@@ -14,6 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use tidemark_collector::accept;
 use tidemark_collector::decode::Kind;
 use tidemark_collector::decode::otlp::{self, Spans};
 use tidemark_collector::policy::Policy;
@@ -88,8 +89,8 @@ impl Metrics {
         let marks = Family::<MarkLabels, Counter>::default();
         let help = "Accepted events by what was noticed about them or done to them: bounds broken, texts redacted";
         registry.register("event_marks", help, marks.clone());
-        let of_spans = otlp::MARKS.iter().map(ToString::to_string);
-        let known_marks = policy.marks().iter().map(ToString::to_string).chain(of_spans).collect();
+        let of_senders = otlp::MARKS.iter().chain(&accept::MARKS).map(ToString::to_string);
+        let known_marks = policy.marks().iter().map(ToString::to_string).chain(of_senders).collect();
         let spans = Family::<SpanLabels, Counter>::default();
         registry.register("otlp_spans", "Spans that were sent over OTLP, by what became of them", spans.clone());
         let ignored_attributes = Counter::default();
@@ -210,7 +211,7 @@ impl Source for HealthSource {
         }
         let gauges = [
             ("pending_events", "Events that are on disk and not in the table yet.", health.pending as u64, None),
-            ("pending", "Bytes of them in the log.", health.pending_bytes, Some(Unit::Bytes)),
+            ("pending", "Bytes that they take in memory.", health.pending_bytes, Some(Unit::Bytes)),
             ("log", "Bytes of the write-ahead log on disk.", health.log_bytes, Some(Unit::Bytes)),
             ("log_damaged_places", "Damaged places of the log.", health.damage.regions, None),
         ];

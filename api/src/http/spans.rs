@@ -109,11 +109,7 @@ async fn store(app: &App, read: Read) -> Result<ExportTraceServiceResponse, Prob
 }
 
 fn told(event: &Event) -> (Kind, u32, Vec<String>) {
-    let kind = match event {
-        Event::Retrieval(_) => Kind::Retrieval,
-        Event::Output(_) => Kind::Output,
-    };
-    (kind, event.truncated_results(), event.marks().iter().map(ToString::to_string).collect())
+    (event.kind(), event.truncated_results(), event.marks().iter().map(ToString::to_string).collect())
 }
 
 /// None when nothing was refused: exporters log whatever is said here.

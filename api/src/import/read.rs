@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use tidemark_collector::Compression;
 use tidemark_collector::decode::tabular::{self, RowLimits, Table};
-use tidemark_collector::decode::{Context, Kind, Piece, Pieces, Rejection, TextPolicy, decode, trec};
+use tidemark_collector::decode::{Context, EventDraft, Kind, Piece, Pieces, Rejection, TextPolicy, read_json, trec};
+use tidemark_collector::{Compression, accept};
 use tokio::sync::mpsc;
 
+use super::looks::looks_like;
 use super::{CHUNK, Decoded, Error, Form, Options, Source};
 
 /// A file may become this large without a further look …
@@ -25,8 +24,8 @@ const EXPANSION_MAX: u64 = 300;
 const DECOMPRESSED_MAX: u64 = 1024 * 1024 * 1024;
 /// Rows of a table one after the other that are no events.
 const ROWS_REFUSED_MAX: u64 = 1_000_000;
-/// Bytes of events that are committed at a time, if they are fewer than [`CHUNK`].
-const CHUNK_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of events that are handed on at a time, if they are fewer than [`CHUNK`].
+const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
 /// What some programs write before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// A table from standard input has to be held in memory as a whole.
@@ -102,7 +101,11 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mu
         Some(Form::Trec) => taken.run(content, options),
         None if trec::is_run(first) => taken.run(content, options),
         None if trec::is_judgements(first) => Err(Error::Judgements(path).into()),
-        Some(Form::Json) | None => taken.pieces(content),
+        Some(Form::Json) => taken.pieces(content),
+        None => match looks_like(first) {
+            Some(looks) => Err(Error::LooksLike { path, looks }.into()),
+            None => taken.pieces(content),
+        },
     }
 }
 
@@ -132,8 +135,8 @@ struct Taken<'a> {
     /// Files mostly hold one kind, so the kind of the event before is tried first.
     kind: Kind,
     chunk: Vec<Decoded>,
-    /// Of the events in the chunk, as they were read.
-    bytes: usize,
+    /// What the events in the chunk take in memory.
+    bytes: u64,
     /// Refused since the last event.
     refused: u64,
     chunks: &'a mpsc::Sender<Vec<Decoded>>,
@@ -163,10 +166,7 @@ impl Taken<'_> {
         let rows = table.rows(self.kind, limits).map_err(failed)?;
         self.push(Decoded::Table { ignored_columns: rows.ignored().len() })?;
         for (number, row) in (1..).zip(rows) {
-            match row.map_err(failed)? {
-                Ok(bytes) => self.event(number, &bytes)?,
-                Err(rejection) => self.reject(number, rejection)?,
-            }
+            self.draft(number, row.map_err(failed)?)?;
             if self.refused >= ROWS_REFUSED_MAX {
                 return Err(Error::NoEvents { path, rows: self.refused }.into());
             }
@@ -187,27 +187,29 @@ impl Taken<'_> {
             .map_err(|source| Error::Run { path, source })?;
         taken?;
         for (line, query) in queries {
-            match query {
-                Ok(bytes) => self.event(line, &bytes)?,
-                Err(rejection) => self.reject(line, rejection)?,
-            }
+            self.draft(line, query)?;
         }
         Ok(())
     }
 
     fn event(&mut self, line: u64, bytes: &[u8]) -> Result<(), Stop> {
-        let decoded = decode(bytes, self.kind, &self.context).or_else(|rejection| match Kind::of(bytes) {
+        let draft = read_json(bytes, self.kind).or_else(|rejection| match Kind::of(bytes) {
             Some(other) if other != self.kind => {
                 self.kind = other;
-                decode(bytes, other, &self.context)
+                read_json(bytes, other)
             }
             _ => Err(rejection),
         });
-        match decoded {
+        self.draft(line, draft)
+    }
+
+    fn draft(&mut self, line: u64, draft: Result<EventDraft, Rejection>) -> Result<(), Stop> {
+        let has_text = draft.as_ref().is_ok_and(EventDraft::has_text);
+        match draft.and_then(|draft| accept(draft, &self.context)) {
             Ok(event) => {
-                self.bytes += bytes.len();
+                self.bytes += event.bytes();
                 self.refused = 0;
-                let text_dropped = self.context.policy.text() == TextPolicy::None && has_text(bytes);
+                let text_dropped = has_text && self.context.policy.text() == TextPolicy::None;
                 self.push(Decoded::Event { event, text_dropped })
             }
             Err(rejection) => self.reject(line, rejection),
@@ -236,21 +238,6 @@ impl Taken<'_> {
         let chunk = std::mem::take(&mut self.chunk);
         chunk.is_empty() || self.chunks.blocking_send(chunk).is_ok()
     }
-}
-
-/// Whether an event came with the text of a query or of an output.
-fn has_text(bytes: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Part {
-        text: Option<IgnoredAny>,
-    }
-    #[derive(Deserialize)]
-    struct Texts {
-        query: Option<Part>,
-        output: Option<Part>,
-    }
-    let texts = serde_json::from_slice::<Texts>(bytes);
-    texts.is_ok_and(|texts| [texts.query, texts.output].into_iter().flatten().any(|part| part.text.is_some()))
 }
 
 /// A table is read from its end, so it has to be a file or be held in memory.

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashSet};
 
 use deltalake::arrow::array::RecordBatch;
@@ -46,62 +47,64 @@ impl Lake {
     /// Rows are sorted by partition, fingerprint and time, so that one query's history lies together. Events that are not
     /// [`Ingest::Live`] may be resends of something older than any window of recent ids; those are looked up in the
     /// partitions they would land in, and left out if they are there.
-    pub async fn append_retrievals(
+    pub async fn append_retrievals<E: Borrow<RetrievalEvent> + Send + Sync>(
         &self,
-        mut events: Vec<Stored<RetrievalEvent>>,
+        mut events: Vec<Stored<E>>,
         position: Option<Position>,
     ) -> Result<Appended, Error> {
+        fn of<E: Borrow<RetrievalEvent>>(row: &Stored<E>) -> &RetrievalEvent {
+            row.event.borrow()
+        }
         let before = events.len();
-        let partition = |row: &Stored<RetrievalEvent>| Partition {
-            day: row.event.occurred_at.days(),
-            corpus: Some(row.event.corpus.clone()),
-        };
-        let asked = old(&events).map(|row| (partition(row), row.event.event_id)).collect();
+        let partition =
+            |event: &RetrievalEvent| Partition { day: event.occurred_at.days(), corpus: Some(event.corpus.clone()) };
+        let asked = old(&events).map(of).map(|event| (partition(event), event.event_id)).collect();
         let mut known = self.stored_among(Table::Retrievals, asked).await?;
-        events.retain(|row| row.ingest == Ingest::Live || known.insert(row.event.event_id));
+        events.retain(|row| row.ingest == Ingest::Live || known.insert(of(row).event_id));
         events.sort_by(|a, b| {
-            let key = |row: &Stored<RetrievalEvent>| (row.event.occurred_at, row.event.event_id);
-            let day = |row: &Stored<RetrievalEvent>| row.event.occurred_at.days();
-            a.event
-                .corpus
-                .cmp(&b.event.corpus)
-                .then_with(|| day(a).cmp(&day(b)))
-                .then_with(|| a.event.query.fingerprint.cmp(&b.event.query.fingerprint))
-                .then_with(|| key(a).cmp(&key(b)))
+            let (a, b) = (of(a), of(b));
+            a.corpus
+                .cmp(&b.corpus)
+                .then_with(|| a.occurred_at.days().cmp(&b.occurred_at.days()))
+                .then_with(|| a.query.fingerprint.cmp(&b.query.fingerprint))
+                .then_with(|| (a.occurred_at, a.event_id).cmp(&(b.occurred_at, b.event_id)))
         });
         let rows = events.len();
-        let together = |a: &Stored<RetrievalEvent>, b: &Stored<RetrievalEvent>| {
-            a.event.corpus == b.event.corpus && a.event.occurred_at.days() == b.event.occurred_at.days()
+        let together = |a: &Stored<E>, b: &Stored<E>| {
+            let (a, b) = (of(a), of(b));
+            a.corpus == b.corpus && a.occurred_at.days() == b.occurred_at.days()
         };
-        let partitions = events.chunk_by(together).map(retrievals::encode);
+        let partitions = events.chunk_by(together).map(retrievals::encode::<E>);
         self.commit(Table::Retrievals, rows, partitions, position).await?;
         Ok(Appended { rows, duplicates: before - rows })
     }
 
     /// Commits output events, with the position of the log they came from. As [`Lake::append_retrievals`], sorted by
     /// operation.
-    pub async fn append_outputs(
+    pub async fn append_outputs<E: Borrow<OutputEvent> + Send + Sync>(
         &self,
-        mut events: Vec<Stored<OutputEvent>>,
+        mut events: Vec<Stored<E>>,
         position: Option<Position>,
     ) -> Result<Appended, Error> {
+        fn of<E: Borrow<OutputEvent>>(row: &Stored<E>) -> &OutputEvent {
+            row.event.borrow()
+        }
         let before = events.len();
-        let partition = |row: &Stored<OutputEvent>| Partition { day: row.event.occurred_at.days(), corpus: None };
-        let asked = old(&events).map(|row| (partition(row), row.event.event_id)).collect();
+        let partition = |event: &OutputEvent| Partition { day: event.occurred_at.days(), corpus: None };
+        let asked = old(&events).map(of).map(|event| (partition(event), event.event_id)).collect();
         let mut known = self.stored_among(Table::Outputs, asked).await?;
-        events.retain(|row| row.ingest == Ingest::Live || known.insert(row.event.event_id));
+        events.retain(|row| row.ingest == Ingest::Live || known.insert(of(row).event_id));
         events.sort_by(|a, b| {
-            let key = |row: &Stored<OutputEvent>| (row.event.occurred_at, row.event.event_id);
-            let day = |row: &Stored<OutputEvent>| row.event.occurred_at.days();
-            day(a)
-                .cmp(&day(b))
-                .then_with(|| a.event.operation_id.cmp(&b.event.operation_id))
-                .then_with(|| key(a).cmp(&key(b)))
+            let (a, b) = (of(a), of(b));
+            a.occurred_at
+                .days()
+                .cmp(&b.occurred_at.days())
+                .then_with(|| a.operation_id.cmp(&b.operation_id))
+                .then_with(|| (a.occurred_at, a.event_id).cmp(&(b.occurred_at, b.event_id)))
         });
         let rows = events.len();
-        let together =
-            |a: &Stored<OutputEvent>, b: &Stored<OutputEvent>| a.event.occurred_at.days() == b.event.occurred_at.days();
-        let partitions = events.chunk_by(together).map(outputs::encode);
+        let together = |a: &Stored<E>, b: &Stored<E>| of(a).occurred_at.days() == of(b).occurred_at.days();
+        let partitions = events.chunk_by(together).map(outputs::encode::<E>);
         self.commit(Table::Outputs, rows, partitions, position).await?;
         Ok(Appended { rows, duplicates: before - rows })
     }
@@ -117,7 +120,7 @@ impl Lake {
 
     /// Which of some events are stored: a copy has the same time, hence lies in the same partition, so only those partitions
     /// are read.
-    async fn stored_among(
+    pub(crate) async fn stored_among(
         &self,
         table: Table,
         mut asked: Vec<(Partition, EventId)>,
@@ -172,6 +175,18 @@ impl Lake {
                 }
             }
         }
+        self.commit_files((table, &delta), rows, added, position).await
+    }
+
+    /// Commits files that were written.
+    pub(crate) async fn commit_files(
+        &self,
+        (table, delta): (Table, &DeltaTable),
+        rows: usize,
+        added: Vec<Add>,
+        position: Option<Position>,
+    ) -> Result<(), Error> {
+        let failed = |source: DeltaTableError| Error::Append { table: table.name(), rows, source: Box::new(source) };
         let mut commit = CommitProperties::default();
         if let Some(Position { writer, next }) = position {
             commit =
@@ -193,7 +208,11 @@ impl Lake {
 
 /// Writes the rows of one partition and closes its file before the next is opened: a writer holds a buffer for each column
 /// and a Bloom filter for some, and senders choose how many partitions their events fall into.
-async fn write_partition(table: Table, delta: &DeltaTable, rows: RecordBatch) -> Result<Vec<Add>, DeltaTableError> {
+pub(crate) async fn write_partition(
+    table: Table,
+    delta: &DeltaTable,
+    rows: RecordBatch,
+) -> Result<Vec<Add>, DeltaTableError> {
     let properties = writer_properties(table, rows.num_rows() as u64)?;
     let mut writer = RecordBatchWriter::for_table(delta)?.with_writer_properties(properties);
     let (there, wanted) = (writer.arrow_schema().fields().len(), rows.num_columns());

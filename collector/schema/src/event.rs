@@ -15,8 +15,10 @@ use crate::time::Timestamp;
 /// One answer of one retriever to one query: which documents, in which order, with which scores, from which version of
 /// everything that took part.
 ///
-/// Serialises to the wire format that it was decoded from, so that an export can be imported again.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Serialises to the wire format that it was decoded from, so that an export can be imported again, and is read back from
+/// what was written of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RetrievalEvent {
     /// Idempotency key.
     pub event_id: EventId,
@@ -42,7 +44,7 @@ pub struct RetrievalEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<Label>,
     /// Keys by which traffic is told apart, such as locale or tier.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segment: BTreeMap<Label, Label>,
     /// The corpus that was asked.
     pub corpus: CorpusName,
@@ -76,16 +78,16 @@ pub struct RetrievalEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Finite>,
     /// Anything else the sender wants to keep.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Value>,
     /// What the collector noticed about the event or did to it, such as `bound.results` or `redacted.email`; sorted.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub marks: BTreeSet<Label>,
 }
 
 /// Every version of what searched. Two events whose retrievers are equal *declare* the same search.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Retriever {
     /// Its name in the application.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,7 +107,7 @@ pub struct Retriever {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedder: Option<Label>,
     /// Search parameters, such as `{"hnsw_ef": 128}`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
 }
 
@@ -151,7 +153,8 @@ impl ScoreKind {
 }
 
 /// What was asked. The text is there only as far as the policy lets it be stored; the fingerprint always.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Query {
     /// The text, after redaction.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,7 +174,7 @@ pub struct Query {
 
 /// The limits under which the retrieval was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Requested {
     /// How many documents at most.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,7 +194,8 @@ pub struct Requested {
 }
 
 /// One document of a result. Its rank is its place.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RetrievedDocument {
     /// Which document.
     pub doc_id: DocumentId,

@@ -8,8 +8,9 @@ use crate::time::Timestamp;
 
 /// What a model answered with the retrieved context. It belongs to the retrievals of its operation, else of its trace.
 ///
-/// Serialises to the wire format that it was decoded from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Serialises to the wire format that it was decoded from, and is read back from what was written of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OutputEvent {
     /// Idempotency key.
     pub event_id: EventId,
@@ -40,13 +41,13 @@ pub struct OutputEvent {
     /// The answer.
     pub output: OutputBody,
     /// The documents it cites.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub citations: Vec<DocumentId>,
     /// Whether the model refused to answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<bool>,
     /// Evaluation scores, such as faithfulness.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scores: BTreeMap<Label, Finite>,
     /// The user's verdict: positive, zero or negative.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +59,7 @@ pub struct OutputEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Finite>,
     /// What the collector noticed about the event or did to it, such as `redacted.email`; sorted.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub marks: BTreeSet<Label>,
 }
 

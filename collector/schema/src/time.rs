@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An instant in microseconds since 1970-01-01T00:00:00Z, between the years 2000 and 2100.
@@ -75,6 +75,30 @@ impl Timestamp {
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| InvalidTime::Syntax(text.to_owned()))?;
         let days = i64::from(date.num_days_from_ce()) - 719_163;
         Self::from_micros(days * MICROS_PER_DAY)
+    }
+}
+
+impl Timestamp {
+    /// A time that names no zone, such as `2026-11-18T09:30:00`, `2026-11-18 09:30:00.5` or `2026-11-18`, read as UTC.
+    pub fn assume_utc(text: &str) -> Result<Self, InvalidTime> {
+        if text.len() == "2026-11-18".len() {
+            return Self::from_date(text);
+        }
+        let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+        let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+        let local = local.ok_or_else(|| InvalidTime::Syntax(text.to_owned()))?;
+        Self::from_micros(local.and_utc().timestamp_micros())
+    }
+
+    /// A count since the Unix epoch in seconds, milliseconds, microseconds or nanoseconds: no number is a time between the
+    /// years 2000 and 2100 in two of these units.
+    pub fn from_epoch(count: i64) -> Result<Self, InvalidTime> {
+        let in_unit = |(multiplier, divisor): (i64, i64)| {
+            let micros = count.checked_mul(multiplier)? / divisor;
+            (EARLIEST..=LATEST).contains(&micros).then_some(Self(micros))
+        };
+        let units = [(1_000_000, 1), (1_000, 1), (1, 1), (1, 1_000)];
+        units.into_iter().find_map(in_unit).ok_or_else(|| InvalidTime::Range(format!("{count} since 1970")))
     }
 }
 
@@ -182,6 +206,26 @@ mod tests {
             "9999-12-31T00:00:00Z lies outside of the years 2000 to 2099; check the clock and the unit of the sender",
         );
         check("yesterday", "\"yesterday\" is not an RFC 3339 time such as 2026-11-18T09:30:00Z");
+    }
+
+    #[test]
+    fn a_time_without_a_zone_can_be_read_as_utc() {
+        for text in ["2026-11-18T09:30:00.5", "2026-11-18 09:30:00.500"] {
+            assert_eq!(Timestamp::assume_utc(text).unwrap().to_string(), "2026-11-18T09:30:00.500Z");
+        }
+        assert_eq!(Timestamp::assume_utc("2026-11-18").unwrap().to_string(), "2026-11-18T00:00:00Z");
+        assert!(Timestamp::assume_utc("18.11.2026").is_err());
+    }
+
+    #[test]
+    fn a_count_since_the_epoch_is_a_time_in_one_unit_only() {
+        for count in [1_763_458_200, 1_763_458_200_000, 1_763_458_200_000_000, 1_763_458_200_000_000_000] {
+            assert_eq!(Timestamp::from_epoch(count).unwrap().to_string(), "2025-11-18T09:30:00Z");
+        }
+        let reason = Timestamp::from_epoch(12).unwrap_err().to_string();
+        let expected =
+            "12 since 1970 lies outside of the years 2000 to 2099; check the clock and the unit of the sender";
+        assert_eq!(reason, expected);
     }
 
     #[test]

@@ -1,34 +1,66 @@
 //! Bytes into events. Everything here is a function of its arguments: the time, the key and the limits are passed in.
 
+pub(crate) mod draft;
+mod explain;
 mod json;
 pub mod otlp;
 mod pieces;
+mod size;
 pub mod tabular;
 pub mod trec;
-mod wire;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
 use tidemark_schema::{FingerprintKeys, Label, OutputEvent, RetrievalEvent, Timestamp};
 
 pub use crate::redact::TextPolicy;
-pub use json::{Kind, decode};
+pub use draft::EventDraft;
+pub use json::{Kind, decode, draft as read_json};
 pub use pieces::{Piece, PieceError, Pieces};
 
 use crate::policy::Policy;
 
-/// An event of either kind.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-#[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "nearly all events are retrievals, the larger variant")]
+/// An event of either kind. It is never changed once it is accepted, and is shared by those who need it.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// What a retriever returned.
-    Retrieval(RetrievalEvent),
+    Retrieval(Arc<RetrievalEvent>),
     /// What a model answered.
-    Output(OutputEvent),
+    Output(Arc<OutputEvent>),
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Retrieval(event) => event.as_ref().serialize(serializer),
+            Self::Output(event) => event.as_ref().serialize(serializer),
+        }
+    }
+}
+
+impl From<RetrievalEvent> for Event {
+    fn from(event: RetrievalEvent) -> Self {
+        Self::Retrieval(Arc::new(event))
+    }
+}
+
+impl From<OutputEvent> for Event {
+    fn from(event: OutputEvent) -> Self {
+        Self::Output(Arc::new(event))
+    }
 }
 
 impl Event {
+    /// Which kind it is of.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Retrieval(_) => Kind::Retrieval,
+            Self::Output(_) => Kind::Output,
+        }
+    }
+
     /// Its idempotency key.
     pub fn event_id(&self) -> tidemark_schema::EventId {
         match self {
@@ -69,14 +101,13 @@ impl Event {
         }
     }
 
-    /// What it takes in memory besides its texts, which are in its JSON: its own fields, and the values within what senders
-    /// may structure as they like. Without it a queue of a few bytes of JSON each would hold five times its bound.
-    pub(crate) fn bytes_beside_json(&self) -> u64 {
-        let values = match self {
-            Self::Retrieval(event) => values_of(event),
-            Self::Output(_) => 0,
-        };
-        size_of::<Self>() as u64 + values.saturating_mul(VALUE_BYTES)
+    /// The bytes that it takes in memory, which is what queues are bounded by: its own fields, its texts, and the values within
+    /// what senders may structure as they like.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Retrieval(event) => size::of_retrieval(event),
+            Self::Output(event) => size::of_output(event),
+        }
     }
 
     /// How many results were left out because there were more than are kept.
@@ -91,11 +122,8 @@ impl Event {
     }
 }
 
-/// What one JSON value takes in memory, besides its text.
-const VALUE_BYTES: u64 = size_of::<serde_json::Value>() as u64;
-
 /// The JSON values within the attributes and the retriever's parameters of an event.
-fn values_of(event: &RetrievalEvent) -> u64 {
+pub(crate) fn values_of(event: &RetrievalEvent) -> u64 {
     event.attributes.values().chain(event.retriever.params.values()).map(values).sum()
 }
 

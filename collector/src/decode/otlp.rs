@@ -4,8 +4,8 @@
 //! says which version of a corpus was asked; for that there are attributes of our own, of the span or of its resource, and
 //! [`Sources`] says where else to look. `SOURCES.md` beside the sources of this crate lists all of them.
 //!
-//! A span becomes the JSON of an event and goes the way of every other event: its texts are redacted and its bounds are
-//! checked in one place. What a span does not say is left out; nothing is guessed without a mark that says so.
+//! A span becomes a draft and goes the way of every other event: its texts are redacted and its bounds are checked in one
+//! place. What a span does not say is left out; nothing is guessed without a mark that says so.
 //!
 //! Spans are events once: the id of a retrieval is made of trace and span, that of an output of its trace, its operation, the
 //! attempt and the text, because frameworks give one call of a model two spans, one inside the other.
@@ -42,7 +42,10 @@ use self::documents::Listing;
 use self::embeddings::Embedded;
 use self::results::Listed;
 use self::span::{About, Answered, Retrieved, about};
-use super::{Context, Event, Kind, Rejection, decode};
+use super::draft::EventDraft;
+use super::size::of_value as size_of_value;
+use super::{Context, Event, Kind, Rejection, explain};
+use crate::accept::accept;
 
 /// No attribute names the corpus: the name of the service stands for it.
 pub const CORPUS_ASSUMED: &str = "corpus.assumed";
@@ -52,14 +55,13 @@ pub const VERSION_ASSUMED: &str = "corpus_version.assumed";
 pub const ATTRIBUTES_DROPPED: &str = "truncated.attributes";
 
 /// All marks of spans.
-pub const MARKS: [&str; 7] = [
+pub const MARKS: [&str; 6] = [
     CORPUS_ASSUMED,
     VERSION_ASSUMED,
     ATTRIBUTES_DROPPED,
     results::ID_OF_OUTPUT,
     results::ID_OF_METADATA,
     results::ID_OF_CONTENT,
-    results::ID_REPEATED,
 ];
 
 /// Bytes of the events that the spans of one request become. What a resource says is part of each of them, so a small
@@ -242,7 +244,7 @@ struct Reader<'a> {
     sources: &'a Sources,
 }
 
-/// An event in JSON, on its way through the checks of every other event.
+/// The fields of an event, on their way to a draft.
 struct Written {
     fields: Map<String, Value>,
     kind: Kind,
@@ -481,19 +483,21 @@ fn id(field: &str, bytes: &[u8], length: usize) -> Result<String, Rejection> {
 }
 
 impl Written {
-    /// The way of every other event, with the limit of every other event and that of the request.
+    /// The draft, with the limit of every other event and that of the request.
     fn read(self, room: &mut usize, context: &Context<'_>) -> Result<Event, Rejection> {
+        let Self { fields, kind } = self;
         let whole = |reason: String| Rejection { field: None, reason, malformed: false };
-        let bytes = serde_json::to_vec(&self.fields).map_err(|error| whole(error.to_string()))?;
-        drop(self.fields);
-        if bytes.len() > context.limits.event_bytes {
-            return Err(whole(format!("has {} bytes, the limit is {}", bytes.len(), context.limits.event_bytes)));
+        let fields = Value::Object(fields);
+        let bytes = size_of_value(&fields);
+        if bytes > context.limits.event_bytes {
+            return Err(whole(format!("has {bytes} bytes, the limit is {}", context.limits.event_bytes)));
         }
-        let Some(left) = room.checked_sub(bytes.len()) else {
+        let Some(left) = room.checked_sub(bytes) else {
             *room = 0;
             return Err(no_room());
         };
         *room = left;
-        decode(&bytes, self.kind, context)
+        let draft = EventDraft::deserialize(kind, &fields).map_err(|_| explain::why(kind, &fields))?;
+        accept(draft, context)
     }
 }

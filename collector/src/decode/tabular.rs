@@ -1,19 +1,19 @@
 //! Events as rows of tables: Arrow IPC and Parquet.
 //!
-//! A row becomes the JSON of an event and goes the way of every other event. Its columns are the fields of an event, nested
-//! as they are in JSON (`query` a struct, `results` a list of structs), or those of the tables of a store, so that what was
-//! exported can be imported.
+//! A row becomes a draft and goes the way of every other event. Its columns are the fields of an event, nested as they are in
+//! JSON (`query` a struct, `results` a list of structs), flattened (`query.text`), as texts of JSON, or those of the tables of
+//! a store, so that what was exported can be imported.
 //!
 //! Arrow can say much in few bytes: a dictionary, a view, a list of nulls or the name of a column stands for any amount of
-//! text. A row is therefore written by itself and only up to a limit, and nothing is sized by what a table announces.
+//! text. A row is therefore read by itself and only up to a limit, and nothing is sized by what a table announces.
 
+mod cell;
 mod ipc;
 mod layout;
 mod parquet;
 #[cfg(test)]
 mod tests;
 mod times;
-mod value;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -23,9 +23,10 @@ use arrow_schema::SchemaRef;
 pub use ipc::{ipc_file, ipc_stream, is_ipc_file, is_ipc_stream};
 pub use parquet::{is_parquet, parquet_file};
 
+use self::cell::Budget;
 use self::layout::Layout;
-use self::value::{Bounded, Fault};
-use super::{Kind, Rejection};
+use super::draft::EventDraft;
+use super::{Kind, Rejection, explain};
 
 /// Why a table cannot be read as events, or cannot be read any further.
 #[derive(Debug, thiserror::Error)]
@@ -93,13 +94,14 @@ impl<'a> Table<'a> {
     /// Its rows, once its columns are known to be fields of an event.
     pub fn rows(self, kind: Kind, limits: RowLimits) -> Result<Rows<'a>, TableError> {
         let layout = guarded(|| Layout::of(&self.schema, kind))?;
-        Ok(Rows { layout, batches: self.batches, batch: None, limits, read: 0, spent: 0 })
+        Ok(Rows { layout, kind, batches: self.batches, batch: None, limits, read: 0, spent: 0 })
     }
 }
 
-/// The rows of a table as JSON of events, or why one of them cannot be an event; up to the first error of the table.
+/// The rows of a table as drafts, or why one of them cannot be an event; up to the first error of the table.
 pub struct Rows<'a> {
     layout: Layout,
+    kind: Kind,
     batches: Batches<'a>,
     /// The batch that is read, and its next row.
     batch: Option<(RecordBatch, usize)>,
@@ -114,30 +116,32 @@ impl Rows<'_> {
         &self.layout.ignored
     }
 
-    fn row(&mut self) -> Option<Result<Vec<u8>, Rejection>> {
+    /// What reading has cost so far: about the bytes that the rows take when they are written out.
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    fn row(&mut self) -> Option<Result<EventDraft, Rejection>> {
         let (batch, next) = self.batch.as_mut().filter(|(batch, next)| *next < batch.num_rows())?;
-        let mut out = Bounded::new(self.limits.row);
-        let written = guarded(|| Ok(self.layout.write(batch, *next, &mut out)));
+        let (row, limit, kind) = (*next, self.limits.row, self.kind);
         *next += 1;
         self.read += 1;
+        let budget = Budget::new(limit);
+        let read = guarded(|| Ok(EventDraft::deserialize(kind, self.layout.row(batch, row, &budget))));
         // A row that is too long was looked at up to the limit.
-        let spent = if matches!(written, Ok(Err(Fault::TooLong))) { self.limits.row as u64 } else { out.spent() };
-        self.spent = self.spent.saturating_add(spent);
+        self.spent = self.spent.saturating_add(budget.spent().min(limit) as u64);
         let whole = |reason: String| Rejection { field: None, reason, malformed: false };
-        Some(match written {
-            Ok(Ok(())) => Ok(out.into_bytes()),
-            Ok(Err(Fault::NotFinite(path))) => {
-                let reason = "is NaN or infinite; leave it null when the value is not known";
-                Err(Rejection::field(path.trim_start_matches('.'), reason))
-            }
-            Ok(Err(Fault::TooLong)) => Err(whole(format!("has more than {} bytes, the limit", self.limits.row))),
+        Some(match read {
+            Ok(Ok(draft)) => Ok(draft),
+            Ok(Err(_)) if budget.is_exhausted() => Err(whole(format!("has more than {limit} bytes, the limit"))),
+            Ok(Err(_)) => Err(explain::why(kind, self.layout.row(batch, row, &Budget::new(limit)))),
             Err(error) => Err(whole(error.to_string())),
         })
     }
 }
 
 impl Iterator for Rows<'_> {
-    type Item = Result<Result<Vec<u8>, Rejection>, TableError>;
+    type Item = Result<Result<EventDraft, Rejection>, TableError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

@@ -50,7 +50,7 @@ fn fingerprints_and_hashes_are_of_what_was_sent_under_every_policy() {
         let policy = Policy::with_text(text);
         match (decoded(RETRIEVAL, Kind::Retrieval, &policy), decoded(OUTPUT, Kind::Output, &policy)) {
             (Event::Retrieval(retrieval), Event::Output(output)) => {
-                (retrieval.query.fingerprint, retrieval.query.simhash, output.output.hash)
+                (retrieval.query.fingerprint.clone(), retrieval.query.simhash, output.output.hash.clone())
             }
             other => panic!("{other:?}"),
         }

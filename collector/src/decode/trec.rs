@@ -3,13 +3,15 @@
 //! The query's id becomes its fingerprint and the tag the name of the retriever. A run says nothing about corpus, version
 //! and time; those are given with it.
 
+use std::fmt::Display;
 use std::io::BufRead;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
-use tidemark_schema::{CorpusName, CorpusVersion, EventId, Timestamp};
+use tidemark_schema::{CorpusName, CorpusVersion, EventId, Retriever, Timestamp};
 
 use super::Rejection;
+use super::draft::{EventDraft, Number, QueryDraft, ResultDraft, RetrievalDraft};
 use crate::bound;
 
 /// Lines of a run that are read; they are held in memory until its end, because nothing says that a query is complete.
@@ -51,7 +53,7 @@ pub enum RunError {
 }
 
 /// One query of a run as an event, or why one of its lines cannot be part of it; with the line.
-pub type Query = (u64, Result<Vec<u8>, Rejection>);
+pub type Query = (u64, Result<EventDraft, Rejection>);
 
 struct Answer {
     line: u64,
@@ -133,9 +135,6 @@ fn parse(line: &str) -> Result<Line<'_>, Rejection> {
     };
     let rank = rank.parse().map_err(|_| Rejection::field("rank", format!("is {rank:?}, not a whole number")))?;
     let number: f64 = score.parse().map_err(|_| Rejection::field("score", format!("is {score:?}, not a number")))?;
-    if !number.is_finite() {
-        return Err(Rejection::field("score", format!("is {score}, not a finite number")));
-    }
     Ok((query, document, rank, number, tag))
 }
 
@@ -146,7 +145,7 @@ fn event(
     tag: &str,
     query: &str,
     mut documents: Vec<(String, u64, f64)>,
-) -> Result<Vec<u8>, Rejection> {
+) -> Result<EventDraft, Rejection> {
     let mut ranks: Vec<u64> = documents.iter().map(|(_, rank, _)| *rank).collect();
     ranks.sort_unstable();
     if ranks.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
@@ -156,8 +155,38 @@ fn event(
     }
     let total = documents.len();
     documents.truncate(depth);
-    let results: Vec<Value> =
-        documents.into_iter().map(|(id, _, score)| json!({ "doc_id": id, "score": score })).collect();
+    let is_cut = total > depth;
+    let named = |field: &str, error: &dyn Display| Rejection::field(field, error.to_string());
+    let retriever =
+        Retriever { name: Some(tag.parse().map_err(|error| named("retriever.name", &error))?), ..Retriever::default() };
+    // Without an id of its own the event has that of its content, so importing a run again adds nothing, and nor does what is
+    // exported of a deeper run: that is the list as it was cut, without how long it had been.
+    let event_id = id_of(run, (tag, query), &documents)?;
+    let result = |(place, (id, _, score)): (usize, (String, u64, f64))| {
+        let doc_id = id.parse().map_err(|error| named(&format!("results[{place}].doc_id"), &error))?;
+        Ok(ResultDraft { score: Some(Number(score)), ..ResultDraft::of(doc_id) })
+    };
+    Ok(EventDraft::Retrieval(RetrievalDraft {
+        event_id: Some(event_id),
+        retriever: Some(retriever),
+        results_total: is_cut.then(|| u32::try_from(total).unwrap_or(u32::MAX)),
+        marks: is_cut.then(|| bound::RESULTS.parse().into_iter().collect()),
+        corpus_version: run.version.clone(),
+        ..RetrievalDraft::of(
+            run.at,
+            run.corpus.clone(),
+            QueryDraft {
+                fingerprint: Some(query.parse().map_err(|error| named("query.fingerprint", &error))?),
+                ..QueryDraft::default()
+            },
+            documents.into_iter().enumerate().map(result).collect::<Result<_, Rejection>>()?,
+        )
+    }))
+}
+
+/// The id of the JSON that one would write by hand for such an event.
+fn id_of(run: &Run, (tag, query): (&str, &str), documents: &[(String, u64, f64)]) -> Result<EventId, Rejection> {
+    let results: Vec<Value> = documents.iter().map(|(id, _, score)| json!({ "doc_id": id, "score": score })).collect();
     let mut event = Map::from_iter([
         ("occurred_at".to_owned(), json!(run.at)),
         ("corpus".to_owned(), json!(run.corpus)),
@@ -168,17 +197,8 @@ fn event(
     if let Some(version) = &run.version {
         event.insert("corpus_version".to_owned(), json!(version));
     }
-    let bytes = |event: &Map<_, _>| serde_json::to_vec(event).map_err(|error| malformed(error.to_string()));
-    // Without an id of its own the event has that of its bytes, so importing a run again adds nothing …
-    let whole = bytes(&event)?;
-    if total <= depth {
-        return Ok(whole);
-    }
-    // … and nor does what is exported of a deeper run: that is the list as it was cut, without how long it had been.
-    event.insert("event_id".to_owned(), json!(EventId::of_content(&whole)));
-    event.insert("results_total".to_owned(), json!(total));
-    event.insert("marks".to_owned(), json!([bound::RESULTS]));
-    bytes(&event)
+    let bytes = serde_json::to_vec(&event).map_err(|error| malformed(error.to_string()))?;
+    Ok(EventId::of_content(&bytes))
 }
 
 #[cfg(test)]
@@ -186,6 +206,14 @@ mod tests {
     use super::*;
 
     const RUN: &str = "2 Q0 b 2 0.5 bm25\n1 Q0 x 1 9 bm25\n\n2 Q0 a 1 0.75 bm25\r\n";
+
+    /// A draft as JSON, without what is not known.
+    fn known(draft: EventDraft) -> Value {
+        let mut event = serde_json::to_value(draft).unwrap();
+        let objects = event["results"].as_array_mut().unwrap().iter_mut().map(|result| result.as_object_mut().unwrap());
+        objects.for_each(|result| result.retain(|_, field| !field.is_null()));
+        event
+    }
 
     fn read(text: impl AsRef<[u8]>) -> Vec<(u64, Result<Value, String>)> {
         let run = Run { corpus: "cran".parse().unwrap(), version: None, at: "2026-10-01T00:00:00Z".parse().unwrap() };
@@ -195,8 +223,7 @@ mod tests {
         let queries: Vec<_> = queries.collect();
         let told = |rejection: Rejection| format!("{} {}", rejection.field.unwrap_or_default(), rejection.reason);
         let read = read.into_iter().chain(queries);
-        read.map(|(line, event)| (line, event.map(|bytes| serde_json::from_slice(&bytes).unwrap()).map_err(told)))
-            .collect()
+        read.map(|(line, event)| (line, event.map(known).map_err(told))).collect()
     }
 
     #[track_caller]
@@ -229,7 +256,6 @@ mod tests {
         check("1 Q0 a 1 0.5", " has 5 fields; the six of a run are `query Q0 document rank score tag`");
         check("1 Q0 a one 0.5 t", "rank is \"one\", not a whole number");
         check("1 Q0 a 1 high t", "score is \"high\", not a number");
-        check("1 Q0 a 1 nan t", "score is nan, not a finite number");
         check(b"1 Q0 caf\xe9 1 0.5 t", " is not UTF-8");
     }
 
@@ -248,8 +274,7 @@ mod tests {
         let (deep, cut) = (deep.as_ref().unwrap(), cut.as_ref().unwrap());
         assert_eq!((&deep["results"], &deep["results_total"]), (&cut["results"], &json!(5)));
         assert_eq!(deep["marks"], json!(["bound.results"]));
-        assert_eq!(cut.get("event_id"), None, "it is that of its bytes");
-        assert_eq!(deep["event_id"], json!(EventId::of_content(&serde_json::to_vec(cut).unwrap())));
+        assert_eq!((&cut["results_total"], &deep["event_id"]), (&Value::Null, &cut["event_id"]));
     }
 
     #[test]

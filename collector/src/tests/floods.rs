@@ -87,6 +87,7 @@ async fn one_event_that_is_too_long_for_the_log_spoils_no_other_submission() {
     let long = {
         let mut event = live(1);
         if let crate::decode::Event::Retrieval(event) = &mut event {
+            let event = Arc::make_mut(event);
             event.attributes.insert("long".to_owned(), serde_json::Value::String("x".repeat(3_000)));
         }
         event

@@ -1,6 +1,7 @@
 use insta::assert_snapshot;
 use tidemark_collector::policy::Policy;
 
+use super::otlp::metric;
 use super::*;
 
 /// Sends one retrieval in which `from` is replaced by `to`, and shows what was wrong with it.
@@ -23,7 +24,7 @@ async fn one_broken_line_of_five_spoils_nothing_but_itself() {
     assert_eq!((&json["accepted"], &json["duplicates"], &json["rejected"]), (&4.into(), &0.into(), &1.into()));
     let statuses: Vec<_> = json["events"].as_array().unwrap().iter().map(|event| event["status"].as_str()).collect();
     assert_eq!(statuses, ["accepted", "accepted", "rejected", "accepted", "accepted"].map(Some));
-    assert_snapshot!(json["events"][2], @r#"{"field":"occurred_at","index":2,"line":3,"reason":"expected value at line 1 column 17","status":"rejected"}"#);
+    assert_snapshot!(json["events"][2], @r#"{"field":"occurred_at","index":2,"line":3,"reason":"is no JSON: expected value at line 1 column 17","status":"rejected"}"#);
     assert_snapshot!(json["events"][3], @r#"{"event_id":"1cb47ff9-5374-5163-9099-ccdcc8050016","index":3,"line":4,"status":"accepted"}"#);
 }
 
@@ -66,18 +67,30 @@ async fn an_array_that_breaks_off_keeps_what_was_whole() {
     assert_snapshot!(json["events"][1], @r#"{"index":1,"line":2,"reason":"the body cannot be read from here on: line 2: the input ends inside of an event","status":"rejected"}"#);
 }
 
+/// Sends one retrieval in which `from` is replaced by `to`: it is taken, with these marks.
+async fn marked(from: &str, to: &str, marks: &[&str]) {
+    let event = retrieval(1).replace(from, to);
+    assert_ne!(event, retrieval(1), "nothing was replaced");
+    let answer = server().await.post("/v1/retrievals", event).await;
+    assert_eq!((answer.status, &answer.json()["events"][0]["marks"]), (202, &marks.into()), "{}", answer.text);
+}
+
 #[tokio::test]
-async fn scores_that_are_no_numbers_are_rejected_with_their_place() {
-    assert_snapshot!(refused("0.8}", "NaN}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
-    assert_snapshot!(refused("0.8}", "Infinity}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
-    assert_snapshot!(refused("0.8}", "-Infinity}").await, @"422 results[1].score | is NaN or infinite, which is not a JSON number; send null when the value is not known");
-    assert_snapshot!(refused("0.8}", "1e999}").await, @"422 results[1].score | number out of range at line 1 column 225");
-    assert_snapshot!(refused("0.8}", "\"high\"}").await, @r#"422 results[1].score | invalid type: string "high", expected f64"#);
+async fn what_is_not_known_or_repeated_costs_no_event() {
+    for score in ["NaN}", "Infinity}", "-Infinity}"] {
+        marked("0.8}", score, &["number.not_finite"]).await;
+    }
+    marked(r#""doc_id":"b""#, r#""doc_id":"a""#, &["doc_id.repeated"]).await;
+    marked("09:30:00Z", "09:30:00", &["time.assumed_utc"]).await;
+    let server = server().await;
+    server.post("/v1/retrievals", retrieval(1).replace("0.8}", "NaN}")).await;
+    assert_eq!(metric(&server, r#"tidemark_event_marks_total{mark="number.not_finite"}"#).await, "1");
 }
 
 #[tokio::test]
 async fn values_that_cannot_be_are_rejected_with_their_field() {
-    assert_snapshot!(refused(r#""doc_id":"b""#, r#""doc_id":"a""#).await, @r#"422 results[1].doc_id | "a" is already the document of results[0]; a result lists a document once"#);
+    assert_snapshot!(refused("0.8}", "1e999}").await, @"422 results[1].score | is a number beyond the range of 64 bits");
+    assert_snapshot!(refused("0.8}", "\"high\"}").await, @r#"422 results[1].score | is the text "high"; expected a number"#);
     assert_snapshot!(refused(r#""corpus":"#, r#""corpu":"#).await, @"422 corpu | is not a field of this event (did you mean corpus?); data of your own goes into `attributes`");
     assert_snapshot!(refused("2026-11-18T09:30:00Z", "9999-01-01T00:00:00Z").await, @"422 occurred_at | 9999-01-01T00:00:00Z lies outside of the years 2000 to 2099; check the clock and the unit of the sender");
     assert_snapshot!(refused("2026-11-18T09:30:00Z", "2026-11-19T09:30:00Z").await, @"422 occurred_at | 2026-11-19T09:30:00Z lies more than 60 minutes after our clock, 2026-11-18T10:00:00Z; check the sender's clock");
@@ -117,19 +130,19 @@ async fn a_batch_of_which_nothing_is_taken_is_a_problem_that_names_each_event() 
     assert_snapshot!(serde_json::to_string_pretty(&malformed.problem().1).unwrap(), @r#"
     {
       "accepted": 0,
-      "detail": "all 2 events were rejected; the first, line 1: key must be a string at line 1 column 2",
+      "detail": "all 2 events were rejected; the first, line 1: is no JSON: key must be a string at line 1 column 2",
       "duplicates": 0,
       "events": [
         {
           "index": 0,
           "line": 1,
-          "reason": "key must be a string at line 1 column 2",
+          "reason": "is no JSON: key must be a string at line 1 column 2",
           "status": "rejected"
         },
         {
           "index": 1,
           "line": 2,
-          "reason": "expected ident at line 1 column 2",
+          "reason": "is no JSON: expected ident at line 1 column 2",
           "status": "rejected"
         }
       ],
@@ -143,7 +156,7 @@ async fn a_batch_of_which_nothing_is_taken_is_a_problem_that_names_each_event() 
     "#);
     let one_is_json = server.post("/v1/retrievals", "{oops\n{}").await;
     assert_eq!(one_is_json.status, 422);
-    assert_snapshot!(one_is_json.refusal(), @"422 invalid: all 2 events were rejected; the first, line 1: key must be a string at line 1 column 2");
+    assert_snapshot!(one_is_json.refusal(), @"422 invalid: all 2 events were rejected; the first, line 1: is no JSON: key must be a string at line 1 column 2");
     let metrics = server.get("/metrics").await.text;
     assert!(metrics.contains("tidemark_events_total{kind=\"retrieval\",result=\"rejected\"} 4\n"), "{metrics}");
 }

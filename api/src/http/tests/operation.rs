@@ -41,7 +41,7 @@ async fn metrics_count_events_and_requests_and_name_no_query() {
     # HELP tidemark_mode 1 for the mode that the collector is in, 0 for the others.
     # HELP tidemark_mode_transitions How often the mode changed.
     # HELP tidemark_otlp_attributes_ignored Attributes of spans that became events and that are not read.
-    # HELP tidemark_pending_bytes Bytes of them in the log.
+    # HELP tidemark_pending_bytes Bytes that they take in memory.
     # HELP tidemark_pending_events Events that are on disk and not in the table yet.
     # HELP tidemark_results_truncated Results of accepted events beyond the limit.
     # TYPE tidemark_events counter

@@ -1,3 +1,5 @@
+use std::borrow::Borrow;
+
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 
@@ -10,12 +12,21 @@ use crate::output::{OutputBody, OutputEvent};
 
 /// The schema of the table of outputs.
 pub fn schema() -> Result<SchemaRef, ArrowError> {
-    Ok(encode(&[])?.schema())
+    Ok(rows_of(&[])?.schema())
 }
 
 /// Events as rows, in their order.
-pub fn encode(rows: &[Stored<OutputEvent>]) -> Result<RecordBatch, ArrowError> {
-    let events = || rows.iter().map(|row| &row.event);
+pub fn encode<E: Borrow<OutputEvent>>(rows: &[Stored<E>]) -> Result<RecordBatch, ArrowError> {
+    let borrowed = rows.iter().map(|Stored { received_at, ingest, event }| Stored {
+        received_at: *received_at,
+        ingest: *ingest,
+        event: event.borrow(),
+    });
+    rows_of(&borrowed.collect::<Vec<_>>())
+}
+
+fn rows_of(rows: &[Stored<&OutputEvent>]) -> Result<RecordBatch, ArrowError> {
+    let events = || rows.iter().map(|row| row.event);
     let label = |label: &'_ Option<Label>| label.as_ref().map(ToString::to_string);
     let mut table = Layout::default();
     table.add("event_id", event_ids(events().map(|e| &e.event_id)));

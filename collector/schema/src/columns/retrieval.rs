@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
@@ -15,12 +16,21 @@ use crate::simhash::SimHash;
 
 /// The schema of the table of retrievals.
 pub fn schema() -> Result<SchemaRef, ArrowError> {
-    Ok(encode(&[])?.schema())
+    Ok(rows_of(&[])?.schema())
 }
 
 /// Events as rows, in their order.
-pub fn encode(rows: &[Stored<RetrievalEvent>]) -> Result<RecordBatch, ArrowError> {
-    let events = || rows.iter().map(|row| &row.event);
+pub fn encode<E: Borrow<RetrievalEvent>>(rows: &[Stored<E>]) -> Result<RecordBatch, ArrowError> {
+    let borrowed = rows.iter().map(|Stored { received_at, ingest, event }| Stored {
+        received_at: *received_at,
+        ingest: *ingest,
+        event: event.borrow(),
+    });
+    rows_of(&borrowed.collect::<Vec<_>>())
+}
+
+fn rows_of(rows: &[Stored<&RetrievalEvent>]) -> Result<RecordBatch, ArrowError> {
+    let events = || rows.iter().map(|row| row.event);
     let mut table = Layout::default();
     table.add("event_id", event_ids(events().map(|e| &e.event_id)));
     table.add("occurred_at", times(events().map(|e| Some(e.occurred_at))));
@@ -85,7 +95,7 @@ pub fn encode(rows: &[Stored<RetrievalEvent>]) -> Result<RecordBatch, ArrowError
 }
 
 /// The documents of all rows, laid end to end; the rank is the place in the row, counted from 1.
-fn documents(rows: &[Stored<RetrievalEvent>]) -> Layout {
+fn documents(rows: &[Stored<&RetrievalEvent>]) -> Layout {
     let documents = || rows.iter().flat_map(|row| &row.event.results);
     let ranks = rows.iter().flat_map(|row| 1..=u32::try_from(row.event.results.len()).unwrap_or(u32::MAX));
     let mut table = Layout::default();

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use serde_json::{Map, Number};
 
+use crate::decode::json::lenient;
 use crate::yaml;
 
 /// One attribute by its name. Of two with the same name the last counts, as OpenTelemetry's SDKs have it.
@@ -126,13 +127,13 @@ pub(super) fn json(value: &Value) -> serde_json::Value {
 /// The array or object that a text holds.
 pub(super) fn embedded(text: &str) -> Option<serde_json::Value> {
     let begins = text.trim_start().starts_with(['{', '[']);
-    serde_json::from_str(text).ok().filter(|_| begins)
+    lenient(text).ok().filter(|_| begins)
 }
 
 /// The object that a text holds, also in Python's notation, in which some instrumentors write metadata: `{'page': 3}`. That
 /// is YAML as well, but for escapes within quotes.
 pub(super) fn embedded_object(text: &str) -> Option<Map<String, serde_json::Value>> {
-    match serde_json::from_str(text) {
+    match lenient(text) {
         Ok(object) => Some(object),
         Err(_) if text.trim_start().starts_with('{') => yaml::object(text),
         Err(_) => None,

@@ -54,10 +54,13 @@ pub(super) fn documents(attributes: &Attributes<'_>, name: &str) -> Listing {
     }
 }
 
-/// The documents that `output.value` lists under `documents`, as the retrievers of `LangChain` do.
+/// The documents that `output.value` lists, by itself or under `documents`, as the retrievers of `LangChain` do.
 pub(super) fn of_output(attributes: &Attributes<'_>) -> Option<Vec<Document>> {
-    let any_value::Value::StringValue(text) = attributes.value("output.value")? else { return None };
-    of_array(attributes::embedded(text)?.get("documents")?).ok()
+    match attributes::json(attributes.value("output.value")?) {
+        list @ Value::Array(_) => of_array(&list).ok(),
+        Value::Object(object) => of_array(object.get("documents")?).ok(),
+        _ => None,
+    }
 }
 
 fn of_fields(fields: BTreeMap<&str, &any_value::Value>) -> Document {

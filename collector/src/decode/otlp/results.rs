@@ -1,11 +1,12 @@
 //! The documents of a span as the results of an event, and what identifies each.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use tidemark_schema::{ContentHash, DocumentId};
 
 use super::documents::{Document, simple};
+use crate::accept::tell_apart;
 use crate::decode::Rejection;
 
 /// The id is that of the same document in `output.value`.
@@ -14,10 +15,6 @@ pub(super) const ID_OF_OUTPUT: &str = "doc_id.output_value";
 pub(super) const ID_OF_METADATA: &str = "doc_id.metadata";
 /// The id is the hash of what the document says.
 pub(super) const ID_OF_CONTENT: &str = "doc_id.content_hash";
-/// Several documents had one id, as chunks of one source have: they are told apart by the hashes of what they say,
-/// `<id>#<hash>`, or where that is not known by their order, `<id>#2` and so on.
-pub(super) const ID_REPEATED: &str = "doc_id.repeated";
-
 /// The list of documents of a span.
 pub(super) struct Listed<'a> {
     /// The attribute that holds it.
@@ -41,22 +38,15 @@ impl Listed<'_> {
         let mut marks = BTreeSet::new();
         let identities = self.identities()?;
         marks.extend(identities.iter().filter_map(|(_, mark)| *mark));
-        let contents = (0..identities.len()).map(|place| self.content(place));
-        let (ids, repeated) = told_apart(identities.iter().map(|(id, _)| id.as_str()).zip(contents).collect());
-        if repeated {
-            marks.insert(ID_REPEATED);
-        }
-        let each = ids.into_iter().zip(&self.documents).enumerate().map(|(place, (id, document))| {
+        let each = identities.into_iter().zip(&self.documents).enumerate().map(|(place, ((id, _), document))| {
             let mut result = Map::from_iter([("doc_id".to_owned(), Value::String(id))]);
-            let score =
-                score(document).map_err(|reason| Rejection::field(format!("{}.{place}.score", self.name), reason))?;
-            result.extend(score.map(|score| ("score".to_owned(), score)));
+            result.extend(score(document).map(|score| ("score".to_owned(), score)));
             if let Some(content) = self.content(place) {
                 result.insert("content_hash".to_owned(), json!(ContentHash::of_text(content)));
             }
-            Ok(Value::Object(result))
+            Value::Object(result)
         });
-        Ok((each.collect::<Result<_, _>>()?, marks))
+        Ok((each.collect(), marks))
     }
 
     /// Only lists of the same documents say something about each other. A list that the sender cut short is completed from
@@ -107,17 +97,9 @@ impl Listed<'_> {
     }
 }
 
-/// A score that is missing stays missing.
-fn score(document: &Document) -> Result<Option<Value>, String> {
-    match &document.score {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Number(number)) => Ok(Some(Value::Number(number.clone()))),
-        Some(Value::String(text)) => match text.trim().parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Some(json!(number))),
-            _ => Err("is no finite number; leave it out when it is not known".to_owned()),
-        },
-        Some(_) => Err("is no number; leave it out when it is not known".to_owned()),
-    }
+/// A score that is missing stays missing; whether it is a number is judged with those of all other events.
+fn score(document: &Document) -> Option<Value> {
+    document.score.clone().filter(|score| !score.is_null())
 }
 
 fn identify(document: &Document, there: Option<&Document>, keys: &[String]) -> Option<Identity> {
@@ -138,71 +120,13 @@ fn identify(document: &Document, there: Option<&Document>, keys: &[String]) -> O
     Some((ContentHash::of_text(content).as_str().to_owned(), Some(ID_OF_CONTENT)))
 }
 
-/// Each id once, and whether one occurred more often. What a document says tells it from the others wherever it ranks; only
-/// where that is not known does its place.
-fn told_apart(identified: Vec<(&str, Option<&str>)>) -> (Vec<String>, bool) {
-    let mut times: HashMap<&str, usize> = HashMap::new();
-    for (id, _) in &identified {
-        *times.entry(id).or_default() += 1;
-    }
-    let once = times.iter().filter(|(_, times)| **times == 1);
-    let mut taken: HashSet<String> = once.map(|(id, _)| (*id).to_owned()).collect();
-    let mut numbers: HashMap<String, usize> = HashMap::new();
-    let mut apart = |id: &str, content: Option<&str>| {
-        let hash = content.map(|content| ContentHash::of_text(content).as_str().trim_start_matches("b3:").to_owned());
-        let own = hash.map_or_else(|| id.to_owned(), |hash| format!("{id}#{hash}"));
-        if taken.insert(own.clone()) {
-            return own;
-        }
-        let number = numbers.entry(own.clone()).or_insert(1);
-        loop {
-            *number += 1;
-            let numbered = format!("{own}#{number}");
-            if taken.insert(numbered.clone()) {
-                return numbered;
-            }
-        }
-    };
-    let repeated = times.len() < identified.len();
-    let ids = identified.into_iter().map(|(id, content)| match times.get(id) {
-        Some(1) => id.to_owned(),
-        _ => apart(id, content),
-    });
-    (ids.collect(), repeated)
-}
-
 /// The ids alone, for documents that were candidates and no results.
 pub(super) fn ids(documents: &[Document], keys: &[String]) -> Vec<String> {
     let identified = documents.iter().filter_map(|document| {
         let (id, _) = identify(document, None, keys)?;
-        Some((id, document.content.as_deref()))
+        Some((id, document.content.as_deref().map(ContentHash::of_text)))
     });
-    let identified: Vec<(String, Option<&str>)> = identified.collect();
-    told_apart(identified.iter().map(|(id, content)| (id.as_str(), *content)).collect()).0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(identified: &[(&str, Option<&str>)], expected: &[&str]) {
-        assert_eq!(told_apart(identified.to_vec()).0, expected);
-    }
-
-    #[test]
-    fn chunks_with_one_id_are_told_apart_by_what_they_say_wherever_they_rank() {
-        let hash = |text: &str| format!("s#{}", ContentHash::of_text(text).as_str().trim_start_matches("b3:"));
-        let (x, y) = (hash("x"), hash("y"));
-        check(&[("s", Some("x")), ("s", Some("y")), ("t", Some("z"))], &[&x, &y, "t"]);
-        check(&[("s", Some("y")), ("t", Some("z")), ("s", Some("x"))], &[&y, "t", &x]);
-        check(&[("s", Some("x")), ("s", Some("x"))], &[&x, &format!("{x}#2")]);
-    }
-
-    #[test]
-    fn a_number_that_tells_ids_apart_is_never_one_that_is_there() {
-        check(&[("s", None), ("s#2", None), ("s", None)], &["s", "s#2", "s#3"]);
-        check(&[("s", None), ("s", None), ("s", None)], &["s", "s#2", "s#3"]);
-        check(&[("s", None), ("s", None), ("s#2", None), ("s#2", None)], &["s", "s#2", "s#2#2", "s#2#3"]);
-    }
+    let identified: Vec<(String, Option<ContentHash>)> = identified.collect();
+    let borrowed: Vec<_> = identified.iter().map(|(id, hash)| (id.as_str(), hash.as_ref())).collect();
+    tell_apart(&borrowed).unwrap_or_else(|| identified.into_iter().map(|(id, _)| id).collect())
 }

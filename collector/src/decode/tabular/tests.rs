@@ -10,37 +10,62 @@ use arrow_buffer::OffsetBuffer;
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::{DataType, Field};
 use tidemark_schema::columns::{outputs, retrievals};
-use tidemark_schema::{FingerprintKey, Ingest, Stored};
+use tidemark_schema::{FingerprintKey, Finite, Ingest, Label, Stored};
 
 use super::*;
+use crate::accept::accept;
 use crate::decode::{Context, Event, Kind, Limits, decode};
 use crate::policy::Policy;
 
 const LIMITS: RowLimits = RowLimits { row: 10_000, table: 1 << 20 };
 
 /// The rows of a table of one batch, up to its first error.
-fn read(batch: &RecordBatch, kind: Kind, limits: RowLimits) -> Result<Vec<Result<Vec<u8>, Rejection>>, TableError> {
+fn read(batch: &RecordBatch, kind: Kind, limits: RowLimits) -> Result<Vec<Result<EventDraft, Rejection>>, TableError> {
     let batches = std::iter::once(Ok::<_, TableError>(batch.clone()));
     Table::of(batch.schema(), batches).rows(kind, limits)?.collect()
 }
 
-fn rows(batch: &RecordBatch) -> Vec<Result<Vec<u8>, Rejection>> {
+fn rows(batch: &RecordBatch) -> Vec<Result<EventDraft, Rejection>> {
     read(batch, Kind::Retrieval, LIMITS).unwrap()
 }
 
-/// What became of the only row of a column.
-fn written(name: &str, column: ArrayRef) -> String {
-    let batch = RecordBatch::try_from_iter_with_nullable([(name, column, true)]).unwrap();
-    match rows(&batch).remove(0) {
-        Ok(bytes) => String::from_utf8(bytes).unwrap(),
+/// The least that an event has, with another column besides or in place of one of them.
+fn with(name: &str, column: ArrayRef) -> RecordBatch {
+    let rows = column.len();
+    let texts = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
+    let ids = Arc::new(StringArray::from(vec!["a"; rows])) as ArrayRef;
+    let element = Arc::new(Field::new("item", DataType::Utf8, true));
+    let results = ListArray::new(element, OffsetBuffer::from_lengths(vec![1; rows]), ids, None);
+    let least = [
+        ("occurred_at", Arc::new(Int64Array::from(vec![1_763_458_200; rows])) as ArrayRef),
+        ("corpus", texts("wiki")),
+        ("query", texts("why")),
+        ("results", Arc::new(results) as ArrayRef),
+    ];
+    let others = least.into_iter().filter(|(there, _)| *there != name);
+    let columns = others.chain([(name, column)]).map(|(name, column)| (name, column, true));
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+/// What a column became in the first row, or why that is no event.
+fn became(name: &str, column: ArrayRef, field: &str) -> String {
+    match rows(&with(name, column)).remove(0) {
+        Ok(draft) => serde_json::to_value(draft).unwrap().pointer(field).unwrap().to_string(),
         Err(Rejection { field, reason, .. }) => format!("{} {reason}", field.unwrap_or_default()),
     }
 }
 
-fn event(bytes: &[u8], kind: Kind) -> Result<Event, Rejection> {
+fn context(policy: &Policy, read: impl FnOnce(&Context<'_>) -> Result<Event, Rejection>) -> Result<Event, Rejection> {
     let keys = FingerprintKey::new([7; 32]).into();
-    let policy = Policy::verbatim();
-    decode(bytes, kind, &Context { now: None, keys: &keys, policy: &policy, limits: Limits::default() })
+    read(&Context { now: None, keys: &keys, policy, limits: Limits::default() })
+}
+
+fn accepted(row: Result<EventDraft, Rejection>) -> Result<Event, Rejection> {
+    context(&Policy::verbatim(), |context| accept(row?, context))
+}
+
+fn event(bytes: &[u8], kind: Kind) -> Result<Event, Rejection> {
+    context(&Policy::verbatim(), |context| decode(bytes, kind, context))
 }
 
 fn stored<E>(event: E) -> Stored<E> {
@@ -65,7 +90,7 @@ fn what_the_tables_hold_is_read_back_as_the_same_events() {
     });
     let batch = retrievals::encode(&events).unwrap();
     for (row, written) in rows(&batch).into_iter().zip(events) {
-        assert_eq!(event(&row.unwrap(), Kind::Retrieval), Ok(Event::Retrieval(written.event)));
+        assert_eq!(accepted(row), Ok(Event::Retrieval(written.event)));
     }
     let output =
         br#"{"occurred_at":"2026-11-18T09:30:00Z","trace_id":"t","output":{"text":"four","embedding":[1],"tokens":2},
@@ -77,9 +102,7 @@ fn what_the_tables_hold_is_read_back_as_the_same_events() {
     });
     let batch = outputs::encode(&events).unwrap();
     for (row, written) in read(&batch, Kind::Output, LIMITS).unwrap().into_iter().zip(events) {
-        let row = row.unwrap();
-        assert_eq!(Kind::of(&row), Some(Kind::Output));
-        assert_eq!(event(&row, Kind::Output), Ok(Event::Output(written.event)));
+        assert_eq!(accepted(row), Ok(Event::Output(written.event)));
     }
 }
 
@@ -114,21 +137,65 @@ fn nested(scores: Vec<Option<f64>>) -> RecordBatch {
 #[test]
 fn rows_may_have_the_shape_of_json_and_a_time_without_a_zone_is_utc() {
     let batch = nested(vec![Some(0.5), None, Some(0.25), Some(0.125)]);
-    let events: Vec<_> = rows(&batch).into_iter().map(|row| event(&row.unwrap(), Kind::Retrieval)).collect();
+    let events: Vec<_> = rows(&batch).into_iter().map(accepted).collect();
     let Ok(Event::Retrieval(first)) = &events[0] else { panic!("{events:?}") };
     assert_eq!(first.occurred_at.to_string(), "2025-11-18T09:30:00Z");
+    assert_eq!(first.marks.iter().map(Label::as_str).collect::<Vec<_>>(), ["time.assumed_utc"]);
     assert_eq!((first.query.text.as_deref(), first.results.len(), first.results[1].score), (Some("a"), 2, None));
 }
 
 #[test]
-fn a_number_that_json_has_not_refuses_its_row_and_no_other() {
-    let batch = nested(vec![Some(0.5), Some(0.5), Some(0.25), Some(f64::NAN)]);
-    let read = rows(&batch);
-    assert!(read[0].is_ok());
-    assert_eq!(read[1].as_ref().unwrap_err().field.as_deref(), Some("results[1].score"));
-    // A part of a batch: its lists begin in the middle of their elements.
-    let read = rows(&batch.slice(1, 1));
-    assert_eq!(read[0].as_ref().unwrap_err().field.as_deref(), Some("results[1].score"));
+fn a_score_that_is_no_number_is_not_known_and_its_row_is_kept() {
+    // Also in a part of a batch: its lists begin in the middle of their elements.
+    let batch = nested(vec![Some(0.5), Some(0.5), Some(0.25), Some(f64::NAN)]).slice(1, 1);
+    let Ok(Event::Retrieval(event)) = accepted(rows(&batch).remove(0)) else { panic!("no retrieval") };
+    let scores: Vec<_> = event.results.iter().map(|result| result.score.map(Finite::get)).collect();
+    assert_eq!(scores, [Some(0.25), None]);
+    assert!(event.marks.iter().any(|mark| mark.as_str() == "number.not_finite"));
+}
+
+#[test]
+fn an_event_is_the_same_however_its_columns_are_laid_out() {
+    let texts = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+    let of = |columns: Vec<(&str, ArrayRef)>| {
+        let columns = [("event_id", texts("e1")), ("corpus", texts("wiki"))].into_iter().chain(columns);
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        accepted(rows(&batch).remove(0)).unwrap()
+    };
+    let seconds = || Arc::new(Int64Array::from(vec![1_763_458_200])) as ArrayRef;
+    let plain = of(vec![
+        ("occurred_at", seconds()),
+        ("query", texts(r#"{"text": "why"}"#)),
+        ("results", texts(r#"[{"doc_id": "a", "score": 0.5}, {"doc_id": "b", "score": NaN}]"#)),
+        ("retriever", texts(r#"{"name": "bm25", "params": {"k1": 1.2}}"#)),
+        ("segment", texts(r#"{"locale": "de"}"#)),
+    ]);
+    let milliseconds: ArrayRef = Arc::new(Float64Array::from(vec![1_763_458_200_000.0]));
+    let flat = of(vec![
+        ("occurred_at", milliseconds),
+        ("query.text", texts("why")),
+        ("results", texts(r#"[{"doc_id": "a", "score": "0.5"}, {"doc_id": "b", "score": "nan"}]"#)),
+        ("retriever_name", texts("bm25")),
+        ("retriever.params.k1", Arc::new(Float64Array::from(vec![1.2]))),
+        ("segment.locale", texts("de")),
+    ]);
+    assert_eq!(plain, flat);
+    let error = read(
+        &RecordBatch::try_from_iter([("query_text", texts("a")), ("query.text", texts("b"))]).unwrap(),
+        Kind::Retrieval,
+        LIMITS,
+    );
+    let expected = "the table has columns that are no fields of this event: query.text (another column holds query.text \
+        already); data of your own goes into `attributes`";
+    assert_eq!(error.unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn rows_without_an_id_are_the_same_event_when_they_hold_the_same() {
+    let id = |batch: RecordBatch| accepted(rows(&batch).remove(0)).unwrap().event_id();
+    let texts = |text: Option<&str>| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+    assert_eq!(id(with("trace_id", texts(None))), id(with("corpus", texts(Some("wiki")))));
+    assert_ne!(id(with("trace_id", texts(Some("t")))), id(with("trace_id", texts(None))));
 }
 
 #[test]
@@ -137,30 +204,32 @@ fn what_would_become_large_is_refused_row_by_row_and_nothing_is_sized_by_what_it
     let text = "x".repeat(10_000);
     let mut dictionary = StringDictionaryBuilder::<Int32Type>::new();
     dictionary.append(&text).unwrap();
-    assert_eq!(written("corpus", Arc::new(dictionary.finish())), too_long);
+    assert_eq!(became("corpus", Arc::new(dictionary.finish()), ""), too_long);
     let mut views = StringViewBuilder::new();
     views.append_value(&text);
-    assert_eq!(written("corpus", Arc::new(views.finish())), too_long);
-    // Nulls take no bytes, so a list may announce any number of them.
+    assert_eq!(became("corpus", Arc::new(views.finish()), ""), too_long);
+    // Nulls take no bytes, so a list may announce any number of them. None is a document.
     let nulls: ArrayRef = Arc::new(NullArray::new(1 << 62));
     let element = Arc::new(Field::new("item", DataType::Null, true));
     let offsets = OffsetBuffer::new(vec![0_i64, 1 << 61].into());
     let list = arrow_array::LargeListArray::new(element, offsets, nulls.clone(), None);
-    assert_eq!(written("results", Arc::new(list)), too_long);
+    let endless = "results[0] is null; expected an object with `doc_id`, or the id of a document";
+    assert_eq!(became("results", Arc::new(list), ""), endless);
     // Structs without a field take none either.
     let element = Arc::new(Field::new("item", DataType::Struct(arrow_schema::Fields::empty()), true));
     let empty = Arc::new(StructArray::new_empty_fields(i32::MAX as usize, None));
     let list = arrow_array::FixedSizeListArray::new(element, i32::MAX, empty, None);
-    assert_eq!(written("results", Arc::new(list)), too_long);
+    assert_eq!(became("results", Arc::new(list), ""), "results[0].doc_id is missing");
     // Nor do the values of a dictionary that no key names.
     let keys = arrow_array::Int32Array::from(vec![None]);
-    assert_eq!(written("corpus", Arc::new(arrow_array::DictionaryArray::new(keys, nulls))), "{}");
+    assert_eq!(became("corpus", Arc::new(arrow_array::DictionaryArray::new(keys, nulls)), ""), "corpus is missing");
 }
 
 #[test]
 fn a_row_that_is_too_large_does_not_touch_the_others() {
     let texts = StringArray::from(vec!["a".to_owned(), "x".repeat(10_000), "b".to_owned()]);
-    let batch = RecordBatch::try_from_iter([("corpus", Arc::new(texts) as ArrayRef)]).unwrap();
+    let batch = with("query_text", Arc::new(texts));
+    let batch = batch.project(&[0, 1, 3, 4]).unwrap();
     let read = rows(&batch);
     assert!(read[0].is_ok() && read[1].is_err() && read[2].is_ok(), "{read:?}");
 }
@@ -171,14 +240,14 @@ fn the_rows_together_are_bounded_and_so_is_what_is_looked_at_for_them() {
     let named: ArrayRef = Arc::new(BooleanArray::from(vec![true; 200]));
     let fields = arrow_schema::Fields::from(vec![Field::new("x".repeat(9_000), DataType::Boolean, true)]);
     let column: ArrayRef = Arc::new(StructArray::new(fields, vec![named], None));
-    let batch = RecordBatch::try_from_iter_with_nullable([("attributes", column, true)]).unwrap();
+    let batch = with("attributes", column);
     let error = read(&batch, Kind::Retrieval, LIMITS).unwrap_err();
     assert_eq!(error.to_string(), "the first 117 rows take more than 1048576 bytes when they are written out");
     // Columns of nulls write nothing and take time all the same.
     let nulls: Vec<_> = (0..9_000).map(|i| Field::new(format!("n{i}"), DataType::Null, true)).collect();
     let columns = nulls.iter().map(|_| Arc::new(NullArray::new(200)) as ArrayRef).collect();
     let column: ArrayRef = Arc::new(StructArray::new(nulls.into(), columns, None));
-    let batch = RecordBatch::try_from_iter_with_nullable([("attributes", column, true)]).unwrap();
+    let batch = with("attributes", column);
     assert!(matches!(read(&batch, Kind::Retrieval, LIMITS), Err(TableError::TooLarge { rows: 117, .. })));
 }
 
@@ -204,11 +273,11 @@ fn columns_that_no_event_has_are_named_once_and_the_index_of_pandas_is_passed_ov
         "the table has columns that are no fields of this event: corpsu (did you mean corpus?), query_txt, \
          results[].colour; data of your own goes into `attributes`"
     );
-    let batch = RecordBatch::try_from_iter([("__index_level_0__", numbers()), ("attempt", numbers())]).unwrap();
+    let batch = with("__index_level_0__", numbers());
     let batches = std::iter::once(Ok::<_, TableError>(batch.clone()));
-    let mut rows = Table::of(batch.schema(), batches).rows(Kind::Output, LIMITS).unwrap();
+    let mut rows = Table::of(batch.schema(), batches).rows(Kind::Retrieval, LIMITS).unwrap();
     assert_eq!(rows.ignored(), ["__index_level_0__"]);
-    assert_eq!(rows.next().unwrap().unwrap().unwrap(), br#"{"attempt":1}"#);
+    assert!(rows.all(|row| row.unwrap().is_ok()));
 }
 
 #[test]
@@ -219,23 +288,43 @@ fn the_columns_say_which_kind_of_event_they_hold() {
 }
 
 #[test]
-fn numbers_are_written_as_the_field_they_stand_for_has_them() {
-    let column = |numbers: Vec<f64>| Arc::new(Float64Array::from(numbers)) as ArrayRef;
-    assert_eq!(written("attempt", column(vec![118.0])), r#"{"attempt":118}"#);
-    assert_eq!(written("attempt", column(vec![-0.0])), r#"{"attempt":-0.0}"#);
-    assert_eq!(written("attempt", column(vec![1e300])), r#"{"attempt":1e+300}"#);
-    assert_eq!(written("attempt", column(vec![0.1])), r#"{"attempt":0.1}"#);
-    assert_eq!(
-        written("attempt", column(vec![f64::NAN])),
-        "attempt is NaN or infinite; leave it null when the value is not known"
-    );
-    assert_eq!(written("attempt", Arc::new(arrow_array::Float32Array::from(vec![0.1]))), r#"{"attempt":0.1}"#);
+fn numbers_are_read_as_the_field_they_stand_for_has_them() {
+    let column = |number: f64| Arc::new(Float64Array::from(vec![number])) as ArrayRef;
+    let check = |name: &str, column: ArrayRef, expected: &str| {
+        assert_eq!(became(name, column, &format!("/{name}")), expected);
+    };
+    check("attempt", column(118.0), "118");
+    check("attempt", column(-0.0), "attempt is -0.0; expected a whole number that is not negative");
+    check("attempt", column(0.1), "attempt is 0.1; expected a whole number that is not negative");
+    check("latency_ms", column(1e300), "1e+300");
+    check("latency_ms", column(0.1), "0.1");
+    check("latency_ms", Arc::new(arrow_array::Float32Array::from(vec![0.1])), "0.1");
+    check("latency_ms", Arc::new(arrow_array::UInt64Array::from(vec![u64::MAX])), "1.8446744073709552e+19");
     let decimal = arrow_array::Decimal128Array::from(vec![11_800]).with_precision_and_scale(5, 2).unwrap();
-    assert_eq!(written("attempt", Arc::new(decimal)), r#"{"attempt":118}"#);
-    // 0x7e00 is a NaN of 16 bits.
-    let halves = arrow_buffer::Buffer::from(vec![0x00_u8, 0x7e]);
-    let halves = arrow_array::Float16Array::new(halves.into(), None);
-    assert!(written("query_embedding", Arc::new(halves)).starts_with("query.embedding is NaN"));
+    check("attempt", Arc::new(decimal), "118");
+    let decimal = arrow_array::Decimal128Array::from(vec![11_850]).with_precision_and_scale(5, 2).unwrap();
+    check("cost_usd", Arc::new(decimal), "118.5");
+    check(
+        "latency_ms",
+        Arc::new(StringArray::from(vec!["high"])),
+        "latency_ms is the text \"high\"; expected a number",
+    );
+}
+
+#[test]
+fn times_are_read_in_every_unit_and_those_of_a_wrong_one_are_refused() {
+    let check = |column: ArrayRef, expected: &str| assert_eq!(became("occurred_at", column, "/occurred_at"), expected);
+    let right = "\"2025-11-18T09:30:00Z\"";
+    let micros = || TimestampMicrosecondArray::from(vec![1_763_458_200_000_000]);
+    check(Arc::new(micros()), right);
+    check(Arc::new(micros().with_timezone("Asia/Kolkata")), right);
+    check(Arc::new(Int64Array::from(vec![1_763_458_200_000])), right);
+    check(Arc::new(StringArray::from(vec!["2025-11-18T10:30:00+01:00"])), right);
+    check(Arc::new(arrow_array::Date32Array::from(vec![20_410])), "\"2025-11-18T00:00:00Z\"");
+    // Seconds that were taken for microseconds: the time would be right as a count, and is not what the column says.
+    let seconds = TimestampMicrosecondArray::from(vec![1_763_458_200]).with_timezone("UTC");
+    let refused = became("occurred_at", Arc::new(seconds), "");
+    assert!(refused.starts_with("occurred_at 1970-01-01T00:29:23Z lies outside"), "{refused}");
 }
 
 fn stream(batch: &RecordBatch) -> Vec<u8> {

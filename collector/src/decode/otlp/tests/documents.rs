@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::accept::NOT_FINITE;
 
 #[test]
 fn the_id_of_a_document_comes_from_where_it_is_and_the_event_says_from_where() {
@@ -78,8 +79,22 @@ fn documents_may_be_one_text_of_json() {
 }
 
 #[test]
+fn a_score_that_is_no_number_is_not_known_and_its_retrieval_is_kept() {
+    let attribute = with(&basic(), &json!({ "retrieval.documents.0.document.score": "NaN" }));
+    let blob = json!({ "gen_ai.operation.name": "retrieval", "gen_ai.retrieval.query.text": "q",
+        "gen_ai.retrieval.documents": "[{\"id\":\"a\",\"score\":NaN}]" });
+    let of_output = json!({ "openinference.span.kind": "RETRIEVER", "input.value": "q",
+        "output.value": "[{\"id\":\"a\",\"score\":-Infinity}]" });
+    for span_attributes in [attribute, blob, of_output] {
+        let event = retrieval_of(&service(), &span_attributes, "");
+        assert_eq!((ids(&event), scores(&event)), (vec!["a"], vec![None]));
+        assert!(marks(&event).contains(&NOT_FINITE));
+    }
+}
+
+#[test]
 fn documents_that_cannot_be_read_are_told_and_not_taken_for_none() {
-    for documents in ["[{\"id\":\"a\",\"score\":NaN}]", "[{\"id\":\"a\"", "[null]", "7"] {
+    for documents in ["[{\"id\":\"a\",\"score\":nan}]", "[{\"id\":\"a\"", "[null]", "7"] {
         let span_attributes = json!({ "gen_ai.operation.name": "retrieval", "gen_ai.retrieval.documents": documents });
         check_rejection(&service(), span(1, &span_attributes), "gen_ai.retrieval.documents");
     }
