@@ -58,7 +58,7 @@ fn assert_no_text(directory: &std::path::Path, text: &[u8]) {
 fn what_was_refused_and_cut_is_in_the_metrics() {
     let store = TemporaryStore::new();
     let server = Server::start(store.path());
-    let bad = EVENT.replace("0.9", "NaN");
+    let bad = EVENT.replace("0.9", "\"high\"");
     let results: Vec<String> = (0..1_500).map(|i| format!("{{\"doc_id\":\"d{i}\"}}")).collect();
     let long = EVENT.replace(r#"{"doc_id":"a","score":0.9}"#, &results.join(","));
     let answer = server.post("/v1/retrievals", format!("{EVENT}\n{bad}\n{long}\n").as_bytes()).unwrap();

@@ -265,8 +265,7 @@ def post(server, body: bytes):
 def test_streams_of_pyarrow_are_taken_row_by_row(serve):
     server = serve()
     status, answer = post(server, stream(rows(0.5, float("nan"), 0.25)))
-    assert (status, answer["accepted"], answer["rejected"]) == (202, 2, 1)
-    assert answer["events"][1]["field"] == "results[0].score"
+    assert (status, answer["accepted"], answer["events"][1]["marks"]) == (202, 3, ["number.not_finite"])
     status, answer = post(server, stream(rows(0.5).slice(0, 0)))
     assert (status, answer["accepted"], answer["events"]) == (202, 0, [])
     status, answer = post(server, stream(rows(*[0.5] * 20_001)))
@@ -278,5 +277,5 @@ def test_streams_of_pyarrow_are_taken_row_by_row(serve):
     status, answer = post(server, stream(rows(0.75, __index_level_0__=7)))
     assert (status, answer["accepted"], answer["ignored_columns"]) == (202, 1, ["__index_level_0__"])
     found = server.events()
-    assert sorted(event["results"][0]["score"] for event in found) == [0.25, 0.5, 0.75]
+    assert sorted(str(event["results"][0]["score"]) for event in found) == ["0.25", "0.5", "0.75", "None"]
     assert {event["results"][0]["tokens"] for event in found} == {118}

@@ -16,6 +16,7 @@ use tidemark_schema::{
 };
 
 use super::Kind;
+use super::json::lenient;
 
 /// An event of either kind, as it was sent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -197,7 +198,7 @@ macro_rules! object_or_text {
                     }
 
                     fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
-                        if text.trim_start().starts_with('{') && let Ok(object) = serde_json::from_str::<$object>(text) {
+                        if text.trim_start().starts_with('{') && let Ok(object) = lenient::<$object>(text) {
                             return Ok($name { $($field: object.$field,)* });
                         }
                         let of_text: fn(&str) -> Result<$name, String> = $short;

@@ -14,6 +14,7 @@ mod attributes;
 mod documents;
 mod embeddings;
 mod genai;
+mod ids;
 mod json;
 mod names;
 mod openinference;
@@ -40,6 +41,7 @@ pub use sources::{Sources, SourcesError};
 use self::attributes::{Attributes, Named, by_name};
 use self::documents::Listing;
 use self::embeddings::Embedded;
+use self::ids::{hex, id};
 use self::results::Listed;
 use self::span::{About, Answered, Retrieved, about};
 use super::draft::EventDraft;
@@ -229,11 +231,6 @@ fn segment(named: &Named<'_>) -> Map<String, Value> {
 fn ignored(named: &Named<'_>, sources: &Sources) -> u64 {
     let own = |name: &str| name.strip_prefix("rag.segment.").is_some();
     named.keys().filter(|name| !names::is_known(name) && !own(name) && !sources.reads(name)).count() as u64
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// One span on its way to an event.
@@ -469,17 +466,6 @@ fn insert(fields: &mut Map<String, Value>, name: &str, value: Option<impl serde:
     if let Some(value) = value {
         fields.insert(name.to_owned(), json!(value));
     }
-}
-
-/// An id of a trace or a span, in hexadecimal digits.
-fn id(field: &str, bytes: &[u8], length: usize) -> Result<String, Rejection> {
-    if bytes.iter().all(|byte| *byte == 0) {
-        return Err(Rejection::field(field, "is missing or all zeros"));
-    }
-    if bytes.len() != length {
-        return Err(Rejection::field(field, format!("has {} bytes, and {length} are right", bytes.len())));
-    }
-    Ok(hex(bytes))
 }
 
 impl Written {
