@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidemark_collector::Batch;
 use tidemark_collector::decode::tabular::TableError;
 use tidemark_collector::decode::trec::{Run, RunError};
-use tidemark_collector::decode::{Event, Limits, PieceError};
+use tidemark_collector::decode::{Context, EventDraft, Limits, PieceError, Rejection, TextPolicy};
 use tidemark_collector::policy::Policy;
-use tidemark_lake::{Appended, BulkLoad};
+use tidemark_collector::{Batch, accept};
+use tidemark_lake::BulkLoad;
 use tidemark_schema::{FingerprintKeys, Ingest, Stored, Timestamp};
 use tokio::sync::mpsc;
 
@@ -25,6 +25,8 @@ use crate::wire::Store;
 
 /// How many events are handed on at a time.
 const CHUNK: usize = 4_096;
+/// Rows of a table one after the other that are no events.
+const ROWS_REFUSED_MAX: u64 = 1_000_000;
 /// How many refused events are named one by one.
 const REFUSALS_NAMED: usize = 20;
 
@@ -233,16 +235,13 @@ pub struct Progress {
     pub events: u64,
 }
 
-enum Decoded {
+/// What was read of a source, in its order.
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, the larger variant")]
+enum Item {
     /// The columns of a table, before its rows.
-    Table {
-        ignored_columns: usize,
-    },
-    Event {
-        event: Event,
-        text_dropped: bool,
-    },
-    Refused(String),
+    Table { ignored_columns: usize },
+    /// What should be an event, and the line or row in which it begins.
+    Event { line: u64, draft: Result<EventDraft, Rejection> },
 }
 
 /// The text of a source, decompressed.
@@ -258,26 +257,30 @@ pub async fn import(
     mut progress: impl FnMut(Progress),
 ) -> Result<Summary, Error> {
     let read = Arc::new(AtomicU64::new(0));
-    // Two chunks in flight: one is decoded while the other is committed.
-    let (sender, mut chunks) = mpsc::channel::<Vec<Decoded>>(1);
+    // Two chunks in flight: one is read while the other is judged and put aside.
+    let (sender, mut chunks) = mpsc::channel::<Vec<Item>>(1);
     let reader = {
         let (source, options, read) = (source.clone(), options.clone(), read.clone());
         tokio::task::spawn_blocking(move || read::read_events(&source, &options, &read, &sender))
     };
-    let mut load = store.lake.bulk_load().await?;
+    let mut taken =
+        Taken { path: source.name(), options, load: store.lake.bulk_load().await?, refused: 0, is_table: false };
     let mut summary = Summary::default();
     let mut events = 0;
-    // A table without rows is the export of an empty window; a file without bytes shows nothing.
-    let mut is_table = false;
+    let mut outcome = Ok(());
     while let Some(chunk) = chunks.recv().await {
-        let of_table = chunk.iter().filter(|read| matches!(read, Decoded::Table { .. })).count();
-        is_table |= of_table > 0;
-        events += (chunk.len() - of_table) as u64;
-        store_chunk(&mut load, chunk, options.now, &mut summary).await?;
+        events += chunk.len() as u64;
+        outcome = taken.chunk(chunk, &mut summary).await;
+        if outcome.is_err() {
+            break;
+        }
         progress(Progress { bytes: read.load(Ordering::Relaxed), events });
     }
+    drop(chunks);
     // What came before the damage of a file is good and is kept.
-    load.finish(options.now).await?;
+    let is_table = taken.is_table;
+    taken.load.finish().await?;
+    outcome?;
     match reader.await {
         Ok(result) => result?,
         Err(error) => {
@@ -290,36 +293,60 @@ pub async fn import(
     Ok(summary)
 }
 
-async fn store_chunk(
-    load: &mut BulkLoad<'_>,
-    chunk: Vec<Decoded>,
-    now: Timestamp,
-    summary: &mut Summary,
-) -> Result<(), Error> {
-    let mut batch = Batch::default();
-    for read in chunk {
-        match read {
-            Decoded::Table { ignored_columns } => summary.ignored_columns += ignored_columns,
-            Decoded::Event { event, text_dropped } => {
-                summary.texts_dropped += usize::from(text_dropped);
-                summary.truncated_results += u64::from(event.truncated_results());
-                for mark in event.marks() {
-                    *summary.marks.entry(mark.to_string()).or_default() += 1;
+/// Events on their way into the tables.
+struct Taken<'a> {
+    path: PathBuf,
+    options: &'a Options,
+    load: BulkLoad<'a>,
+    /// Refused since the last event.
+    refused: u64,
+    /// Whether the source is a table: one without rows is the export of an empty window; a file without bytes shows nothing.
+    is_table: bool,
+}
+
+impl Taken<'_> {
+    async fn chunk(&mut self, chunk: Vec<Item>, summary: &mut Summary) -> Result<(), Error> {
+        let Options { keys, policy, limits, now, .. } = self.options;
+        let context = Context { now: None, keys, policy, limits: *limits };
+        let mut batch = Batch::default();
+        for read in chunk {
+            let (line, draft) = match read {
+                Item::Table { ignored_columns } => {
+                    self.is_table = true;
+                    summary.ignored_columns += ignored_columns;
+                    continue;
                 }
-                batch.push(Stored { received_at: now, ingest: Ingest::Imported, event });
-            }
-            Decoded::Refused(refusal) => {
-                summary.refused += 1;
-                if summary.refusals.len() < REFUSALS_NAMED {
-                    summary.refusals.push(refusal);
+                Item::Event { line, draft } => (line, draft),
+            };
+            let has_text = draft.as_ref().is_ok_and(EventDraft::has_text);
+            match draft.and_then(|draft| accept(draft, &context)) {
+                Ok(event) => {
+                    self.refused = 0;
+                    summary.texts_dropped += usize::from(has_text && policy.text() == TextPolicy::None);
+                    summary.truncated_results += u64::from(event.truncated_results());
+                    for mark in event.marks() {
+                        *summary.marks.entry(mark.to_string()).or_default() += 1;
+                    }
+                    batch.push(Stored { received_at: *now, ingest: Ingest::Imported, event });
+                }
+                Err(Rejection { field, reason, .. }) => {
+                    self.refused += 1;
+                    summary.refused += 1;
+                    if summary.refusals.len() < REFUSALS_NAMED {
+                        let field = field.map(|field| format!("{field} ")).unwrap_or_default();
+                        summary.refusals.push(format!("{}:{line}: {field}{reason}", self.path.display()));
+                    }
                 }
             }
         }
+        let retrievals = self.load.push_retrievals(batch.retrievals).await?;
+        let outputs = self.load.push_outputs(batch.outputs).await?;
+        summary.retrievals += retrievals.rows;
+        summary.outputs += outputs.rows;
+        summary.duplicates += retrievals.duplicates + outputs.duplicates;
+        if self.is_table && self.refused >= ROWS_REFUSED_MAX {
+            return Err(Error::NoEvents { path: self.path.clone(), rows: self.refused });
+        }
+        Ok(())
     }
-    let retrievals = load.push_retrievals(batch.retrievals).await?;
-    let outputs = load.push_outputs(batch.outputs).await?;
-    summary.retrievals += retrievals.rows;
-    summary.outputs += outputs.rows;
-    summary.duplicates += [retrievals, outputs].iter().map(|Appended { duplicates, .. }| duplicates).sum::<usize>();
-    Ok(())
 }

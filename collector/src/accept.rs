@@ -46,20 +46,8 @@ pub fn accept(draft: EventDraft, context: &Context<'_>) -> Result<Event, Rejecti
 /// The id of an event that came without one and not as bytes of its own: the same fields are the same event. Those that are
 /// not there do not count, so that a field that is new one day changes no id.
 fn of_content(draft: &EventDraft) -> Result<EventId, Rejection> {
-    fn known(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(fields) => {
-                fields.retain(|_, field| !field.is_null());
-                fields.values_mut().for_each(known);
-            }
-            serde_json::Value::Array(values) => values.iter_mut().for_each(known),
-            _ => {}
-        }
-    }
     let unwritable = |error: serde_json::Error| Rejection::field("event_id", format!("cannot be made: {error}"));
-    let mut value = serde_json::to_value(draft).map_err(unwritable)?;
-    known(&mut value);
-    Ok(EventId::of_content(&serde_json::to_vec(&value).map_err(unwritable)?))
+    Ok(EventId::of_content(&serde_json::to_vec(draft).map_err(unwritable)?))
 }
 
 fn retrieval(draft: RetrievalDraft, event_id: EventId, context: &Context<'_>) -> Result<Event, Rejection> {

@@ -1,6 +1,5 @@
 //! One source as events, whatever its form: cut, unpacked or read as a table, on a thread of its own.
 
-use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::PathBuf;
@@ -8,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use tidemark_collector::Compression;
 use tidemark_collector::decode::tabular::{self, RowLimits, Table};
-use tidemark_collector::decode::{Context, EventDraft, Kind, Piece, Pieces, Rejection, TextPolicy, read_json, trec};
-use tidemark_collector::{Compression, accept};
+use tidemark_collector::decode::{EventDraft, Kind, Limits, Piece, Pieces, Rejection, read_json, trec};
 use tokio::sync::mpsc;
 
 use super::looks::looks_like;
-use super::{CHUNK, Decoded, Error, Form, Options, Source};
+use super::{CHUNK, Error, Form, Item, Options, Source};
 
 /// A file may become this large without a further look …
 const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
@@ -22,8 +21,6 @@ const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
 const EXPANSION_MAX: u64 = 300;
 /// Bytes of a batch of Arrow IPC whose buffers are compressed, as those of Feather files are.
 const DECOMPRESSED_MAX: u64 = 1024 * 1024 * 1024;
-/// Rows of a table one after the other that are no events.
-const ROWS_REFUSED_MAX: u64 = 1_000_000;
 /// Bytes of events that are handed on at a time, if they are fewer than [`CHUNK`].
 const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
 /// What some programs write before a text in UTF-8.
@@ -37,14 +34,14 @@ pub(super) fn read_events(
     source: &Source,
     options: &Options,
     read: &Arc<AtomicU64>,
-    chunks: &mpsc::Sender<Vec<Decoded>>,
+    chunks: &mpsc::Sender<Vec<Item>>,
 ) -> Result<(), Error> {
     let path = source.name();
-    let context = Context { now: None, keys: &options.keys, policy: &options.policy, limits: options.limits };
-    let mut taken = Taken { path, context, kind: Kind::Retrieval, chunk: Vec::new(), bytes: 0, refused: 0, chunks };
-    let outcome = by_form(source, options, read, &mut taken);
+    let mut reader =
+        Reader { path, limits: options.limits, kind: Kind::Retrieval, chunk: Vec::new(), bytes: 0, chunks };
+    let outcome = by_form(source, options, read, &mut reader);
     // What came before the damage is good and is kept.
-    taken.send();
+    reader.send();
     match outcome {
         Err(Stop::Failed(error)) => Err(error),
         Ok(()) | Err(Stop::Unwanted) => Ok(()),
@@ -64,8 +61,8 @@ impl From<Error> for Stop {
     }
 }
 
-fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mut Taken<'_>) -> Result<(), Stop> {
-    let path = taken.path.clone();
+fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, reader: &mut Reader<'_>) -> Result<(), Stop> {
+    let path = reader.path.clone();
     let failed = |source| Error::Open { path: path.clone(), source };
     let table = |source| Error::Table { path: path.clone(), source };
     let mut input = BufReader::with_capacity(BUFFER, open(source, read.clone())?);
@@ -79,32 +76,32 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, taken: &mu
             Seekable::File(file) => tabular::parquet_file(file),
             Seekable::Held(bytes) => tabular::parquet_file(Bytes::from(bytes)),
         };
-        return taken.table(content.map_err(table)?);
+        return reader.table(content.map_err(table)?);
     }
     if tabular::is_ipc_file(first) && asked(Form::Arrow) {
         let content = match seekable(source, input).map_err(failed)? {
             Seekable::File(file) => tabular::ipc_file(BufReader::new(file), DECOMPRESSED_MAX),
             Seekable::Held(bytes) => tabular::ipc_file(Cursor::new(bytes), DECOMPRESSED_MAX),
         };
-        return taken.table(content.map_err(table)?);
+        return reader.table(content.map_err(table)?);
     }
     let mut content = decompressed(input, read.clone()).map_err(failed)?;
     let first = content.fill_buf().map_err(failed)?;
     if tabular::is_ipc_stream(first) && asked(Form::Arrow) {
-        return taken.table(tabular::ipc_stream(content, DECOMPRESSED_MAX).map_err(table)?);
+        return reader.table(tabular::ipc_stream(content, DECOMPRESSED_MAX).map_err(table)?);
     }
     match options.form {
         Some(Form::Parquet | Form::Arrow) => {
             Err(Error::Form { path, form: options.form.map_or("", Form::name) }.into())
         }
         None if tabular::is_parquet(first) || tabular::is_ipc_file(first) => Err(Error::Packed(path).into()),
-        Some(Form::Trec) => taken.run(content, options),
-        None if trec::is_run(first) => taken.run(content, options),
+        Some(Form::Trec) => reader.run(content, options),
+        None if trec::is_run(first) => reader.run(content, options),
         None if trec::is_judgements(first) => Err(Error::Judgements(path).into()),
-        Some(Form::Json) => taken.pieces(content),
+        Some(Form::Json) => reader.pieces(content),
         None => match looks_like(first) {
             Some(looks) => Err(Error::LooksLike { path, looks }.into()),
-            None => taken.pieces(content),
+            None => reader.pieces(content),
         },
     }
 }
@@ -128,29 +125,26 @@ fn decompressed<'a>(mut input: impl BufRead + 'a, read: Arc<AtomicU64>) -> io::R
     Ok(content)
 }
 
-/// Events on their way to the tables.
-struct Taken<'a> {
+/// A source on its way to those who judge its events.
+struct Reader<'a> {
     path: PathBuf,
-    context: Context<'a>,
+    limits: Limits,
     /// Files mostly hold one kind, so the kind of the event before is tried first.
     kind: Kind,
-    chunk: Vec<Decoded>,
-    /// What the events in the chunk take in memory.
+    chunk: Vec<Item>,
+    /// Of the events in the chunk, as they were read.
     bytes: u64,
-    /// Refused since the last event.
-    refused: u64,
-    chunks: &'a mpsc::Sender<Vec<Decoded>>,
+    chunks: &'a mpsc::Sender<Vec<Item>>,
 }
 
-impl Taken<'_> {
+impl Reader<'_> {
     fn pieces(&mut self, content: impl BufRead) -> Result<(), Stop> {
-        for piece in Pieces::new(content, self.context.limits.event_bytes) {
+        for piece in Pieces::new(content, self.limits.event_bytes) {
             let piece = piece.map_err(|source| Error::Content { path: self.path.clone(), source })?;
             match piece {
                 Piece::TooLong { line, bytes } => {
-                    let reason =
-                        format!("the event has {bytes} bytes, the limit is {}", self.context.limits.event_bytes);
-                    self.refuse(line, &reason)?;
+                    let reason = format!("the event has {bytes} bytes, the limit is {}", self.limits.event_bytes);
+                    self.push(line, Err(Rejection { field: None, reason, malformed: false }))?;
                 }
                 Piece::Event { line, bytes } => self.event(line, &bytes)?,
             }
@@ -162,14 +156,15 @@ impl Taken<'_> {
         let path = self.path.clone();
         let failed = |source| Error::Table { path: path.clone(), source };
         self.kind = table.kind().unwrap_or(self.kind);
-        let limits = RowLimits { row: self.context.limits.event_bytes, table: u64::MAX };
+        let limits = RowLimits { row: self.limits.event_bytes, table: u64::MAX };
         let rows = table.rows(self.kind, limits).map_err(failed)?;
-        self.push(Decoded::Table { ignored_columns: rows.ignored().len() })?;
-        for (number, row) in (1..).zip(rows) {
-            self.draft(number, row.map_err(failed)?)?;
-            if self.refused >= ROWS_REFUSED_MAX {
-                return Err(Error::NoEvents { path, rows: self.refused }.into());
-            }
+        self.chunk.push(Item::Table { ignored_columns: rows.ignored().len() });
+        let (mut rows, mut spent) = (rows, 0);
+        for number in 1.. {
+            let Some(row) = rows.next() else { break };
+            self.bytes += rows.spent() - spent;
+            spent = rows.spent();
+            self.push(number, row.map_err(failed)?)?;
         }
         Ok(())
     }
@@ -180,14 +175,14 @@ impl Taken<'_> {
         let mut taken = Ok(());
         let mut refuse = |line, rejection| {
             if taken.is_ok() {
-                taken = self.reject(line, rejection);
+                taken = self.push(line, Err(rejection));
             }
         };
         let queries = trec::queries(content, run, options.limits.results, &mut refuse)
             .map_err(|source| Error::Run { path, source })?;
         taken?;
         for (line, query) in queries {
-            self.draft(line, query)?;
+            self.push(line, query)?;
         }
         Ok(())
     }
@@ -200,34 +195,12 @@ impl Taken<'_> {
             }
             _ => Err(rejection),
         });
-        self.draft(line, draft)
+        self.bytes += bytes.len() as u64;
+        self.push(line, draft)
     }
 
-    fn draft(&mut self, line: u64, draft: Result<EventDraft, Rejection>) -> Result<(), Stop> {
-        let has_text = draft.as_ref().is_ok_and(EventDraft::has_text);
-        match draft.and_then(|draft| accept(draft, &self.context)) {
-            Ok(event) => {
-                self.bytes += event.bytes();
-                self.refused = 0;
-                let text_dropped = has_text && self.context.policy.text() == TextPolicy::None;
-                self.push(Decoded::Event { event, text_dropped })
-            }
-            Err(rejection) => self.reject(line, rejection),
-        }
-    }
-
-    fn reject(&mut self, line: u64, rejection: Rejection) -> Result<(), Stop> {
-        let field = rejection.field.map(|field| format!("{field} ")).unwrap_or_default();
-        self.refuse(line, &format_args!("{field}{}", rejection.reason))
-    }
-
-    fn refuse(&mut self, line: u64, reason: &impl Display) -> Result<(), Stop> {
-        self.refused += 1;
-        self.push(Decoded::Refused(format!("{}:{line}: {reason}", self.path.display())))
-    }
-
-    fn push(&mut self, decoded: Decoded) -> Result<(), Stop> {
-        self.chunk.push(decoded);
+    fn push(&mut self, line: u64, draft: Result<EventDraft, Rejection>) -> Result<(), Stop> {
+        self.chunk.push(Item::Event { line, draft });
         let room = self.chunk.len() < CHUNK && self.bytes < CHUNK_BYTES;
         if room || self.send() { Ok(()) } else { Err(Stop::Unwanted) }
     }

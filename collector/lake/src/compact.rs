@@ -25,9 +25,9 @@ use crate::scan::{Seen, conform, first_copies};
 use crate::table::{Lake, Table};
 
 /// A file of this size is large enough: reading it is bound by its rows and no longer by opening it.
-const TARGET_BYTES: u64 = 32 * 1024 * 1024;
+pub(crate) const TARGET_BYTES: u64 = 32 * 1024 * 1024;
 /// Below half of it a file is small.
-pub(crate) const SMALL_BYTES: u64 = TARGET_BYTES / 2;
+const SMALL_BYTES: u64 = TARGET_BYTES / 2;
 /// A partition is settled when its day is over and nothing was written to it for this long.
 const SETTLED_S: i64 = 3_600;
 /// A partition that still grows is merged when it has this many small files …

@@ -1,33 +1,50 @@
 //! Many events at once: files that are as large and as well sorted as those of a merge, without a merge.
 //!
-//! Rows gather by partition until they fill the memory that they may take; then the fullest partitions are written, sorted as
-//! a whole, and committed together. What a kill loses was never said to be stored, and is there when the file is imported again.
+//! Rows are put aside by partition, in a temporary file, until all of them are there. Then each partition is read back, sorted
+//! and written as a whole: one commit of each table. What a kill loses was never said to be stored, and is there when the same
+//! is loaded again.
+
+mod spill;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::DeltaTable;
-use deltalake::arrow::array::{RecordBatch, UInt32Array};
-use deltalake::arrow::compute::{concat_batches, take_record_batch};
+use deltalake::arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt32Array, cast::AsArray};
+use deltalake::arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use deltalake::arrow::datatypes::Schema;
 use deltalake::arrow::error::ArrowError;
 use deltalake::arrow::row::{RowConverter, SortField};
 use deltalake::kernel::Add;
+use deltalake::writer::{DeltaWriter, RecordBatchWriter};
+use futures::TryStreamExt;
 use tidemark_schema::columns::{outputs, retrievals};
-use tidemark_schema::{EventId, OutputEvent, RetrievalEvent, Stored, Timestamp};
+use tidemark_schema::{EventId, OutputEvent, RetrievalEvent, Stored};
 
-use crate::append::{Appended, write_partition};
-use crate::compact::SMALL_BYTES;
+use self::spill::{Block, Spill};
+use crate::append::{Appended, writer_properties};
+use crate::compact::TARGET_BYTES;
 use crate::error::Error;
 use crate::files::{Partition, live_files};
 use crate::scan::Seen;
 use crate::table::{Lake, Table};
 
-/// Bytes of rows that wait to be written.
-const WAITING_BYTES: usize = 64 * 1024 * 1024;
-/// Ids that are remembered; beyond it the table is asked.
-const IDS: usize = 2_000_000;
+/// What a load holds of each table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    /// Bytes of rows in memory before they are put aside, and of those that are sorted at once.
+    pub(crate) bytes: usize,
+    /// Bytes of rows that are put aside before they are written.
+    pub(crate) spilled: u64,
+    /// Ids that are remembered; beyond it the table is asked.
+    pub(crate) ids: usize,
+}
+
+const HELD: Held = Held { bytes: 32 << 20, spilled: 8 << 30, ids: 2_000_000 };
+/// Partitions that are written at a time.
+const WRITERS: usize = 2;
 
 /// A load on its way into the tables.
 pub struct BulkLoad<'a> {
@@ -39,28 +56,25 @@ pub struct BulkLoad<'a> {
 /// What waits for one table.
 struct Waiting {
     table: Table,
+    held: Held,
     /// The partitions that had rows before, which may hold copies of what comes.
     before: HashSet<Partition>,
     /// What came since.
     seen: Seen,
-    partitions: BTreeMap<Partition, Rows>,
+    partitions: BTreeMap<Partition, Vec<RecordBatch>>,
     bytes: usize,
-    /// The small files that were written to each partition.
-    small_files: BTreeMap<Partition, usize>,
-}
-
-/// The rows of a partition.
-#[derive(Default)]
-struct Rows {
-    batches: Vec<RecordBatch>,
-    bytes: usize,
+    spill: Spill,
 }
 
 impl Lake {
     /// Begins to load events that may be stored already.
     pub async fn bulk_load(&self) -> Result<BulkLoad<'_>, Error> {
-        let retrievals = Waiting::new(self, Table::Retrievals).await?;
-        let outputs = Waiting::new(self, Table::Outputs).await?;
+        self.bulk_load_within(HELD).await
+    }
+
+    pub(crate) async fn bulk_load_within(&self, held: Held) -> Result<BulkLoad<'_>, Error> {
+        let retrievals = Waiting::new(self, Table::Retrievals, held).await?;
+        let outputs = Waiting::new(self, Table::Outputs, held).await?;
         Ok(BulkLoad { lake: self, retrievals, outputs })
     }
 }
@@ -86,25 +100,18 @@ impl BulkLoad<'_> {
         self.outputs.push(self.lake, (events, partition, id), outputs::encode::<E>).await
     }
 
-    /// Writes what waits, and merges the files of partitions that came in many parts.
-    pub async fn finish(mut self, now: Timestamp) -> Result<(), Error> {
-        for waiting in [&mut self.retrievals, &mut self.outputs] {
-            waiting.write_until(self.lake, 0).await?;
-            for (partition, files) in std::mem::take(&mut waiting.small_files) {
-                if files > 1 {
-                    self.lake.compact(waiting.table, &partition, now).await?;
-                }
-            }
-        }
-        Ok(())
+    /// Writes what waits.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        self.retrievals.write(self.lake).await?;
+        self.outputs.write(self.lake).await
     }
 }
 
 impl Waiting {
-    async fn new(lake: &Lake, table: Table) -> Result<Self, Error> {
+    async fn new(lake: &Lake, table: Table, held: Held) -> Result<Self, Error> {
         let before = partitions_of(lake, table).await?;
-        let (seen, partitions, small_files) = (Seen::default(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { table, before, seen, partitions, bytes: 0, small_files })
+        let (seen, partitions, spill) = (Seen::default(), BTreeMap::new(), Spill::default());
+        Ok(Self { table, held, before, seen, partitions, bytes: 0, spill })
     }
 
     async fn push<E>(
@@ -132,56 +139,65 @@ impl Waiting {
         }
         let mut taken = 0;
         for (partition, rows) in by_partition.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-            let batch = encode(&rows).map_err(|source| Error::Layout { table: self.table.name(), source })?;
+            let batch = encode(&rows).map_err(layout(self.table))?;
             taken += batch.num_rows();
-            let bytes = batch.get_array_memory_size();
-            let waiting = self.partitions.entry(partition).or_default();
-            waiting.batches.push(batch);
-            waiting.bytes += bytes;
-            self.bytes += bytes;
+            self.bytes += batch.get_array_memory_size();
+            self.partitions.entry(partition).or_default().push(batch);
         }
-        if self.bytes > WAITING_BYTES {
-            self.write_until(lake, WAITING_BYTES / 2).await?;
+        if self.bytes > self.held.bytes {
+            self.put_aside().map_err(layout(self.table))?;
         }
-        if self.seen.len() > IDS {
-            self.write_until(lake, 0).await?;
+        if self.spill.bytes() > self.held.spilled || self.seen.len() > self.held.ids {
+            self.write(lake).await?;
             self.before = partitions_of(lake, self.table).await?;
             self.seen = Seen::default();
         }
         Ok(Appended { rows: taken, duplicates: count - taken })
     }
 
-    /// Writes the fullest partitions in one commit until no more bytes wait.
-    async fn write_until(&mut self, lake: &Lake, bytes: usize) -> Result<(), Error> {
-        if self.partitions.is_empty() {
-            return Ok(());
+    fn put_aside(&mut self) -> Result<(), ArrowError> {
+        for (partition, batches) in std::mem::take(&mut self.partitions) {
+            self.spill.write(&partition, &joined(&batches)?)?;
         }
-        let delta = lake.load(self.table).await?;
-        let (mut added, mut rows) = (Vec::new(), 0);
-        while self.bytes > bytes {
-            let fullest =
-                self.partitions.iter().max_by_key(|(_, rows)| rows.bytes).map(|(partition, _)| partition.clone());
-            let Some((partition, waiting)) = fullest.and_then(|fullest| self.partitions.remove_entry(&fullest)) else {
-                break;
-            };
-            self.bytes -= waiting.bytes;
-            rows += waiting.batches.iter().map(RecordBatch::num_rows).sum::<usize>();
-            match write(self.table, &delta, waiting).await {
-                Ok(files) => {
-                    let small =
-                        files.iter().filter(|add| u64::try_from(add.size).is_ok_and(|bytes| bytes < SMALL_BYTES));
-                    *self.small_files.entry(partition).or_default() += small.count();
-                    added.extend(files);
-                }
-                Err(error) => {
-                    let written: Vec<String> = added.into_iter().map(|add: Add| add.path).collect();
-                    lake.discard(self.table, &delta, &written).await;
-                    return Err(error);
-                }
-            }
-        }
-        lake.commit_files((self.table, &delta), rows, added, None).await
+        self.bytes = 0;
+        Ok(())
     }
+
+    /// Writes all that waits in one commit.
+    async fn write(&mut self, lake: &Lake) -> Result<(), Error> {
+        self.put_aside().map_err(layout(self.table))?;
+        let (blocks, Some(file)) = self.spill.take() else { return Ok(()) };
+        let (table, bytes) = (self.table, self.held.bytes);
+        let rows = blocks.values().flatten().map(|block| block.rows).sum();
+        let delta = lake.load(table).await?;
+        let file = Arc::new(Mutex::new(file));
+        // What one writer of several has written must be known when another fails.
+        let added = Arc::new(Mutex::new(Vec::new()));
+        let partitions =
+            futures::stream::iter(blocks.into_values().map(Ok)).try_for_each_concurrent(WRITERS, |blocks| {
+                let (file, delta, added) = (file.clone(), delta.clone(), added.clone());
+                let written =
+                    tokio::spawn(async move { write_partition(table, &delta, (&file, &blocks), bytes).await });
+                async move {
+                    let failed = |error: tokio::task::JoinError| std::io::Error::other(error);
+                    let files = written.await.map_err(|error| layout(table)(ArrowError::from(failed(error))))??;
+                    added.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+                    Ok::<_, Error>(())
+                }
+            });
+        let outcome = partitions.await;
+        let added: Vec<Add> = std::mem::take(&mut added.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Err(error) = outcome {
+            let written: Vec<String> = added.into_iter().map(|add| add.path).collect();
+            lake.discard(table, &delta, &written).await;
+            return Err(error);
+        }
+        lake.commit_files((table, &delta), rows, added, None).await
+    }
+}
+
+fn layout(table: Table) -> impl Fn(ArrowError) -> Error {
+    move |source| Error::Layout { table: table.name(), source }
 }
 
 async fn partitions_of(lake: &Lake, table: Table) -> Result<HashSet<Partition>, Error> {
@@ -189,22 +205,94 @@ async fn partitions_of(lake: &Lake, table: Table) -> Result<HashSet<Partition>, 
     Ok(files.into_iter().map(|file| file.partition).collect())
 }
 
-async fn write(table: Table, delta: &DeltaTable, rows: Rows) -> Result<Vec<Add>, Error> {
-    let sorted = sorted(table, rows.batches).map_err(|source| Error::Layout { table: table.name(), source })?;
-    let count = sorted.num_rows();
-    let failed = |source| Error::Append { table: table.name(), rows: count, source: Box::new(source) };
-    write_partition(table, delta, sorted).await.map_err(failed)
+/// Writes the rows of a partition in the order of the table. Of more than fit into memory one range of the first sort column
+/// after the other is read.
+async fn write_partition(
+    table: Table,
+    delta: &DeltaTable,
+    (file, blocks): (&Mutex<File>, &[Block]),
+    held: usize,
+) -> Result<Vec<Add>, Error> {
+    let layout = layout(table);
+    let rows: usize = blocks.iter().map(|block| block.rows).sum();
+    let failed = |source| Error::Append { table: table.name(), rows, source: Box::new(source) };
+    let properties = writer_properties(table, rows as u64).map_err(|error| failed(error.into()))?;
+    let writer = RecordBatchWriter::for_table(delta).map_err(failed)?;
+    let mut writer = writer.with_writer_properties(properties).with_target_file_size(TARGET_BYTES);
+    let bounds = bounds(table, (file, blocks), held).map_err(&layout)?;
+    for range in 0..=bounds.len() {
+        let from = range.checked_sub(1).and_then(|before| bounds.get(before));
+        let part = read_range(table, (file, blocks), (from, bounds.get(range))).map_err(&layout)?;
+        if part.num_rows() > 0 {
+            let sorted = sorted(table, &part).map_err(&layout)?;
+            drop(part);
+            writer.write(sorted).await.map_err(failed)?;
+        }
+    }
+    writer.flush().await.map_err(failed)
 }
 
-/// The rows of several batches in the order of the table.
-fn sorted(table: Table, batches: Vec<RecordBatch>) -> Result<RecordBatch, ArrowError> {
+/// Values of the first sort column between which about as many bytes lie as are held at a time.
+fn bounds(table: Table, (file, blocks): (&Mutex<File>, &[Block]), held: usize) -> Result<Vec<String>, ArrowError> {
+    let ranges = blocks.iter().map(|block| block.bytes).sum::<usize>().div_ceil(held.max(1));
+    if ranges < 2 {
+        return Ok(Vec::new());
+    }
+    let mut sample = Vec::new();
+    for block in blocks {
+        let rows = spill::read(file, block)?;
+        let keys = first_key(table, &rows)?;
+        sample.extend((0..keys.len()).step_by(SAMPLED).map(|row| keys.value(row).to_owned()));
+    }
+    sample.sort_unstable();
+    let mut bounds: Vec<String> =
+        (1..ranges).filter_map(|range| sample.get(range * sample.len() / ranges).cloned()).collect();
+    bounds.dedup();
+    Ok(bounds)
+}
+
+/// One of so many rows says where the others lie.
+const SAMPLED: usize = 16;
+
+fn first_key(table: Table, rows: &RecordBatch) -> Result<&StringArray, ArrowError> {
+    let name = table.sort_columns().first().copied().unwrap_or_default();
+    let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+    column.ok_or_else(|| ArrowError::SchemaError(format!("the rows have no texts in the column {name}")))
+}
+
+/// The rows whose first key is in a range, the second bound excluded.
+fn read_range(
+    table: Table,
+    (file, blocks): (&Mutex<File>, &[Block]),
+    (from, to): (Option<&String>, Option<&String>),
+) -> Result<RecordBatch, ArrowError> {
+    let mut parts = Vec::new();
+    for block in blocks {
+        let rows = spill::read(file, block)?;
+        if from.is_none() && to.is_none() {
+            parts.push(rows);
+            continue;
+        }
+        let keys = first_key(table, &rows)?;
+        let is_in = |key: &str| from.is_none_or(|from| from.as_str() <= key) && to.is_none_or(|to| key < to.as_str());
+        let wanted: BooleanArray = (0..keys.len()).map(|row| Some(is_in(keys.value(row)))).collect();
+        parts.push(filter_record_batch(&rows, &wanted)?);
+    }
+    joined(&parts)
+}
+
+fn joined(batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
     let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
-    let all = concat_batches(&schema, &batches)?;
-    drop(batches);
+    concat_batches(&schema, batches)
+}
+
+/// Rows in the order of the table.
+fn sorted(table: Table, all: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns: Vec<_> = table.sort_columns().iter().filter_map(|name| all.column_by_name(name).cloned()).collect();
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
     let mut order: Vec<u32> = (0..u32::try_from(all.num_rows()).unwrap_or(u32::MAX)).collect();
     order.sort_unstable_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
-    take_record_batch(&all, &UInt32Array::from(order))
+    drop(rows);
+    take_record_batch(all, &UInt32Array::from(order))
 }

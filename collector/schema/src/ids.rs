@@ -38,6 +38,10 @@ fn check_text(text: &str, max: usize) -> Result<(), InvalidId> {
     if text.len() > max {
         return Err(InvalidId::TooLong { len: text.len(), max });
     }
+    // Nearly all ids are plain.
+    if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        return Ok(());
+    }
     match text.chars().find(|c| c.is_control()) {
         Some(c) => Err(InvalidId::Control(c)),
         None => Ok(()),

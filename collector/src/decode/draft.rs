@@ -58,29 +58,49 @@ impl EventDraft {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "an event, as an object")]
 pub struct RetrievalDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) event_id: Option<EventId>,
     pub(crate) occurred_at: Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) operation_id: Option<OperationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trace_id: Option<TraceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) span_id: Option<SpanId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) principal: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) service: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) environment: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) segment: Option<BTreeMap<Label, Label>>,
     pub(crate) corpus: CorpusName,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) corpus_version: Option<CorpusVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retriever: Option<Retriever>,
     pub(crate) query: QueryDraft,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) requested: Option<Requested>,
     pub(crate) results: Vec<ResultDraft>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) results_total: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prompt_version: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy_version: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) latency_ms: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cost_usd: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attributes: Option<BTreeMap<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) marks: Option<BTreeSet<Label>>,
 }
 
@@ -119,10 +139,15 @@ impl RetrievalDraft {
 /// A query as it was sent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub(crate) struct QueryDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<Fingerprint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) previous_fingerprint: Option<Fingerprint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) simhash: Option<SimHash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) embedding: Option<Vector>,
 }
 
@@ -130,11 +155,17 @@ pub(crate) struct QueryDraft {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ResultDraft {
     pub(crate) doc_id: DocumentId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rank: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) score: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content_hash: Option<ContentHash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) updated_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scope: Option<Label>,
 }
 
@@ -142,32 +173,53 @@ pub(crate) struct ResultDraft {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "an event, as an object")]
 pub struct OutputDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) event_id: Option<EventId>,
     pub(crate) occurred_at: Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) operation_id: Option<OperationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trace_id: Option<TraceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) principal: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) service: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prompt_version: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy_version: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<AnswerDraft>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) citations: Option<Vec<DocumentId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refusal: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scores: Option<BTreeMap<Label, Option<Number>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) feedback: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) latency_ms: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cost_usd: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) marks: Option<BTreeSet<Label>>,
 }
 
 /// An answer as it was sent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub(crate) struct AnswerDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hash: Option<ContentHash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) embedding: Option<Vector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tokens: Option<u32>,
 }
 

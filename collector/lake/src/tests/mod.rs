@@ -1,5 +1,6 @@
 mod faults;
 mod faulty;
+mod load;
 mod maintenance;
 mod partitions;
 mod sql;
