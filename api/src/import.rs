@@ -345,7 +345,7 @@ impl Taken<'_> {
         summary.outputs += outputs.rows;
         summary.duplicates += retrievals.duplicates + outputs.duplicates;
         if self.is_table && self.refused >= ROWS_REFUSED_MAX {
-            return Err(Error::NoEvents { path: self.path.clone(), rows: self.refused });
+            return Err(Error::NoEvents { path: self.path.clone(), rows: ROWS_REFUSED_MAX });
         }
         Ok(())
     }

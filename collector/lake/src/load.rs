@@ -23,7 +23,7 @@ use futures::TryStreamExt;
 use tidemark_schema::columns::{outputs, retrievals};
 use tidemark_schema::{EventId, OutputEvent, RetrievalEvent, Stored};
 
-use self::spill::{Block, Spill};
+use self::spill::{Ranges, Spill};
 use crate::append::{Appended, writer_properties};
 use crate::compact::TARGET_BYTES;
 use crate::error::Error;
@@ -45,6 +45,10 @@ pub(crate) struct Held {
 const HELD: Held = Held { bytes: 32 << 20, spilled: 8 << 30, ids: 2_000_000 };
 /// Partitions that are written at a time.
 const WRITERS: usize = 2;
+/// Ranges of the sort key in which rows are put aside.
+const RANGES: usize = 16;
+/// One of so many rows says where the others lie.
+const SAMPLED: usize = 16;
 
 /// A load on its way into the tables.
 pub struct BulkLoad<'a> {
@@ -63,6 +67,8 @@ struct Waiting {
     seen: Seen,
     partitions: BTreeMap<Partition, Vec<RecordBatch>>,
     bytes: usize,
+    /// Where the ranges of the sort key begin in which rows are put aside, once there are more than are held.
+    bounds: Vec<String>,
     spill: Spill,
 }
 
@@ -102,6 +108,8 @@ impl BulkLoad<'_> {
 
     /// Writes what waits.
     pub async fn finish(mut self) -> Result<(), Error> {
+        // Nothing comes any more that it could be a copy of.
+        (self.retrievals.seen, self.outputs.seen) = (Seen::default(), Seen::default());
         self.retrievals.write(self.lake).await?;
         self.outputs.write(self.lake).await
     }
@@ -111,7 +119,7 @@ impl Waiting {
     async fn new(lake: &Lake, table: Table, held: Held) -> Result<Self, Error> {
         let before = partitions_of(lake, table).await?;
         let (seen, partitions, spill) = (Seen::default(), BTreeMap::new(), Spill::default());
-        Ok(Self { table, held, before, seen, partitions, bytes: 0, spill })
+        Ok(Self { table, held, before, seen, partitions, bytes: 0, bounds: Vec::new(), spill })
     }
 
     async fn push<E>(
@@ -145,6 +153,11 @@ impl Waiting {
             self.partitions.entry(partition).or_default().push(batch);
         }
         if self.bytes > self.held.bytes {
+            if self.bounds.is_empty() {
+                // The later rows are asked about the same: a sort key that grows with time falls into the last range.
+                self.bounds = bounds(self.table, self.partitions.values().flatten().map(Ok), RANGES)
+                    .map_err(layout(self.table))?;
+            }
             self.put_aside().map_err(layout(self.table))?;
         }
         if self.spill.bytes() > self.held.spilled || self.seen.len() > self.held.ids {
@@ -157,7 +170,11 @@ impl Waiting {
 
     fn put_aside(&mut self) -> Result<(), ArrowError> {
         for (partition, batches) in std::mem::take(&mut self.partitions) {
-            self.spill.write(&partition, &joined(&batches)?)?;
+            let rows = joined(&batches)?;
+            drop(batches);
+            for range in 0..=self.bounds.len() {
+                self.spill.write(&partition, range, &within(self.table, &rows, range_of(&self.bounds, range))?)?;
+            }
         }
         self.bytes = 0;
         Ok(())
@@ -168,7 +185,7 @@ impl Waiting {
         self.put_aside().map_err(layout(self.table))?;
         let (blocks, Some(file)) = self.spill.take() else { return Ok(()) };
         let (table, bytes) = (self.table, self.held.bytes);
-        let rows = blocks.values().flatten().map(|block| block.rows).sum();
+        let rows = blocks.values().flat_map(Ranges::values).flatten().map(|block| block.rows).sum();
         let delta = lake.load(table).await?;
         let file = Arc::new(Mutex::new(file));
         // What one writer of several has written must be known when another fails.
@@ -205,43 +222,47 @@ async fn partitions_of(lake: &Lake, table: Table) -> Result<HashSet<Partition>, 
     Ok(files.into_iter().map(|file| file.partition).collect())
 }
 
-/// Writes the rows of a partition in the order of the table. Of more than fit into memory one range of the first sort column
-/// after the other is read.
+/// Writes the rows of a partition in the order of the table, range by range. A range of more than fit into memory is read in
+/// ranges of its own.
 async fn write_partition(
     table: Table,
     delta: &DeltaTable,
-    (file, blocks): (&Mutex<File>, &[Block]),
+    (file, ranges): (&Mutex<File>, &Ranges),
     held: usize,
 ) -> Result<Vec<Add>, Error> {
     let layout = layout(table);
-    let rows: usize = blocks.iter().map(|block| block.rows).sum();
+    let rows: usize = ranges.values().flatten().map(|block| block.rows).sum();
     let failed = |source| Error::Append { table: table.name(), rows, source: Box::new(source) };
     let properties = writer_properties(table, rows as u64).map_err(|error| failed(error.into()))?;
     let writer = RecordBatchWriter::for_table(delta).map_err(failed)?;
     let mut writer = writer.with_writer_properties(properties).with_target_file_size(TARGET_BYTES);
-    let bounds = bounds(table, (file, blocks), held).map_err(&layout)?;
-    for range in 0..=bounds.len() {
-        let from = range.checked_sub(1).and_then(|before| bounds.get(before));
-        let part = read_range(table, (file, blocks), (from, bounds.get(range))).map_err(&layout)?;
-        if part.num_rows() > 0 {
-            let sorted = sorted(table, &part).map_err(&layout)?;
-            drop(part);
-            writer.write(sorted).await.map_err(failed)?;
+    for blocks in ranges.values() {
+        let parts = blocks.iter().map(|block| block.bytes).sum::<usize>().div_ceil(held.max(1));
+        let read = blocks.iter().map(|block| spill::read(file, block));
+        let bounds = if parts > 1 { bounds(table, read, parts).map_err(&layout)? } else { Vec::new() };
+        for part in 0..=bounds.len() {
+            let read = blocks.iter().map(|block| within(table, &spill::read(file, block)?, range_of(&bounds, part)));
+            let rows = joined(&read.collect::<Result<Vec<_>, _>>().map_err(&layout)?).map_err(&layout)?;
+            if rows.num_rows() > 0 {
+                let sorted = sorted(table, &rows).map_err(&layout)?;
+                drop(rows);
+                writer.write(sorted).await.map_err(failed)?;
+            }
         }
     }
     writer.flush().await.map_err(failed)
 }
 
-/// Values of the first sort column between which about as many bytes lie as are held at a time.
-fn bounds(table: Table, (file, blocks): (&Mutex<File>, &[Block]), held: usize) -> Result<Vec<String>, ArrowError> {
-    let ranges = blocks.iter().map(|block| block.bytes).sum::<usize>().div_ceil(held.max(1));
-    if ranges < 2 {
-        return Ok(Vec::new());
-    }
+/// Values of the first sort column between which about as many rows lie each time.
+fn bounds<R: Borrow<RecordBatch>>(
+    table: Table,
+    batches: impl Iterator<Item = Result<R, ArrowError>>,
+    ranges: usize,
+) -> Result<Vec<String>, ArrowError> {
     let mut sample = Vec::new();
-    for block in blocks {
-        let rows = spill::read(file, block)?;
-        let keys = first_key(table, &rows)?;
+    for rows in batches {
+        let rows = rows?;
+        let keys = first_key(table, rows.borrow())?;
         sample.extend((0..keys.len()).step_by(SAMPLED).map(|row| keys.value(row).to_owned()));
     }
     sample.sort_unstable();
@@ -251,34 +272,28 @@ fn bounds(table: Table, (file, blocks): (&Mutex<File>, &[Block]), held: usize) -
     Ok(bounds)
 }
 
-/// One of so many rows says where the others lie.
-const SAMPLED: usize = 16;
-
 fn first_key(table: Table, rows: &RecordBatch) -> Result<&StringArray, ArrowError> {
     let name = table.sort_columns().first().copied().unwrap_or_default();
     let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
     column.ok_or_else(|| ArrowError::SchemaError(format!("the rows have no texts in the column {name}")))
 }
 
-/// The rows whose first key is in a range, the second bound excluded.
-fn read_range(
-    table: Table,
-    (file, blocks): (&Mutex<File>, &[Block]),
-    (from, to): (Option<&String>, Option<&String>),
-) -> Result<RecordBatch, ArrowError> {
-    let mut parts = Vec::new();
-    for block in blocks {
-        let rows = spill::read(file, block)?;
-        if from.is_none() && to.is_none() {
-            parts.push(rows);
-            continue;
-        }
-        let keys = first_key(table, &rows)?;
-        let is_in = |key: &str| from.is_none_or(|from| from.as_str() <= key) && to.is_none_or(|to| key < to.as_str());
-        let wanted: BooleanArray = (0..keys.len()).map(|row| Some(is_in(keys.value(row)))).collect();
-        parts.push(filter_record_batch(&rows, &wanted)?);
+/// Where a range begins and where it ends, which is not part of it.
+type Range<'a> = (Option<&'a String>, Option<&'a String>);
+
+fn range_of(bounds: &[String], range: usize) -> Range<'_> {
+    (range.checked_sub(1).and_then(|before| bounds.get(before)), bounds.get(range))
+}
+
+/// The rows whose first key is in a range.
+fn within(table: Table, rows: &RecordBatch, (from, to): Range<'_>) -> Result<RecordBatch, ArrowError> {
+    if from.is_none() && to.is_none() {
+        return Ok(rows.clone());
     }
-    joined(&parts)
+    let keys = first_key(table, rows)?;
+    let is_in = |key: &str| from.is_none_or(|from| from.as_str() <= key) && to.is_none_or(|to| key < to.as_str());
+    let wanted: BooleanArray = (0..keys.len()).map(|row| Some(is_in(keys.value(row)))).collect();
+    filter_record_batch(rows, &wanted)
 }
 
 fn joined(batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {

@@ -13,12 +13,15 @@ use deltalake::arrow::error::ArrowError;
 
 use crate::files::Partition;
 
+/// The blocks of a partition, by the ranges of the sort key that they hold.
+pub(super) type Ranges = BTreeMap<usize, Vec<Block>>;
+
 /// Blocks of rows on disk.
 #[derive(Default)]
 pub(super) struct Spill {
     file: Option<File>,
     end: u64,
-    blocks: BTreeMap<Partition, Vec<Block>>,
+    blocks: BTreeMap<Partition, Ranges>,
 }
 
 /// Where some rows are.
@@ -36,8 +39,11 @@ impl Spill {
         self.end
     }
 
-    /// Writes rows of a partition.
-    pub(super) fn write(&mut self, partition: &Partition, rows: &RecordBatch) -> Result<(), ArrowError> {
+    /// Writes rows of a partition that are of one range.
+    pub(super) fn write(&mut self, partition: &Partition, range: usize, rows: &RecordBatch) -> Result<(), ArrowError> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
         let mut writer = StreamWriter::try_new(Vec::new(), rows.schema_ref())?;
         writer.write(rows)?;
         let block = writer.into_inner()?;
@@ -49,15 +55,12 @@ impl Spill {
         let (bytes, length) = (rows.get_array_memory_size(), block.len());
         let block = Block { offset: self.end, length, bytes, rows: rows.num_rows() };
         self.end += length as u64;
-        match self.blocks.get_mut(partition) {
-            Some(blocks) => blocks.push(block),
-            None => drop(self.blocks.insert(partition.clone(), vec![block])),
-        }
+        self.blocks.entry(partition.clone()).or_default().entry(range).or_default().push(block);
         Ok(())
     }
 
     /// What was written, to be read once; this is empty then.
-    pub(super) fn take(&mut self) -> (BTreeMap<Partition, Vec<Block>>, Option<File>) {
+    pub(super) fn take(&mut self) -> (BTreeMap<Partition, Ranges>, Option<File>) {
         self.end = 0;
         (std::mem::take(&mut self.blocks), self.file.take())
     }
