@@ -269,7 +269,7 @@ pub async fn import(
     let mut events = 0;
     let mut outcome = Ok(());
     while let Some(chunk) = chunks.recv().await {
-        events += chunk.len() as u64;
+        events += chunk.iter().filter(|item| matches!(item, Item::Event { .. })).count() as u64;
         outcome = taken.chunk(chunk, &mut summary).await;
         if outcome.is_err() {
             break;

@@ -88,6 +88,12 @@ fn retrieval(draft: RetrievalDraft, event_id: EventId, context: &Context<'_>) ->
             format!("has {values} values with those of retriever.params, the limit is {}", context.limits.values);
         return Err(Rejection::field("attributes", reason));
     }
+    for (field, map) in [("attributes", &event.attributes), ("retriever.params", &event.retriever.params)] {
+        let levels = map.values().map(depth).max().unwrap_or_default();
+        if levels > LEVELS {
+            return Err(Rejection::field(field, format!("has values {levels} levels deep, the limit is {LEVELS}")));
+        }
+    }
     if cut.is_some() {
         bound::mark(&mut event.marks, bound::RESULTS);
     }
@@ -145,6 +151,17 @@ fn output(draft: OutputDraft, event_id: EventId, context: &Context<'_>) -> Resul
     let bounds = context.policy.bounds_for(event.service.as_ref(), event.principal.as_ref());
     bound::hold_output(&bounds, sent, &mut event);
     Ok(event.into())
+}
+
+/// What is written must be read again, and readers of JSON give up somewhere beyond a hundred levels.
+const LEVELS: usize = 64;
+
+fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
+        serde_json::Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// Keeps of a text what the policy allows.

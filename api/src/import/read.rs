@@ -23,6 +23,8 @@ const EXPANSION_MAX: u64 = 300;
 const DECOMPRESSED_MAX: u64 = 1024 * 1024 * 1024;
 /// Bytes of events that are handed on at a time, if they are fewer than [`CHUNK`].
 const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
+/// What a document of a run takes in memory, about.
+const DOCUMENT_BYTES: u64 = 256;
 /// What some programs write before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// A table from standard input has to be held in memory as a whole.
@@ -182,6 +184,8 @@ impl Reader<'_> {
             .map_err(|source| Error::Run { path, source })?;
         taken?;
         for (line, query) in queries {
+            // A line of a document is about as long as what becomes of it is large.
+            self.bytes += DOCUMENT_BYTES * query.as_ref().map_or(0, EventDraft::documents) as u64;
             self.push(line, query)?;
         }
         Ok(())

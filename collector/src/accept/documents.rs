@@ -20,6 +20,9 @@ pub(super) fn results(
     marks: &mut BTreeSet<Label>,
 ) -> Result<(Vec<RetrievedDocument>, Option<u32>), Rejection> {
     by_rank(&mut drafts)?;
+    let total = drafts.len();
+    let cut = (total > limit).then(|| u32::try_from(total).unwrap_or(u32::MAX));
+    drafts.truncate(limit);
     let identified: Vec<_> = drafts.iter().map(|draft| (draft.doc_id.as_str(), draft.content_hash.as_ref())).collect();
     if let Some(ids) = tell_apart(&identified) {
         bound::mark(marks, ID_REPEATED);
@@ -30,9 +33,7 @@ pub(super) fn results(
             draft.doc_id = DocumentId::from_owned(id).map_err(named)?;
         }
     }
-    let total = drafts.len();
-    let cut = (total > limit).then(|| u32::try_from(total).unwrap_or(u32::MAX));
-    let kept = drafts.into_iter().take(limit).map(|draft| RetrievedDocument {
+    let kept = drafts.into_iter().map(|draft| RetrievedDocument {
         doc_id: draft.doc_id,
         score: finite(draft.score, marks),
         content_hash: draft.content_hash,

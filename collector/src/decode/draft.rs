@@ -18,7 +18,7 @@ use tidemark_schema::{
 };
 
 use super::Kind;
-use super::json::lenient;
+use crate::accept::NOT_FINITE;
 pub(crate) use values::{Moment, Number, Vector};
 
 /// An event of either kind, as it was sent.
@@ -47,6 +47,24 @@ impl EventDraft {
             Self::Retrieval(draft) => draft.query.text.is_some(),
             Self::Output(draft) => draft.output.as_ref().is_some_and(|output| output.text.is_some()),
         }
+    }
+
+    /// How many documents it has.
+    pub fn documents(&self) -> usize {
+        match self {
+            Self::Retrieval(draft) => draft.results.len(),
+            Self::Output(_) => 0,
+        }
+    }
+
+    /// Marks that a number of it was NaN or infinite.
+    pub(super) fn not_finite(mut self) -> Self {
+        let marks = match &mut self {
+            Self::Retrieval(draft) => &mut draft.marks,
+            Self::Output(draft) => &mut draft.marks,
+        };
+        marks.get_or_insert_default().extend(NOT_FINITE.parse::<Label>().ok());
+        self
     }
 
     pub(crate) fn event_id(&mut self) -> &mut Option<EventId> {
@@ -88,6 +106,7 @@ pub struct RetrievalDraft {
     pub(crate) query: QueryDraft,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) requested: Option<Requested>,
+    #[serde(deserialize_with = "values::bounded")]
     pub(crate) results: Vec<ResultDraft>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) results_total: Option<u32>,
@@ -226,8 +245,10 @@ pub(crate) struct AnswerDraft {
     pub(crate) tokens: Option<u32>,
 }
 
-/// Types that are written as an object, or shortly as the text of one of its fields. A text that holds an object, as a table
-/// without structs has it, is that object.
+/// The name under which deserializers are asked for an object or a text: in a table without structs the text may hold the object.
+pub(super) const OBJECT_OR_TEXT: &str = "ObjectOrText";
+
+/// Types that are written as an object, or shortly as the text of one of its fields.
 macro_rules! object_or_text {
     ($($name:ident, $object:ident { $($field:ident: $type:ty,)* } of a text $short:expr, expecting $expecting:literal;)*) => {$(
         #[derive(Deserialize)]
@@ -252,10 +273,11 @@ macro_rules! object_or_text {
                         Ok($name { $($field: object.$field,)* })
                     }
 
+                    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<$name, D::Error> {
+                        deserializer.deserialize_any(self)
+                    }
+
                     fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
-                        if text.trim_start().starts_with('{') && let Ok(object) = lenient::<$object>(text) {
-                            return Ok($name { $($field: object.$field,)* });
-                        }
                         let of_text: fn(&str) -> Result<$name, String> = $short;
                         of_text(text).map_err(E::custom)
                     }
@@ -269,7 +291,7 @@ macro_rules! object_or_text {
                     }
                 }
 
-                deserializer.deserialize_any(ObjectOrText)
+                deserializer.deserialize_newtype_struct(OBJECT_OR_TEXT, ObjectOrText)
             }
         }
     )*};
@@ -331,11 +353,10 @@ mod tests {
         check("\"a\"", of("a"));
         check("12", of("12"));
         check("{\"doc_id\":\"a\"}", of("a"));
-        check("\"{\\\"doc_id\\\":\\\"a\\\"}\"", of("a"));
         check::<ResultDraft>("[]", Err("expected an object with `doc_id`, or the id of a document"));
         let query = |text: &str| Ok(QueryDraft { text: Some(text.to_owned()), ..QueryDraft::default() });
         check("\"why\"", query("why"));
         check("{\"text\":\"why\"}", query("why"));
-        check("\"{why}\"", query("{why}"));
+        check("\"{}\"", query("{}"));
     }
 }

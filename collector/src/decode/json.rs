@@ -1,6 +1,6 @@
 //! One piece of JSON into one event, or into a rejection that names the field.
 
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use tidemark_schema::EventId;
 
@@ -33,7 +33,8 @@ impl Kind {
             scores: Option<IgnoredAny>,
             feedback: Option<IgnoredAny>,
         }
-        let fields: Fields = serde_json::from_slice(bytes).ok()?;
+        let strict = serde_json::from_slice(bytes).ok();
+        let fields: Fields = strict.or_else(|| serde_json::from_slice(&without_unknown_numbers(bytes)?).ok())?;
         if fields.results.is_some() || fields.corpus.is_some() || fields.query.is_some() {
             Some(Self::Retrieval)
         } else {
@@ -46,8 +47,8 @@ impl Kind {
 
 /// Reads one event of a known kind. Without an id of its own it has that of its bytes.
 pub fn draft(bytes: &[u8], kind: Kind) -> Result<EventDraft, Rejection> {
-    let mut draft = read(bytes, kind).or_else(|rejection| match with_numbers_named(bytes) {
-        Some(named) => read(&named, kind),
+    let mut draft = read(bytes, kind).or_else(|rejection| match without_unknown_numbers(bytes) {
+        Some(known) => read(&known, kind).map(EventDraft::not_finite),
         None => Err(rejection),
     })?;
     draft.event_id().get_or_insert_with(|| EventId::of_content(bytes));
@@ -84,29 +85,20 @@ fn why(bytes: &[u8], kind: Kind) -> Rejection {
     explain::of_message(path, message)
 }
 
-/// Reads JSON in which numbers that JSON does not have may stand, which are texts then.
-pub(super) fn lenient<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
-    serde_json::from_str(text).or_else(|error| match with_numbers_named(text.as_bytes()) {
-        Some(named) => serde_json::from_slice(&named),
-        None => Err(error),
-    })
-}
-
-/// The same bytes with the numbers that JSON does not have, `NaN` and `Infinity`, as texts; none if there are none. Python
-/// writes them, and an event need not be lost for a score that is not known.
-fn with_numbers_named(bytes: &[u8]) -> Option<Vec<u8>> {
-    let (mut named, mut copied, mut at, mut quoted) = (Vec::new(), 0, 0, false);
+/// The same bytes with null for the numbers that JSON does not have, `NaN` and `Infinity`; none if there are none. Python writes
+/// them for what is not known, and an event need not be lost for it.
+pub(super) fn without_unknown_numbers(bytes: &[u8]) -> Option<Vec<u8>> {
+    const NAMES: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+    let (mut known, mut copied, mut at, mut quoted) = (Vec::new(), 0, 0, false);
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'\\' if quoted => at += 1,
             b'"' => quoted = !quoted,
             b'N' | b'I' | b'-' if !quoted => {
                 let rest = bytes.get(at..).unwrap_or_default();
-                if let Some(name) =
-                    ["NaN", "Infinity", "-Infinity"].iter().find(|name| rest.starts_with(name.as_bytes()))
-                {
-                    named.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
-                    named.extend_from_slice(format!("\"{name}\"").as_bytes());
+                if let Some(name) = NAMES.iter().find(|name| rest.starts_with(name)) {
+                    known.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
+                    known.extend_from_slice(b"null");
                     at += name.len() - 1;
                     copied = at + 1;
                 }
@@ -115,8 +107,8 @@ fn with_numbers_named(bytes: &[u8]) -> Option<Vec<u8>> {
         }
         at += 1;
     }
-    named.extend_from_slice(bytes.get(copied..).filter(|_| copied > 0)?);
-    Some(named)
+    known.extend_from_slice(bytes.get(copied..).filter(|_| copied > 0)?);
+    Some(known)
 }
 
 #[cfg(test)]
@@ -207,6 +199,10 @@ mod tests {
         let event = EVENT.replace("0.9", "NaN").replace("0.8", "-Infinity").replace("how do", "NaN \\\" NaN");
         let event = retrieval(&event, TextPolicy::Full);
         assert!(event.results.iter().all(|result| result.score.is_none()));
+        let nan = EVENT.replacen('{', "{\"event_id\":NaN,\"principal\":NaN,\"attributes\":{\"x\":NaN},", 1);
+        let unnamed = retrieval(&nan, TextPolicy::Full);
+        assert_eq!((unnamed.event_id, &unnamed.principal), (EventId::of_content(nan.as_bytes()), &None));
+        assert_eq!(unnamed.attributes["x"], serde_json::Value::Null);
         assert_eq!(event.query.text.as_deref(), Some("NaN \" NaN I reset my badge"));
         assert!(event.marks.iter().eq(["number.not_finite"].map(|mark| mark.parse().unwrap()).iter()));
     }
@@ -288,6 +284,7 @@ mod tests {
     fn kinds_are_recognised_by_their_fields() {
         assert_eq!(Kind::of(EVENT.as_bytes()), Some(Kind::Retrieval));
         assert_eq!(Kind::of(br#"{"occurred_at":"x","model":"m"}"#), Some(Kind::Output));
+        assert_eq!(Kind::of(br#"{"scores":{"faithful":NaN}}"#), Some(Kind::Output));
         assert_eq!(Kind::of(b"{}"), None);
         assert_eq!(Kind::of(b"[1]"), None);
     }

@@ -45,7 +45,6 @@ use self::ids::{hex, id};
 use self::results::Listed;
 use self::span::{About, Answered, Retrieved, about};
 use super::draft::EventDraft;
-use super::size::of_value as size_of_value;
 use super::{Context, Event, Kind, Rejection, explain};
 use crate::accept::accept;
 
@@ -474,7 +473,7 @@ impl Written {
         let Self { fields, kind } = self;
         let whole = |reason: String| Rejection { field: None, reason, malformed: false };
         let fields = Value::Object(fields);
-        let bytes = size_of_value(&fields);
+        let bytes = ids::json_bytes(&fields);
         if bytes > context.limits.event_bytes {
             return Err(whole(format!("has {bytes} bytes, the limit is {}", context.limits.event_bytes)));
         }

@@ -81,7 +81,7 @@ fn of_document(document: &RetrievedDocument) -> usize {
 }
 
 /// The bytes of a value of JSON.
-pub(super) fn of_value(value: &Value) -> usize {
+fn of_value(value: &Value) -> usize {
     let own = size_of::<Value>();
     own + match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,

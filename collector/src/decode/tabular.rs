@@ -132,7 +132,7 @@ impl Rows<'_> {
         self.spent = self.spent.saturating_add(budget.spent().min(limit) as u64);
         let whole = |reason: String| Rejection { field: None, reason, malformed: false };
         Some(match read {
-            Ok(Ok(draft)) => Ok(draft),
+            Ok(Ok(draft)) => Ok(if budget.not_finite() { draft.not_finite() } else { draft }),
             Ok(Err(_)) if budget.is_exhausted() => Err(whole(format!("has more than {limit} bytes, the limit"))),
             Ok(Err(_)) => Err(explain::why(kind, self.layout.row(batch, row, &Budget::new(limit)))),
             Err(error) => Err(whole(error.to_string())),

@@ -149,7 +149,9 @@ fn event(
     let mut ranks: Vec<u64> = documents.iter().map(|(_, rank, _)| *rank).collect();
     ranks.sort_unstable();
     if ranks.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
-        documents.sort_by(|(_, _, a), (_, _, b)| b.total_cmp(a));
+        // What has no score is last.
+        let known = |score: f64| if score.is_nan() { f64::NEG_INFINITY } else { score };
+        documents.sort_by(|(_, _, a), (_, _, b)| known(*b).total_cmp(&known(*a)));
     } else {
         documents.sort_by_key(|(_, rank, _)| *rank);
     }

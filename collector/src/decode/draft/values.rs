@@ -146,7 +146,8 @@ impl<'de> Deserialize<'de> for Vector {
             fn visit_seq<A: SeqAccess<'de>>(self, mut components: A) -> Result<Vector, A::Error> {
                 // An announced length is not trusted beyond that of an ordinary embedding.
                 let mut vector = Vec::with_capacity(components.size_hint().unwrap_or(0).min(4_096));
-                while let Some(Number(component)) = components.next_element()? {
+                while let Some(component) = components.next_element::<Option<Number>>()? {
+                    let Number(component) = component.unwrap_or(Number(f64::NAN));
                     #[expect(clippy::cast_possible_truncation, reason = "what is too large becomes infinite")]
                     vector.push(component as f32);
                 }
@@ -156,6 +157,35 @@ impl<'de> Deserialize<'de> for Vector {
 
         deserializer.deserialize_seq(Components)
     }
+}
+
+/// Elements of a list: a few bytes each become hundreds.
+const ELEMENTS: usize = 100_000;
+
+/// A list of so many elements at most.
+pub(super) fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Elements<T>(std::marker::PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(element) = elements.next_element()? {
+                if list.len() >= ELEMENTS {
+                    return Err(de::Error::custom(format_args!("has more than {ELEMENTS} elements, the limit")));
+                }
+                list.push(element);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(Elements(std::marker::PhantomData))
 }
 
 #[cfg(test)]
@@ -186,5 +216,6 @@ mod tests {
         check("\"Infinity\"", Ok(Number(f64::INFINITY)));
         check::<Number>("\"high\"", Err("invalid type: string \"high\", expected a number"));
         check("[1, \"2\", 1e300]", Ok(Vector(vec![1.0, 2.0, f32::INFINITY])));
+        assert!(serde_json::from_str::<Vector>("[null]").unwrap().0[0].is_nan());
     }
 }

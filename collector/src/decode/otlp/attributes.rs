@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use serde_json::{Map, Number};
 
-use crate::decode::json::lenient;
+use crate::decode::json::without_unknown_numbers;
 use crate::yaml;
 
 /// One attribute by its name. Of two with the same name the last counts, as OpenTelemetry's SDKs have it.
@@ -127,16 +127,41 @@ pub(super) fn json(value: &Value) -> serde_json::Value {
 /// The array or object that a text holds.
 pub(super) fn embedded(text: &str) -> Option<serde_json::Value> {
     let begins = text.trim_start().starts_with(['{', '[']);
-    lenient(text).ok().filter(|_| begins)
+    read(text).ok().filter(|_| begins)
+}
+
+/// JSON in which Python may have written NaN: a score that is not known, and null anywhere else.
+fn read(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| {
+        let mut value = serde_json::from_slice(&without_unknown_numbers(text.as_bytes()).ok_or(error)?)?;
+        name_unknown_scores(&mut value);
+        Ok(value)
+    })
+}
+
+/// A score that is null in JSON that holds NaN was NaN, as far as anybody can tell.
+fn name_unknown_scores(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Array(values) => values.iter_mut().for_each(name_unknown_scores),
+        serde_json::Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    serde_json::Value::Null if name.ends_with("score") => *field = "NaN".into(),
+                    _ => name_unknown_scores(field),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The object that a text holds, also in Python's notation, in which some instrumentors write metadata: `{'page': 3}`. That
 /// is YAML as well, but for escapes within quotes.
 pub(super) fn embedded_object(text: &str) -> Option<Map<String, serde_json::Value>> {
-    match lenient(text) {
-        Ok(object) => Some(object),
+    match read(text) {
+        Ok(serde_json::Value::Object(object)) => Some(object),
         Err(_) if text.trim_start().starts_with('{') => yaml::object(text),
-        Err(_) => None,
+        Ok(_) | Err(_) => None,
     }
 }
 

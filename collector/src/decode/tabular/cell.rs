@@ -16,8 +16,8 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use super::times;
-use crate::decode::draft::Moment;
-use crate::decode::json::lenient;
+use crate::decode::draft::{Moment, OBJECT_OR_TEXT};
+use crate::decode::json::without_unknown_numbers;
 
 /// From here on a 64-bit float does not tell whole numbers apart.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -27,15 +27,32 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 pub(super) struct Budget {
     limit: usize,
     spent: Shared<usize>,
+    /// Whether a text of JSON held a number that JSON does not have.
+    not_finite: Shared<bool>,
 }
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, spent: Shared::new(0) }
+        Self { limit, spent: Shared::new(0), not_finite: Shared::new(false) }
     }
 
     pub(super) fn spent(&self) -> usize {
         self.spent.get()
+    }
+
+    pub(super) fn not_finite(&self) -> bool {
+        self.not_finite.get()
+    }
+
+    /// A text as JSON.
+    fn json(&self, text: &str) -> Result<Value, Unreadable> {
+        serde_json::from_str(text)
+            .or_else(|error| {
+                let known = without_unknown_numbers(text.as_bytes()).ok_or(error)?;
+                self.not_finite.set(true);
+                serde_json::from_slice(&known)
+            })
+            .map_err(|error| of_json(&error))
     }
 
     pub(super) fn is_exhausted(&self) -> bool {
@@ -192,7 +209,7 @@ fn decimal<'de, V: Visitor<'de>>(digits: &str, visitor: V) -> Result<V::Value, U
 macro_rules! json_or {
     ($self:ident, $visitor:ident, $method:ident($($argument:expr),*)) => {{
         if let Some(text) = $self.text()? {
-            let json: Value = lenient(text).map_err(|error| of_json(&error))?;
+            let json = $self.budget.json(text)?;
             return json.$method($($argument,)* $visitor).map_err(|error| of_json(&error));
         }
         $self.deserialize_any($visitor)
@@ -271,6 +288,12 @@ impl<'de> Deserializer<'de> for Cell<'_> {
         {
             self.budget.spend(1)?;
             return visitor.visit_i64(micros);
+        }
+        if name == OBJECT_OR_TEXT
+            && let Some(text) = self.text()?.filter(|text| text.trim_start().starts_with('{'))
+            && let Ok(object @ Value::Object(_)) = self.budget.json(text)
+        {
+            return object.deserialize_any(visitor).map_err(|error| of_json(&error));
         }
         visitor.visit_newtype_struct(self)
     }
