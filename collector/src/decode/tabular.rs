@@ -128,8 +128,8 @@ impl Rows<'_> {
         self.read += 1;
         let budget = Budget::new(limit);
         let read = guarded(|| Ok(EventDraft::deserialize(kind, self.layout.row(batch, row, &budget))));
-        // A row that is too long was looked at up to the limit.
-        self.spent = self.spent.saturating_add(budget.spent().min(limit) as u64);
+        // A row that is too long was looked at up to the limit, and one without any column costs a look as well.
+        self.spent = self.spent.saturating_add(budget.spent().min(limit).max(1) as u64);
         let whole = |reason: String| Rejection { field: None, reason, malformed: false };
         Some(match read {
             Ok(Ok(draft)) => Ok(if budget.not_finite() { draft.not_finite() } else { draft }),
