@@ -31,8 +31,7 @@ pub const ASSUMED_UTC: &str = "time.assumed_utc";
 pub const MARKS: [&str; 3] = [ID_REPEATED, NOT_FINITE, ASSUMED_UTC];
 
 /// Judges an event that was sent, and makes of it what is stored.
-pub fn accept(draft: EventDraft, context: &Context<'_>) -> Result<Event, Rejection> {
-    let mut draft = draft;
+pub fn accept(mut draft: EventDraft, context: &Context<'_>) -> Result<Event, Rejection> {
     let event_id = match draft.event_id() {
         Some(id) => *id,
         None => of_content(&draft)?,

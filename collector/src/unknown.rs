@@ -23,6 +23,11 @@ impl UnknownField {
     }
 }
 
+/// The path to a field, if what is wrong is within one.
+pub(crate) fn path_of(path: &serde_path_to_error::Path) -> Option<String> {
+    Some(path.to_string()).filter(|path| path != "." && path != "?")
+}
+
 /// The known name that differs least, if it differs by two letters at most.
 fn nearest(name: &str, known: &str) -> Option<String> {
     let names = known.split('`').skip(1).step_by(2);

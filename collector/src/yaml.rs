@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
-use crate::unknown::UnknownField;
+use crate::unknown::{UnknownField, path_of};
 
 /// Bytes of a document that are read.
 const MOST_BYTES: usize = 1 << 20;
@@ -26,7 +26,7 @@ pub(crate) fn read<T: DeserializeOwned + Default>(text: &str, noun: &str) -> Res
     let value = parse(text).map_err(|error| Unusable::Yaml(error.to_string()))?;
     let Some(value) = value.map(without_nulls) else { return Ok(T::default()) };
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = Some(error.path().to_string()).filter(|path| path != "." && path != "?");
+        let path = path_of(error.path());
         let reason = error.into_inner().to_string();
         if let Some(unknown) = UnknownField::of(path.as_deref(), &reason) {
             let near = unknown.near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();

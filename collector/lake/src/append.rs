@@ -206,16 +206,15 @@ impl Lake {
     }
 }
 
-/// Writes the rows of one partition and closes its file before the next is opened: a writer holds a buffer for each column
-/// and a Bloom filter for some, and senders choose how many partitions their events fall into.
-pub(crate) async fn write_partition(
+/// What writes some rows of so many columns into files of a table.
+pub(crate) fn writer_for(
     table: Table,
     delta: &DeltaTable,
-    rows: RecordBatch,
-) -> Result<Vec<Add>, DeltaTableError> {
-    let properties = writer_properties(table, rows.num_rows() as u64)?;
-    let mut writer = RecordBatchWriter::for_table(delta)?.with_writer_properties(properties);
-    let (there, wanted) = (writer.arrow_schema().fields().len(), rows.num_columns());
+    (rows, wanted): (usize, usize),
+) -> Result<RecordBatchWriter, DeltaTableError> {
+    let properties = writer_properties(table, rows as u64)?;
+    let writer = RecordBatchWriter::for_table(delta)?.with_writer_properties(properties);
+    let there = writer.arrow_schema().fields().len();
     if there < wanted {
         // The writer would leave out what the table has no column for.
         let msg = format!(
@@ -223,6 +222,13 @@ pub(crate) async fn write_partition(
         );
         return Err(DeltaTableError::SchemaMismatch { msg });
     }
+    Ok(writer)
+}
+
+/// Writes the rows of one partition and closes its file before the next is opened: a writer holds a buffer for each column
+/// and a Bloom filter for some, and senders choose how many partitions their events fall into.
+async fn write_partition(table: Table, delta: &DeltaTable, rows: RecordBatch) -> Result<Vec<Add>, DeltaTableError> {
+    let mut writer = writer_for(table, delta, (rows.num_rows(), rows.num_columns()))?;
     writer.write(rows).await?;
     writer.flush().await
 }

@@ -18,13 +18,13 @@ use deltalake::arrow::datatypes::Schema;
 use deltalake::arrow::error::ArrowError;
 use deltalake::arrow::row::{RowConverter, SortField};
 use deltalake::kernel::Add;
-use deltalake::writer::{DeltaWriter, RecordBatchWriter};
+use deltalake::writer::DeltaWriter;
 use futures::TryStreamExt;
 use tidemark_schema::columns::{outputs, retrievals};
 use tidemark_schema::{EventId, OutputEvent, RetrievalEvent, Stored};
 
 use self::spill::{Ranges, Spill};
-use crate::append::{Appended, writer_properties};
+use crate::append::{Appended, writer_for};
 use crate::compact::TARGET_BYTES;
 use crate::error::Error;
 use crate::files::{Partition, live_files};
@@ -233,9 +233,9 @@ async fn write_partition(
     let layout = layout(table);
     let rows: usize = ranges.values().flatten().map(|block| block.rows).sum();
     let failed = |source| Error::Append { table: table.name(), rows, source: Box::new(source) };
-    let properties = writer_properties(table, rows as u64).map_err(|error| failed(error.into()))?;
-    let writer = RecordBatchWriter::for_table(delta).map_err(failed)?;
-    let mut writer = writer.with_writer_properties(properties).with_target_file_size(TARGET_BYTES);
+    let columns = table.schema()?.fields().len();
+    let writer = writer_for(table, delta, (rows, columns)).map_err(failed)?;
+    let mut writer = writer.with_target_file_size(TARGET_BYTES);
     for blocks in ranges.values() {
         let parts = blocks.iter().map(|block| block.bytes).sum::<usize>().div_ceil(held.max(1));
         let read = blocks.iter().map(|block| spill::read(file, block));

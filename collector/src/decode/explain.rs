@@ -4,7 +4,7 @@ use serde::Deserializer;
 
 use super::draft::EventDraft;
 use super::{Kind, Rejection};
-use crate::unknown::UnknownField;
+use crate::unknown::{UnknownField, path_of};
 
 /// Why an input that is no draft is none: read again, because the path to a wrong field costs time that a right event should
 /// not pay.
@@ -12,8 +12,7 @@ pub(super) fn why<'a>(kind: Kind, input: impl Deserializer<'a, Error: std::fmt::
     let mut track = serde_path_to_error::Track::new();
     let input = serde_path_to_error::Deserializer::new(input, &mut track);
     let message = EventDraft::deserialize(kind, input).err().map(|error| error.to_string()).unwrap_or_default();
-    let path = track.path().to_string();
-    of_message(Some(path).filter(|path| path != "." && path != "?"), &message)
+    of_message(path_of(&track.path()), &message)
 }
 
 /// A rejection for what a decoder says of the field at `path`.

@@ -7,6 +7,7 @@ use tidemark_schema::EventId;
 use super::draft::EventDraft;
 use super::{Context, Event, Rejection, explain};
 use crate::accept::accept;
+use crate::unknown::path_of;
 
 /// Which of the two kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,7 +76,7 @@ fn why(bytes: &[u8], kind: Kind) -> Rejection {
         let reason = "is followed by something else; one line holds one event".to_owned();
         return Rejection { field: None, reason, malformed: true };
     };
-    let path = Some(track.path().to_string()).filter(|path| path != "." && path != "?");
+    let path = path_of(&track.path());
     let text = error.to_string();
     // A number beyond 64 bits is JSON, and no value of ours.
     if (error.is_syntax() || error.is_eof()) && !text.starts_with("number out of range") {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::cell::{Budget, Cell, Unreadable, is_null, is_text};
 use super::{Kind, TableError};
 use crate::decode::draft::EventDraft;
-use crate::unknown::UnknownField;
+use crate::unknown::{UnknownField, path_of};
 
 /// Columns that hold a field within another.
 const NESTED: [(&str, &str, &str); 21] = [
@@ -137,7 +137,7 @@ fn unknown(path: &[&str], shape: Value, kind: Kind) -> Option<String> {
     let mut track = serde_path_to_error::Track::new();
     let message =
         EventDraft::deserialize(kind, serde_path_to_error::Deserializer::new(event, &mut track)).err()?.to_string();
-    let path = Some(track.path().to_string()).filter(|path| path != "." && path != "?");
+    let path = path_of(&track.path());
     let UnknownField { path, near } = UnknownField::of(path.as_deref(), &message)?;
     let near = near.map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
     Some(format!("{}{near}", path.replace("[0]", "[]")))
