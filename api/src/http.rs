@@ -18,7 +18,6 @@ mod body;
 mod gate;
 mod host;
 mod layers;
-mod lookup;
 mod manifest;
 mod metrics;
 mod openapi;

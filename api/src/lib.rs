@@ -1,18 +1,12 @@
 //! Everything a user touches: the HTTP API, and what the command line shares with it.
 //!
-//! [`wire::Store`] is where the parts are put together: the tables, the registry of corpus versions and the secret that
-//! makes fingerprints. [`http::router`] serves a running [`tidemark_collector::Collector`] and a store; the binary's
-//! commands use the store directly.
+//! [`operations::Operations`] is the one way in: a function for each thing that can be done with a store. The binary's
+//! commands, [`http::router`] and [`grpc`] say who asks and show what comes back; they know no table and no registry.
 
 pub mod audit;
 pub mod demo;
-pub mod erasure;
-pub mod export;
 pub mod fingerprint_key;
 pub mod grpc;
 pub mod http;
-pub mod import;
-pub mod maintenance;
-pub mod storage;
-pub mod verification;
-pub mod wire;
+pub mod operations;
+pub mod store;

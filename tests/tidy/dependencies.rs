@@ -82,6 +82,29 @@ fn each_heavy_dependency_has_its_one_door() {
     }
 }
 
+/// A dependency that no source names costs build time and an audit for nothing.
+#[test]
+fn every_dependency_is_used() {
+    let metadata = metadata();
+    for package in members(&metadata) {
+        let folder = std::path::Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned();
+        let folder = folder.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        let sources: String = crate::files(&[".rs"])
+            .into_iter()
+            .filter(|(name, _)| folder.is_empty() || name.starts_with(&format!("{folder}/")))
+            .map(|(_, text)| text)
+            .collect();
+        let unused: Vec<&str> = package["dependencies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(name)
+            .filter(|name| !sources.contains(&name.replace('-', "_")))
+            .collect();
+        assert!(unused.is_empty(), "{} names {unused:?} in its manifest and nowhere else", name(package));
+    }
+}
+
 #[test]
 fn leaves_know_neither_a_runtime_nor_a_file_format_of_others() {
     let runtimes = ["tokio", "axum", "deltalake", "object_store", "chrono-tz"];

@@ -7,10 +7,10 @@ use tidemark_collector::decode::otlp::{Embeddings, Sources};
 use tidemark_collector::policy::Policy;
 use tidemark_collector::{Collector, Quotas};
 use tidemark_lake::SqlLimits;
-use tidemark_schema::{Clock, FingerprintKeys};
+use tidemark_schema::{Clock, FingerprintKeys, TenantName};
 use tokio::runtime::Handle;
 
-use crate::wire::Store;
+use crate::operations::{Caller, Operations};
 
 use super::gate::Gate;
 use super::metrics::Metrics;
@@ -21,7 +21,9 @@ const MIB: usize = 1024 * 1024;
 /// What all requests share. Cloning is cheap.
 #[derive(Clone)]
 pub struct App {
-    pub(crate) store: Arc<Store>,
+    pub(crate) operations: Operations,
+    /// Who asks: whoever reaches a loopback address of this machine.
+    pub(crate) caller: Arc<Caller>,
     pub(crate) collector: Arc<Collector>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<FingerprintKeys>,
@@ -44,8 +46,6 @@ pub struct Options {
     pub request_timeout: Duration,
     /// What one event may be at most.
     pub events: decode::Limits,
-    /// What may be stored, of whom, how much and for how long.
-    pub policy: Arc<Policy>,
     /// Where spans keep what no convention names.
     pub sources: Sources,
     /// How comparisons judge.
@@ -63,7 +63,6 @@ impl Default for Options {
             hosts: Vec::new(),
             request_timeout: Duration::from_mins(1),
             events: decode::Limits::default(),
-            policy: Arc::new(Policy::default()),
             sources: Sources::default(),
             comparison: analyzer::Options::default(),
             limits: Limits::default(),
@@ -131,20 +130,35 @@ impl Default for Limits {
 }
 
 impl App {
-    /// Serves a store and a running collector. The keys are those of the store.
+    /// Serves a store and its running collector under the operations' policy. The keys are those of the store.
     pub fn new(
-        store: Store,
+        operations: Operations,
         keys: FingerprintKeys,
         collector: Arc<Collector>,
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Self {
         let gate = Arc::new(Gate::new(&options.limits, options.decoding.clone()));
-        let policy = options.policy.clone();
+        let operations = operations.with_collector(Arc::clone(&collector));
+        let caller = Arc::new(Caller::operator("server", TenantName::default()));
+        let policy = Arc::clone(operations.policy());
         let metrics = Arc::new(Metrics::new(Arc::clone(&collector), &policy));
         let quotas = Arc::new(Mutex::new(Quotas::new(Quotas::PRINCIPALS)));
-        let (store, keys, options) = (Arc::new(store), Arc::new(keys), Arc::new(options));
+        let (keys, options) = (Arc::new(keys), Arc::new(options));
         let (embeddings, registered) = (Arc::default(), Arc::default());
-        Self { store, collector, clock, keys, policy, quotas, options, gate, metrics, embeddings, registered }
+        Self {
+            operations,
+            caller,
+            collector,
+            clock,
+            keys,
+            policy,
+            quotas,
+            options,
+            gate,
+            metrics,
+            embeddings,
+            registered,
+        }
     }
 }

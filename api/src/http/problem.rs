@@ -10,9 +10,12 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tidemark_lake::SqlError;
 use tidemark_schema::ErrorKind;
 use tonic::Code;
 use utoipa::ToSchema;
+
+use crate::operations;
 
 /// A kind of problem: what its type, title and status are, and what to do about it when nothing better is known.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub(crate) static FORBIDDEN_HOST: Class = class(
     StatusCode::FORBIDDEN,
     "ask for a loopback name such as 127.0.0.1, or have this name configured as a host of the server",
 );
+pub(crate) static FORBIDDEN: Class =
+    class("forbidden", "The caller may not do that", StatusCode::FORBIDDEN, "ask for the right; a retry is no use");
 pub(crate) static NOT_FOUND: Class =
     class("not-found", "There is no such thing", StatusCode::NOT_FOUND, "list what there is, and correct the name");
 pub(crate) static UNKNOWN_ROUTE: Class =
@@ -149,6 +154,7 @@ impl Problem {
     fn of(kind: ErrorKind, error: &(dyn Error + 'static), hint: Option<String>) -> Self {
         let class = match kind {
             ErrorKind::Invalid => &INVALID,
+            ErrorKind::Forbidden => &FORBIDDEN,
             ErrorKind::NotFound => &NOT_FOUND,
             ErrorKind::Conflict => &CONFLICT,
             ErrorKind::Busy => &BUSY,
@@ -336,6 +342,19 @@ impl From<tidemark_collector::Error> for Problem {
         match error.retry_after_s() {
             Some(seconds) => problem.retry_after(seconds),
             None => problem,
+        }
+    }
+}
+
+impl From<operations::Error> for Problem {
+    fn from(error: operations::Error) -> Self {
+        match error {
+            operations::Error::Collector(error) => error.into(),
+            // Where the files lie is nothing for a client.
+            operations::Error::Lake(error) | operations::Error::Sql(SqlError::Store(error)) => {
+                tidemark_analyzer::Error::from(error).into()
+            }
+            error => Self::of(error.kind(), &error, error.hint()),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidemark_corpus::Registry;
 use tidemark_schema::{CorpusName, CorpusVersion, Timestamp};
+
+use crate::operations::{Caller, Error, Operations};
 
 /// How long a copy is used, in seconds.
 const FRESH_S: i64 = 10;
@@ -28,9 +29,10 @@ impl Registered {
     /// A copy that is not older than a few seconds.
     pub(crate) async fn versions(
         &self,
-        registry: &Registry,
+        operations: &Operations,
+        caller: &Caller,
         now: Timestamp,
-    ) -> Result<Arc<Versions>, tidemark_corpus::Error> {
+    ) -> Result<Arc<Versions>, Error> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((made, versions)) = known
             && now < made.plus_seconds(FRESH_S)
@@ -38,7 +40,7 @@ impl Registered {
             return Ok(versions);
         }
         let mut versions = Versions::default();
-        for record in registry.list(None).await? {
+        for record in operations.versions(caller, None).await? {
             versions.0.entry(record.corpus).or_default().insert(record.created_at, record.version);
         }
         let versions = Arc::new(versions);

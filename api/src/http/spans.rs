@@ -29,7 +29,7 @@ async fn versions(app: &App) -> Result<Arc<Versions>, Problem> {
     if !app.options.sources.uses_registry() {
         return Ok(Arc::default());
     }
-    Ok(app.registered.versions(&app.store.registry, app.clock.now()).await?)
+    Ok(app.registered.versions(&app.operations, &app.caller, app.clock.now()).await?)
 }
 
 /// Reads a request and stores its spans. `content` makes the bytes of it, on the thread that reads them.

@@ -21,13 +21,15 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, header};
 use serde_json::Value;
 use tempfile::TempDir;
-use tidemark_collector::{Collector, Settings};
+use tidemark_collector::Settings;
+use tidemark_collector::policy::Policy;
 use tidemark_lake::Location;
 use tidemark_schema::ManualClock;
 use tower::ServiceExt;
 
 use super::{App, Options, router};
-use crate::wire::{LakeSink, LocalPlace, Store};
+use crate::operations::Operations;
+use crate::store::LocalDirectories;
 
 const NOW: &str = "2026-11-18T10:00:00Z";
 
@@ -48,18 +50,22 @@ async fn server() -> Server {
 }
 
 async fn server_with(options: Options) -> Server {
+    server_under(Policy::default(), options).await
+}
+
+async fn server_under(policy: Policy, options: Options) -> Server {
     let directory = tempfile::tempdir().unwrap();
     let location = Location::parse(directory.path().to_str().unwrap(), std::iter::empty()).unwrap();
-    let place = LocalPlace { state: None, keys: Some(directory.path().join("keys")) };
-    let store = Store::create(location, place).await.unwrap();
-    let keys = store.keys.load_or_create().await.unwrap();
+    let directories = LocalDirectories { state: None, keys: Some(directory.path().join("keys")) };
     let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+    let operations = Operations::on(location, directories, clock.clone()).unwrap().with_policy(Arc::new(policy));
+    let stores = operations.stores();
     // Tests flush by hand, so that what is visible does not depend on how fast they run.
     let settings =
-        Settings { flush_interval: Duration::from_hours(1), ..Settings::in_directory(store.log_directory()) };
-    let sink = Arc::new(LakeSink(store.lake.clone()));
-    let collector = Arc::new(Collector::start(settings, sink, clock.clone()).await.unwrap());
-    let app = App::new(store, keys, collector, clock, options);
+        Settings { flush_interval: Duration::from_hours(1), ..Settings::in_directory(stores.log_directory()) };
+    let collector = Arc::new(operations.start_collector(settings).await.unwrap());
+    let keys = stores.keys().load_or_create().await.unwrap();
+    let app = App::new(operations.clone(), keys, collector, clock, options);
     Server { app: app.clone(), router: router(app), _directory: directory }
 }
 

@@ -9,6 +9,7 @@ use deltalake::logstore::{
 use deltalake::{DeltaResult, DeltaTableBuilder, DeltaTableError};
 use object_store::ObjectStore;
 use object_store::path::Path;
+use tidemark_schema::TenantName;
 use url::Url;
 
 use crate::error::Error;
@@ -24,6 +25,9 @@ pub struct Location {
     /// Given by the caller in place of what the URL would open.
     store: Option<Arc<dyn ObjectStore>>,
 }
+
+/// Under this prefix lie the tenants with a name of their own.
+const TENANTS: &str = "tenants";
 
 /// The schemes that are served by the `object_store` crate beyond the local ones.
 const CLOUD_SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"];
@@ -73,6 +77,27 @@ impl Location {
         Some(path.components().collect())
     }
 
+    /// The place of a tenant's data in a store: the store itself for the default tenant, `tenants/<name>/` in it for others.
+    pub fn of_tenant(&self, tenant: &TenantName) -> Result<Self, Error> {
+        if tenant.is_default() {
+            return Ok(self.clone());
+        }
+        let url = self
+            .url
+            .join(&format!("{TENANTS}/{tenant}/"))
+            .map_err(|error| Error::Location { location: self.to_string(), reason: error.to_string() })?;
+        Ok(Self { url, ..self.clone() })
+    }
+
+    /// The tenants that have data in a store, the default one first.
+    pub async fn tenants(&self) -> Result<Vec<TenantName>, Error> {
+        let (store, prefix) = self.object_store()?;
+        let listed = store.list_with_delimiter(Some(&prefix.join(TENANTS))).await;
+        let listed = listed.map_err(|source| Error::Objects { what: TENANTS.to_owned(), source })?;
+        let named = listed.common_prefixes.iter().filter_map(|path| path.filename()?.parse().ok());
+        Ok(std::iter::once(TenantName::default()).chain(named).collect())
+    }
+
     /// Makes the directory, when the store is local.
     pub fn create(&self) -> Result<(), Error> {
         let Some(directory) = self.directory() else {
@@ -85,7 +110,7 @@ impl Location {
     /// The object store and the prefix in it under which everything of this store lies.
     pub fn object_store(&self) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
         if let Some(store) = &self.store {
-            return Ok((store.clone(), Path::from("store")));
+            return Ok((store.clone(), Path::from(self.url.path())));
         }
         let (store, prefix) = object_store::parse_url_opts(&self.url, &self.options)
             .map_err(|error| Error::Location { location: self.to_string(), reason: error.to_string() })?;
@@ -172,6 +197,14 @@ mod tests {
     fn directories_and_object_store_urls_are_locations() {
         check("/tmp/a store", "/tmp/a store");
         check("s3://bucket/prefix", "s3://bucket/prefix/");
+    }
+
+    #[test]
+    fn a_tenant_lies_in_a_directory_of_its_own_and_the_default_one_where_the_store_is() {
+        let store = Location::parse("/tmp/a store", std::iter::empty()).unwrap();
+        let of = |tenant: &str| store.of_tenant(&tenant.parse().unwrap()).unwrap().to_string();
+        assert_eq!(of("default"), "/tmp/a store");
+        assert_eq!(of("acme"), "/tmp/a store/tenants/acme");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 pub enum ErrorKind {
     /// The request is wrong: change it, do not retry it.
     Invalid,
+    /// The caller may not do that: ask for the right, do not retry it.
+    Forbidden,
     /// The named thing does not exist: list what exists.
     NotFound,
     /// The state forbids it now: read the state, then decide.

@@ -26,6 +26,9 @@ pub enum InvalidId {
     /// Holds a line break, NUL or another control character.
     #[error("holds the control character {0:?}")]
     Control(char),
+    /// No name of a tenant, which becomes the name of a directory.
+    #[error("may hold lower-case letters, digits, - and _ only, and begins with a letter or digit")]
+    Tenant,
     /// Looks like a way out of a directory.
     #[error("has a `.`, `..` or empty part between slashes; a name such as team/handbook is fine")]
     PathLike,
@@ -54,6 +57,14 @@ fn check_name(text: &str, max: usize) -> Result<(), InvalidId> {
     check_text(text, max)?;
     let dotted = |part: &str| matches!(part, "" | "." | "..");
     if text.split(['/', '\\']).any(dotted) { Err(InvalidId::PathLike) } else { Ok(()) }
+}
+
+/// Tenants are named by operators, so the strictest rule is the simplest.
+fn check_tenant(text: &str, max: usize) -> Result<(), InvalidId> {
+    check_text(text, max)?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let rest_is_plain = text.bytes().all(|byte| plain(byte) || matches!(byte, b'-' | b'_'));
+    if rest_is_plain && text.bytes().next().is_some_and(plain) { Ok(()) } else { Err(InvalidId::Tenant) }
 }
 
 macro_rules! text_ids {
@@ -129,6 +140,8 @@ text_ids! {
     TraceId(check_text, 256);
     /// A span inside a trace.
     SpanId(check_text, 256);
+    /// Whose data it is, such as `acme`. Tables, registry and evidence of a tenant lie apart from those of every other.
+    TenantName(check_tenant, 64);
     /// Any other short name: a principal, a service, a model, a retriever, a segment's key or value.
     Label(check_text, 256);
 }
@@ -184,6 +197,20 @@ impl ContentHash {
     pub fn of_text(text: &str) -> Self {
         let hash = blake3::hash(text.as_bytes()).to_hex();
         Self(format!("b3:{}", hash.get(..16).unwrap_or_default()))
+    }
+}
+
+/// The one tenant of a store in which none was ever named.
+impl Default for TenantName {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl TenantName {
+    /// Whether it is the tenant of a store in which none was ever named.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -262,6 +289,16 @@ mod tests {
         check("a\nb", &Err(InvalidId::Control('\n')));
         check("", &Err(InvalidId::Empty));
         check(&"x".repeat(201), &Err(InvalidId::TooLong { len: 201, max: 200 }));
+    }
+
+    #[test]
+    fn a_tenant_is_named_so_that_a_directory_can_be() {
+        for (name, allowed) in
+            [("acme", true), ("a-1_b", true), ("7", true), ("Acme", false), ("-a", false), ("a/b", false)]
+        {
+            assert_eq!(name.parse::<TenantName>().is_ok(), allowed, "{name}");
+        }
+        assert!(TenantName::default().is_default());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use event::{Ingest, Query, Requested, RetrievalEvent, RetrievedDocument, Ret
 pub use fingerprint::{FingerprintKey, FingerprintKeys, normalise_query};
 pub use ids::{
     ContentHash, CorpusName, CorpusVersion, DocumentId, EventId, Fingerprint, InvalidId, Label, OperationId, SpanId,
-    TraceId,
+    TenantName, TraceId,
 };
 pub use number::{Finite, NotFinite};
 pub use output::{OutputBody, OutputEvent};

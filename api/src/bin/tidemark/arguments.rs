@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tidemark_schema::TenantName;
 
 mod keeping;
 
@@ -42,6 +43,9 @@ pub(crate) struct Place {
     /// Local directory of the fingerprint keys; beside the state directory, with `.keys` at its end, when not given
     #[arg(long, global = true, env = "TIDEMARK_KEYS", value_name = "DIR", help_heading = "Store")]
     pub(crate) keys: Option<PathBuf>,
+    /// Whose data of the store is meant; the data of each tenant lies apart
+    #[arg(long, global = true, env = "TIDEMARK_TENANT", value_name = "NAME", default_value_t, help_heading = "Store")]
+    pub(crate) tenant: TenantName,
 }
 
 #[derive(Debug, Subcommand)]

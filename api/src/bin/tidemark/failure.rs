@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-use tidemark_api::wire::StoreError;
-use tidemark_api::{export, fingerprint_key, import, verification};
+use tidemark_api::fingerprint_key;
+use tidemark_api::operations::{self, import};
 
 /// A failed command.
 #[derive(Debug)]
@@ -29,11 +29,6 @@ impl Failure {
     /// The same with a next step.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
-        self
-    }
-
-    fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
-        self.hint = hint.map(Into::into);
         self
     }
 
@@ -68,82 +63,40 @@ fn format_cause(cause: &str) -> String {
     format!("  because: {cause}\n")
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        let hint = error.hint();
-        Self::of(error).maybe_hint(hint)
-    }
-}
-
-impl From<tidemark_lake::Error> for Failure {
-    fn from(error: tidemark_lake::Error) -> Self {
-        let hint = error.hint();
-        Self::of(error).maybe_hint(hint)
-    }
-}
-
-impl From<import::Error> for Failure {
-    fn from(error: import::Error) -> Self {
-        let hint = error.hint();
-        Self::of(error).maybe_hint(hint)
-    }
-}
-
-impl From<export::Error> for Failure {
-    fn from(error: export::Error) -> Self {
-        match error {
-            export::Error::Lake(error) => error.into(),
-            export::Error::Unsuited(unsuited) => {
-                let (hint, is_usage) = (unsuited.hint(), unsuited.is_usage());
-                if is_usage { Self::usage(unsuited).hint(hint) } else { Self::of(unsuited).hint(hint) }
-            }
-            export::Error::NoRankings => Self::of(error).hint("leave --kind out, or choose another --format"),
-            error => Self::of(error),
-        }
+impl From<operations::Error> for Failure {
+    fn from(error: operations::Error) -> Self {
+        let (hint, code) = (error.hint(), if error.is_usage() { 2 } else { 1 });
+        Self { error: error.into(), hint, code }
     }
 }
 
 impl From<tidemark_analyzer::Error> for Failure {
     fn from(error: tidemark_analyzer::Error) -> Self {
-        let hint = error.hint();
-        let code =
-            if matches!(error, tidemark_analyzer::Error::Selector { .. } | tidemark_analyzer::Error::Overlap { .. }) {
-                2
-            } else {
-                1
-            };
-        Self { code, ..Self::of(error).maybe_hint(hint) }
-    }
-}
-
-impl From<tidemark_corpus::Error> for Failure {
-    fn from(error: tidemark_corpus::Error) -> Self {
-        let hint = error.hint();
-        Self::of(error).maybe_hint(hint)
+        operations::Error::from(error).into()
     }
 }
 
 impl From<tidemark_collector::Error> for Failure {
     fn from(error: tidemark_collector::Error) -> Self {
-        let hint = error.hint();
-        Self::of(error).hint(hint)
+        operations::Error::from(error).into()
+    }
+}
+
+impl From<tidemark_lake::Error> for Failure {
+    fn from(error: tidemark_lake::Error) -> Self {
+        operations::Error::from(error).into()
+    }
+}
+
+impl From<import::Error> for Failure {
+    fn from(error: import::Error) -> Self {
+        operations::Error::from(error).into()
     }
 }
 
 impl From<fingerprint_key::Error> for Failure {
     fn from(error: fingerprint_key::Error) -> Self {
-        let hint = error.hint();
-        Self::of(error).hint(hint)
-    }
-}
-
-impl From<verification::Error> for Failure {
-    fn from(error: verification::Error) -> Self {
-        match error {
-            verification::Error::Lake(error) => error.into(),
-            verification::Error::Registry(error) => error.into(),
-            error @ verification::Error::Audit(_) => Self::of(error),
-        }
+        operations::Error::from(error).into()
     }
 }
 

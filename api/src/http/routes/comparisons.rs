@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{Request, State};
 use serde::Deserialize;
-use tidemark_analyzer::{Report, Segment, Selector, Window, compare};
-use tidemark_schema::{CorpusName, Timestamp};
+use tidemark_analyzer::{Report, Segment};
 use utoipa::ToSchema;
 
 use super::parsed;
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::problem::Problem;
+use crate::operations::Comparison;
 
 /// Compare two windows of a corpus
 ///
@@ -31,14 +31,12 @@ use crate::http::problem::Problem;
 )]
 pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<Json<Report>, Problem> {
     let asked: ComparisonRequest = body::json(&app, request).await?;
-    let now = app.clock.now();
-    let [reference, current] = asked.windows(now)?;
+    let corpus = parsed("corpus", &asked.corpus)?;
     let segment = Segment::new(asked.segment)?;
-    let (store, options) = (app.store.clone(), app.options.comparison);
-    let compare = move || async move {
-        compare(&store.lake, &store.registry, (&reference, &current), &segment, &options, now).await
-    };
-    Ok(Json(app.gate.compute(compare).await??))
+    let windows = [asked.reference.as_str(), asked.current.as_str()];
+    let comparison = Comparison::new(&corpus, windows, segment, app.options.comparison, app.clock.now())?;
+    let compare = app.operations.compare(&app.caller, comparison);
+    Ok(Json(app.gate.compute(move || compare).await??))
 }
 
 /// Which windows to compare.
@@ -59,14 +57,4 @@ pub(crate) struct ComparisonRequest {
     #[serde(default)]
     #[schema(example = json!({"locale": "de"}))]
     segment: BTreeMap<String, String>,
-}
-
-impl ComparisonRequest {
-    fn windows(&self, now: Timestamp) -> Result<[Window; 2], Problem> {
-        let corpus: CorpusName = parsed("corpus", &self.corpus)?;
-        let (reference, current): (Selector, Selector) = (self.reference.parse()?, self.current.parse()?);
-        let texts = (self.reference.as_str(), self.current.as_str());
-        let (reference, current) = Selector::resolve_pair((&reference, &current), texts, &corpus, now)?;
-        Ok([reference, current])
-    }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn versions(
     Parameters(page): Parameters<PageParams>,
 ) -> Result<Json<VersionPage>, Problem> {
     let corpus: CorpusName = parsed("corpus", &corpus)?;
-    let records = app.store.registry.list(Some(&corpus)).await?;
+    let records = app.operations.versions(&app.caller, Some(&corpus)).await?;
     if records.is_empty() {
         let hint = "correct the name, or register a version: POST /v1/corpora/{corpus}/versions/{version}";
         return Err(Problem::new(&NOT_FOUND, format!("no version of corpus {corpus} is registered")).hint(hint));
@@ -63,8 +63,8 @@ pub(crate) async fn show(
     State(app): State<App>,
     Path((corpus, version)): Path<(String, String)>,
 ) -> Result<Json<VersionView>, Problem> {
-    let record = app.store.registry.show(&parsed("corpus", &corpus)?, &parsed("version", &version)?).await?;
-    Ok(Json(record.into()))
+    let (corpus, version) = (parsed("corpus", &corpus)?, parsed("version", &version)?);
+    Ok(Json(app.operations.version(&app.caller, &corpus, &version).await?.into()))
 }
 
 /// Register a version of a corpus
@@ -103,12 +103,12 @@ pub(crate) async fn register(
     let location = request.uri().path().to_owned();
     let limits = app.options.limits;
     let Received { bytes, compression, room: _room } = receive(&app, request, limits.manifest_body_bytes).await?;
-    let registry = app.store.registry.clone();
+    let gate = app.gate.clone();
     let register = move || async move {
         let manifest = manifest::read(bytes, compression, &limits)?;
-        registry.register(new, manifest).await.map_err(Problem::from)
+        app.operations.register_version(&app.caller, new, manifest).await.map_err(Problem::from)
     };
-    let registered = app.gate.compute(register).await??;
+    let registered = gate.compute(register).await??;
     let status = if registered.already_registered { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, [(header::LOCATION, location)], Json(RegistrationView::from(registered))))
 }
@@ -129,9 +129,9 @@ pub(crate) async fn diff(
     let corpus: CorpusName = parsed("corpus", &corpus)?;
     let (from, to) = (parsed("from", &params.from)?, parsed("to", &params.to)?);
     let examples = params.examples.min(EXAMPLES_MAX);
-    let registry = app.store.registry.clone();
-    let diff = move || async move { Ok::<_, Problem>(registry.diff(&corpus, &from, &to).await?.summary(examples)) };
-    Ok(Json(app.gate.compute(diff).await??.into()))
+    let gate = app.gate.clone();
+    let diff = move || async move { app.operations.diff_versions(&app.caller, &corpus, [&from, &to]).await };
+    Ok(Json(gate.compute(diff).await??.summary(examples).into()))
 }
 
 /// Which part of a list is wanted.

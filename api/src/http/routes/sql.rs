@@ -8,12 +8,12 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::IntoResponse;
 use futures::stream;
 use serde::Deserialize;
-use tidemark_lake::{SqlAnswer, SqlError, SqlForm};
+use tidemark_lake::{SqlAnswer, SqlForm};
 use utoipa::ToSchema;
 
 use crate::http::app::App;
 use crate::http::body;
-use crate::http::problem::{INTERNAL, INVALID, Problem};
+use crate::http::problem::{INTERNAL, Problem};
 
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 /// Whether rows were left out; in JSON it is in the body as well.
@@ -40,8 +40,9 @@ pub(crate) async fn ask(State(app): State<App>, request: Request) -> Result<impl
     let as_arrow = request.headers().get_all(header::ACCEPT).iter().any(|accept| names(accept, ARROW_STREAM));
     let form = if as_arrow { SqlForm::ArrowStream } else { SqlForm::Json };
     let SqlRequest { query } = body::json(&app, request).await?;
-    let (store, limits) = (app.store.clone(), app.options.limits.sql);
-    let answer = app.gate.query(async move { store.lake.sql(&query, form, limits).await }).await??;
+    let gate = app.gate.clone();
+    let asked = async move { app.operations.query(&app.caller, &query, form, app.options.limits.sql).await };
+    let answer = gate.query(asked).await??;
     let truncated = HeaderValue::from_static(if answer.truncated { "true" } else { "false" });
     let (content_type, content) = match form {
         SqlForm::ArrowStream => (ARROW_STREAM, Body::from(answer.content)),
@@ -87,16 +88,4 @@ pub(crate) struct SqlRows {
     rows: Vec<()>,
     /// Whether rows were left out because there are more than fit.
     truncated: bool,
-}
-
-impl From<SqlError> for Problem {
-    fn from(error: SqlError) -> Self {
-        match error {
-            SqlError::Query(_) => Self::new(&INVALID, error.to_string())
-                .hint("correct the query: one SELECT over retrievals and outputs; their columns are told by DESCRIBE"),
-            SqlError::Limit(_) => Self::new(&INVALID, error.to_string()).hint("ask for less, or aggregate"),
-            SqlError::Store(error) => tidemark_analyzer::Error::from(error).into(),
-            SqlError::Write(_) | SqlError::Thread => Self::new(&INTERNAL, error.to_string()).caused_by(&error),
-        }
-    }
 }

@@ -8,13 +8,12 @@ use utoipa::ToSchema;
 
 use super::{maybe_parsed, parsed};
 use crate::audit::Record;
-use crate::erasure::{Erasure, erase};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::problem::{INTERNAL, Problem};
 use crate::http::query::Parameters;
-use crate::storage::{Storage, storage};
-use crate::wire;
+use crate::operations::storage::Storage;
+use crate::operations::{AuditPage as Page, Erasure};
 
 /// The most records of the audit log in one answer.
 const RECORDS: usize = 1_000;
@@ -27,9 +26,7 @@ const RECORDS: usize = 1_000;
     responses((status = 200, description = "Bytes by table, corpus and purpose", body = Object)),
 )]
 pub(crate) async fn show(State(app): State<App>) -> Result<Json<Storage>, Problem> {
-    let rules = wire::rules(app.policy.retention());
-    let report = app.gate.look_up(storage(&app.store, &rules)).await?;
-    Ok(Json(report.map_err(tidemark_analyzer::Error::from)?))
+    Ok(Json(app.gate.look_up(app.operations.storage(&app.caller)).await??))
 }
 
 /// What holds for a service and a principal
@@ -57,8 +54,10 @@ pub(crate) async fn policy(
 ) -> Result<Json<serde_json::Value>, Problem> {
     let service: Option<Label> = maybe_parsed("service", whose.service.as_deref())?;
     let principal: Option<Label> = maybe_parsed("principal", whose.principal.as_deref())?;
-    let effective = serde_json::to_value(app.policy.describe(service.as_ref(), principal.as_ref()));
-    effective.map(Json).map_err(|error| Problem::new(&INTERNAL, "the policy cannot be shown").caused_by(&error))
+    let effective = app.operations.effective_policy(&app.caller, service.as_ref(), principal.as_ref())?;
+    serde_json::to_value(effective)
+        .map(Json)
+        .map_err(|error| Problem::new(&INTERNAL, "the policy cannot be shown").caused_by(&error))
 }
 
 /// Which records of the audit log
@@ -96,22 +95,11 @@ pub(crate) async fn audit(
     State(app): State<App>,
     Parameters(wanted): Parameters<AuditParams>,
 ) -> Result<Json<AuditPage>, Problem> {
-    let log = app.store.audit();
-    let contents = tokio::task::spawn_blocking(move || log.read()).await;
-    let unreadable =
-        |error: &dyn std::error::Error| Problem::new(&INTERNAL, "the audit log cannot be read").caused_by(error);
-    let contents = contents.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))?;
-    let mut records: Vec<Record> = contents
-        .records
-        .into_iter()
-        .filter(|record| wanted.after.is_none_or(|after| record.number > after))
-        .filter(|record| wanted.action.as_ref().is_none_or(|action| record.action == *action))
-        .take(RECORDS + 1)
-        .collect();
-    let more = records.len() > RECORDS;
-    records.truncate(RECORDS);
-    let next = records.last().map(|record| record.number).filter(|_| more);
-    Ok(Json(AuditPage { records, breaks: contents.breaks, next }))
+    let after = wanted.after.unwrap_or_default();
+    let page = app.operations.records_after(&app.caller, wanted.action.as_deref(), after, RECORDS).await?;
+    let Page { records, left_out, breaks, .. } = page;
+    let next = records.last().map(|record| record.number).filter(|_| left_out > 0);
+    Ok(Json(AuditPage { records, breaks, next }))
 }
 
 /// Whose events are to go
@@ -137,13 +125,7 @@ pub(crate) struct ErasureRequest {
 pub(crate) async fn create_erasure(State(app): State<App>, request: Request) -> Result<Json<Erasure>, Problem> {
     let asked: ErasureRequest = body::json(&app, request).await?;
     let principal: Label = parsed("principal", &asked.principal)?;
-    app.collector.forget_flushed().await?;
-    let erased = app
-        .gate
-        .compute({
-            let app = app.clone();
-            move || async move { erase(&app.store, &app.keys.current, &principal, "server", app.clock.now()).await }
-        })
-        .await?;
-    Ok(Json(erased.map_err(tidemark_analyzer::Error::from)?))
+    let gate = app.gate.clone();
+    let erase = move || async move { app.operations.erase(&app.caller, &principal).await };
+    Ok(Json(gate.compute(erase).await??))
 }

@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use tidemark_analyzer::{TraceDiff, TraceQuery, diff_trace};
+use tidemark_analyzer::{Selector, TraceDiff};
 use tidemark_schema::{Ingest, OutputEvent, RetrievalEvent, Stored, Timestamp, TraceId};
 use utoipa::ToSchema;
 
 use super::parsed;
 use crate::http::app::App;
-use crate::http::lookup;
-use crate::http::problem::{INVALID, NOT_FOUND, Problem};
+use crate::http::problem::{INVALID, Problem};
 use crate::http::query::Parameters;
 
 /// The retrievals and outputs of a trace
@@ -25,12 +24,8 @@ use crate::http::query::Parameters;
 )]
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<TraceView>, Problem> {
     let id: TraceId = parsed("id", &id)?;
-    let find = lookup::find(&app.store.lake, &id, app.options.limits.trace_events);
+    let find = app.operations.trace(&app.caller, &id, app.options.limits.trace_events);
     let found = app.gate.look_up(find).await??;
-    if found.retrievals.is_empty() && found.outputs.is_empty() {
-        let hint = "events become visible a few seconds after the acknowledgement: try again shortly, or check the id";
-        return Err(Problem::new(&NOT_FOUND, format!("no event of trace {id} is stored")).hint(hint));
-    }
     Ok(Json(TraceView {
         trace_id: id.to_string(),
         retrievals: found.retrievals.into_iter().map(StoredView::from).collect(),
@@ -59,10 +54,11 @@ pub(crate) async fn diff(
     Parameters(params): Parameters<DiffParams>,
 ) -> Result<Json<TraceDiff>, Problem> {
     let corpus = params.corpus.clone();
-    let query = params.query(&id, app.clock.now())?;
-    let store = app.store.clone();
-    let diff = move || async move { diff_trace(&store.lake, &store.registry, &query).await };
-    let diff = app.gate.compute(diff).await??;
+    let (other, reference) = params.parsed()?;
+    let trace = parsed("id", &id)?;
+    let gate = app.gate.clone();
+    let diff = move || async move { app.operations.diff(&app.caller, trace, other, reference).await };
+    let diff = gate.compute(diff).await??;
     match corpus {
         Some(corpus) if corpus != diff.current.corpus => {
             let detail = format!("the trace asked the corpus {}, not {corpus}", diff.current.corpus);
@@ -86,14 +82,14 @@ pub(crate) struct DiffParams {
 }
 
 impl DiffParams {
-    fn query(self, trace: &str, now: Timestamp) -> Result<TraceQuery, Problem> {
+    fn parsed(self) -> Result<(Option<TraceId>, Option<Selector>), Problem> {
         if self.other.is_some() && self.reference.is_some() {
             let detail = "other names the trace to compare with, so reference has nothing to select";
             return Err(Problem::new(&INVALID, detail).hint("give either other or reference"));
         }
-        let reference = self.reference.map(|selector| selector.parse()).transpose()?;
+        let reference = self.reference.map(|selector| selector.parse::<Selector>()).transpose()?;
         let other = self.other.map(|other| parsed("other", &other)).transpose()?;
-        Ok(TraceQuery { trace: parsed("id", trace)?, other, reference, now })
+        Ok((other, reference))
     }
 }
 

@@ -115,7 +115,7 @@ async fn of_too_many_results_the_best_are_kept_and_the_others_counted() {
 #[tokio::test]
 async fn results_that_a_policy_cuts_are_counted_and_those_of_a_resend_are_not() {
     let policy = Policy::parse("bounds: {results: 1}").unwrap();
-    let server = server_with(Options { policy: Arc::new(policy), ..Options::default() }).await;
+    let server = server_under(policy, Options::default()).await;
     for _ in 0..2 {
         server.post("/v1/retrievals", format!("{}\n{}", retrieval(1), retrieval(2))).await;
     }

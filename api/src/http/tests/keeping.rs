@@ -1,17 +1,14 @@
 //! Policies, quotas, storage, the audit log and erasure over HTTP.
 
-use std::sync::Arc;
-
 use insta::assert_snapshot;
 use serde_json::json;
 use tidemark_collector::policy::Policy;
 
-use super::{Server, server, server_with};
+use super::{Server, server, server_under};
 use crate::http::Options;
 
 async fn under(policy: &str) -> Server {
-    let policy = Arc::new(Policy::parse(policy).unwrap());
-    server_with(Options { policy, ..Options::default() }).await
+    server_under(Policy::parse(policy).unwrap(), Options::default()).await
 }
 
 fn event(number: u32, principal: &str) -> String {

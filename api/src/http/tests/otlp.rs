@@ -117,10 +117,8 @@ async fn an_empty_request_is_answered_with_an_empty_success() {
 
 #[tokio::test]
 async fn a_principal_over_quota_is_told_to_come_again() {
-    let policy = "bounds: {events_per_second: 1}";
-    let options =
-        Options { policy: Arc::new(tidemark_collector::policy::Policy::parse(policy).unwrap()), ..Options::default() };
-    let server = server_with(options).await;
+    let policy = Policy::parse("bounds: {events_per_second: 1}").unwrap();
+    let server = server_under(policy, Options::default()).await;
     let spans: Vec<(u8, &str, f64)> = (1..=40).map(|number| (number, "q", 0.5)).collect();
     let first = send(&server, "application/json", request(&spans)).await;
     assert_eq!(first.status, 200);
@@ -154,7 +152,7 @@ async fn the_version_that_was_registered_last_can_be_taken_for_the_one_that_was_
 async fn rows_of_an_arrow_stream_are_events() {
     let server = server().await;
     let keys = tidemark_schema::FingerprintKey::new([7; 32]).into();
-    let policy = tidemark_collector::policy::Policy::verbatim();
+    let policy = Policy::verbatim();
     let limits = tidemark_collector::decode::Limits::default();
     let context = tidemark_collector::decode::Context { now: None, keys: &keys, policy: &policy, limits };
     let events: Vec<_> = (0..3)

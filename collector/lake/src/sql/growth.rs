@@ -1,13 +1,15 @@
 //! Functions allocate outside of the memory pool, so what a query makes out of short values is bounded before it runs.
 //!
-//! Functions that multiply are not offered. What adds, such as `||`, may be repeated by subqueries that use a column twice,
-//! each of which doubles it: so it is counted of how many values a result is made once every column beneath is written out.
+//! Only the functions of a list are offered, none of which multiplies. What adds, such as `||`, may be repeated by subqueries
+//! that use a column twice, each of which doubles it: so it is counted of how many values a result is made once every column
+//! beneath is written out.
 
 use std::ops::ControlFlow;
 
 use deltalake::datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use deltalake::datafusion::common::{Column, DFSchemaRef};
 use deltalake::datafusion::error::DataFusionError;
+use deltalake::datafusion::execution::SessionStateDefaults;
 use deltalake::datafusion::logical_expr::expr::{Cast, Exists, InSubquery, SetComparison, TryCast};
 use deltalake::datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 use deltalake::datafusion::prelude::SessionContext;
@@ -16,36 +18,29 @@ use deltalake::datafusion::sql::sqlparser::ast::visit_relations;
 
 use super::SqlError;
 
-/// Functions whose result can be many times longer than their arguments, with their other names.
-const MULTIPLYING: [&str; 25] = [
-    // As long as a number says.
-    "repeat",
-    "lpad",
-    "rpad",
-    "array_repeat",
-    "list_repeat",
-    "array_resize",
-    "list_resize",
-    "range",
-    "generate_series",
-    // One text or element in each place of another.
-    "replace",
-    "regexp_replace",
-    "array_to_string",
-    "list_to_string",
-    "array_join",
-    "list_join",
-    "array_replace",
-    "list_replace",
-    "array_replace_n",
-    "list_replace_n",
-    "array_replace_all",
-    "list_replace_all",
-    "array_transform",
-    "list_transform",
-    // Types of a fixed length, which is a number too.
-    "arrow_cast",
-    "arrow_try_cast",
+/// The functions of one row that queries may use, with whatever other names they have: their results are about as long as
+/// their arguments. What a later version of the engine brings is not offered until it stands here.
+#[rustfmt::skip]
+const OFFERED: &[&str] = &[
+    "abs", "acos", "acosh", "array_add", "array_any_value", "array_append", "array_avg", "array_compact",
+    "array_concat", "array_dims", "array_distance", "array_distinct", "array_element", "array_except", "array_first",
+    "array_has", "array_has_all", "array_has_any", "array_intersect", "array_length", "array_max", "array_min",
+    "array_ndims", "array_normalize", "array_pop_back", "array_pop_front", "array_position", "array_positions",
+    "array_prepend", "array_product", "array_remove", "array_remove_all", "array_remove_n", "array_reverse",
+    "array_scale", "array_slice", "array_sort", "array_subtract", "array_sum", "array_union", "arrays_zip",
+    "arrow_typeof", "ascii", "asin", "asinh", "atan", "atan2", "atanh", "bit_length", "btrim", "cardinality",
+    "cast_to_type", "cbrt", "ceil", "character_length", "chr", "coalesce", "concat", "concat_ws", "contains", "cos",
+    "cosh", "cosine_distance", "cot", "current_date", "current_time", "date_bin", "date_part", "date_trunc", "decode",
+    "degrees", "digest", "empty", "encode", "ends_with", "exp", "factorial", "find_in_set", "flatten", "floor",
+    "from_unixtime", "gcd", "get_field", "greatest", "initcap", "inner_product", "isnan", "iszero", "lcm", "least",
+    "left", "length", "levenshtein", "ln", "log", "log10", "log2", "lower", "ltrim", "make_array", "make_date",
+    "make_time", "map", "map_entries", "map_extract", "map_keys", "map_values", "md5", "mod", "named_struct", "nanvl",
+    "now", "nullif", "nvl", "nvl2", "octet_length", "overlay", "pow", "power", "radians", "random", "regexp_count",
+    "regexp_instr", "regexp_like", "regexp_match", "reverse", "right", "round", "rtrim", "sha224", "sha256", "sha384",
+    "sha512", "signum", "sin", "sinh", "split_part", "sqrt", "starts_with", "string_to_array", "strpos", "struct",
+    "substr", "substr_index", "tan", "tanh", "to_char", "to_date", "to_hex", "to_local_time", "to_time",
+    "to_timestamp", "to_timestamp_micros", "to_timestamp_millis", "to_timestamp_nanos", "to_timestamp_seconds",
+    "to_unixtime", "translate", "trunc", "try_cast_to_type", "upper", "uuid", "version",
 ];
 
 /// Tables and subqueries that a query may name.
@@ -59,20 +54,28 @@ const PARTS: usize = 128;
 /// So many bytes of a literal count as a value.
 const LITERAL_BYTES: usize = 64;
 
-/// Takes the functions that multiply away; in `FROM`, where they give rows, `range` and `generate_series` stay.
+/// Takes away the functions that are not offered; in `FROM`, where they give rows, `range` and `generate_series` stay.
 pub(super) fn restrict(session: &SessionContext) {
-    for name in MULTIPLYING {
+    let state = session.state();
+    let others = state.scalar_functions().values().map(|function| function.name());
+    for name in others.filter(|name| !OFFERED.contains(name)) {
         session.deregister_udf(name);
+    }
+    for name in state.higher_order_functions().keys() {
         session.deregister_higher_order_function(name);
     }
 }
 
-/// What to say of a function that is not offered; none if `reason` is about something else.
+/// What to say of a function that the engine has and that is not offered; none if `reason` is about something else.
 pub(super) fn refusal(reason: &str) -> Option<String> {
     let name = reason.split_once("Invalid function '")?.1.split_once('\'')?.0;
-    MULTIPLYING.contains(&name).then(|| {
+    let scalar = SessionStateDefaults::default_scalar_functions();
+    let scalar = scalar.iter().any(|function| function.name() == name || function.aliases().iter().any(|a| a == name));
+    let higher = SessionStateDefaults::default_higher_order_functions();
+    let higher = higher.iter().any(|function| function.name() == name || function.aliases().iter().any(|a| a == name));
+    (scalar || higher).then(|| {
         format!(
-            "{name} is not offered in queries: it makes long values out of short ones, beyond the memory of a query"
+            "{name} is not offered in queries: only functions are whose results are about as long as their arguments"
         )
     })
 }

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tidemark_analyzer::report::Judgement;
-use tidemark_analyzer::{Options, Report, Segment, Selector, TraceQuery, compare, diff_trace, render};
-use tidemark_api::wire::Store;
-use tidemark_schema::Timestamp;
+use tidemark_analyzer::{Options, Report, Segment, render};
+use tidemark_api::operations::Comparison;
 
-use super::{corpus_name, now, open, print, print_json, shell_word, style};
+use super::{Session, corpus_name, now, print, print_json, shell_word, style};
 use crate::arguments::{Compare, Dimension, Place, ReportFormat};
 use crate::failure::Failure;
 use crate::progress;
@@ -16,21 +15,18 @@ use crate::progress;
 pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, Failure> {
     // What was typed is looked at before the store is.
     let corpus = corpus_name(&arguments.corpus)?;
-    let reference: Selector = arguments.reference.parse()?;
-    let current: Selector = arguments.current.parse()?;
     let segment = Segment::parse(&arguments.segment)?;
-    let now = now();
-    let texts = (arguments.reference.as_str(), arguments.current.as_str());
-    let (reference, current) = Selector::resolve_pair((&reference, &current), texts, &corpus, now)?;
-    let store = open(place).await?;
     let listed = if arguments.queries.is_some() { TO_LABEL } else { Options::default().queries_listed };
     let options = Options { seed: arguments.seed, queries_listed: listed, ..Options::default() };
+    let windows = [arguments.reference.as_str(), arguments.current.as_str()];
+    let comparison = Comparison::new(&corpus, windows, segment, options, now())?;
+    let session = Session::of(place, "compare")?;
     let spinner = progress::spinner("comparing");
-    let report = compare(&store.lake, &store.registry, (&reference, &current), &segment, &options, now).await;
+    let report = session.operations.compare(&session.caller, comparison).await;
     spinner.finish_and_clear();
     let report = report?;
     if let Some(file) = &arguments.queries {
-        write_queries(&store, &report, file, now).await?;
+        write_queries(&session, &report, file).await?;
     }
     match arguments.format {
         ReportFormat::Text => {
@@ -59,7 +55,7 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
 const TO_LABEL: usize = 30;
 
 /// Writes the documents of the queries that changed most, one in each line: whoever fills in the last column has judgements.
-async fn write_queries(store: &Store, report: &Report, file: &Path, now: Timestamp) -> Result<(), Failure> {
+async fn write_queries(session: &Session, report: &Report, file: &Path) -> Result<(), Failure> {
     let mut text = String::from("query\ttext\tdocument\trank_before\trank_now\tgrade\n");
     // A tab or a line break in a name would begin another column.
     let cell = |text: &str| text.replace(['\t', '\n', '\r'], " ");
@@ -67,8 +63,7 @@ async fn write_queries(store: &Store, report: &Report, file: &Path, now: Timesta
     for query in &report.queries {
         let (Some(before), Some(now_trace)) = (&query.reference_trace, &query.current_trace) else { continue };
         let (Ok(other), Ok(trace)) = (before.parse(), now_trace.parse()) else { continue };
-        let asked = TraceQuery { trace, other: Some(other), reference: None, now };
-        let difference = diff_trace(&store.lake, &store.registry, &asked).await?;
+        let difference = session.operations.diff(&session.caller, trace, Some(other), None).await?;
         let said = cell(difference.current.query.as_deref().unwrap_or_default());
         for document in &difference.documents {
             text.push_str(&format!(
@@ -109,12 +104,8 @@ fn exit_code(report: &Report, dimensions: &[Dimension]) -> ExitCode {
 }
 
 /// A comparison of two windows that are named in the program.
-pub(crate) async fn between(store: &Store, corpus: &str, windows: [&str; 2]) -> Result<Report, Failure> {
+pub(super) async fn between(session: &Session, corpus: &str, windows: [&str; 2]) -> Result<Report, Failure> {
     let corpus = corpus_name(corpus)?;
-    let now = now();
-    let [reference, current] = windows;
-    let reference = reference.parse::<Selector>()?.resolve(reference, &corpus, now);
-    let current = current.parse::<Selector>()?.resolve(current, &corpus, now);
-    Ok(compare(&store.lake, &store.registry, (&reference, &current), &Segment::default(), &Options::default(), now)
-        .await?)
+    let comparison = Comparison::new(&corpus, windows, Segment::default(), Options::default(), now())?;
+    Ok(session.operations.compare(&session.caller, comparison).await?)
 }

@@ -5,14 +5,13 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tidemark_api::wire::Store;
 use tidemark_collector::Compression;
 use tidemark_corpus::{
     CorpusVersionRecord, DEFAULT_MAX_ENTRIES, Manifest, NewVersion, Registered, read_ndjson, read_parquet,
 };
 use tidemark_schema::Label;
 
-use super::{corpus_name, corpus_version, count, create, now, open, print, print_json, table};
+use super::{Session, corpus_name, corpus_version, count, now, print, print_json, table};
 use crate::arguments::{Corpus, CorpusCommand, CorpusDiff, CorpusList, CorpusRegister, CorpusShow, Format, Place};
 use crate::failure::Failure;
 use crate::progress;
@@ -42,15 +41,19 @@ async fn register(place: &Place, arguments: &CorpusRegister) -> Result<(), Failu
     let spinner = progress::spinner("reading the manifest");
     let path = arguments.manifest.clone();
     let manifest = tokio::task::spawn_blocking(move || read_manifest(&path)).await.map_err(Failure::of)??;
-    let store = create(place).await?;
-    let registered = register_in(&store, version, manifest).await;
+    let session = Session::of(place, "corpus")?;
+    let registered = register_in(&session, version, manifest).await;
     spinner.finish_and_clear();
     print(&described(&registered?))
 }
 
 /// Registers a version in a store.
-pub(crate) async fn register_in(store: &Store, version: NewVersion, manifest: Manifest) -> Result<Registered, Failure> {
-    Ok(store.registry.register(version, manifest).await?)
+pub(super) async fn register_in(
+    session: &Session,
+    version: NewVersion,
+    manifest: Manifest,
+) -> Result<Registered, Failure> {
+    Ok(session.operations.register_version(&session.caller, version, manifest).await?)
 }
 
 fn described(registered: &Registered) -> String {
@@ -101,7 +104,8 @@ pub(crate) fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
 
 async fn list(place: &Place, arguments: &CorpusList) -> Result<(), Failure> {
     let corpus = arguments.corpus.as_deref().map(corpus_name).transpose()?;
-    let versions = open(place).await?.registry.list(corpus.as_ref()).await?;
+    let Session { operations, caller } = Session::of(place, "corpus")?;
+    let versions = operations.versions(&caller, corpus.as_ref()).await?;
     if arguments.format == Format::Json {
         return print_json(&versions);
     }
@@ -128,7 +132,8 @@ async fn list(place: &Place, arguments: &CorpusList) -> Result<(), Failure> {
 
 async fn show(place: &Place, arguments: &CorpusShow) -> Result<(), Failure> {
     let (corpus, version) = (corpus_name(&arguments.corpus)?, corpus_version(&arguments.version)?);
-    let record = open(place).await?.registry.show(&corpus, &version).await?;
+    let Session { operations, caller } = Session::of(place, "corpus")?;
+    let record = operations.version(&caller, &corpus, &version).await?;
     if arguments.format == Format::Json { print_json(&record) } else { print(&shown(&record)) }
 }
 
@@ -152,7 +157,9 @@ fn shown(record: &CorpusVersionRecord) -> String {
 async fn diff(place: &Place, arguments: &CorpusDiff) -> Result<(), Failure> {
     let corpus = corpus_name(&arguments.corpus)?;
     let (before, after) = (corpus_version(&arguments.before)?, corpus_version(&arguments.after)?);
-    let summary = open(place).await?.registry.diff(&corpus, &before, &after).await?.summary(arguments.examples);
+    let Session { operations, caller } = Session::of(place, "corpus")?;
+    let diff = operations.diff_versions(&caller, &corpus, [&before, &after]).await?;
+    let summary = diff.summary(arguments.examples);
     if arguments.format == Format::Json {
         return print_json(&summary);
     }

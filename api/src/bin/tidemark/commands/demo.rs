@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
+use tidemark_analyzer::Report;
 use tidemark_analyzer::render::{self, Style};
-use tidemark_analyzer::{Report, TraceQuery, diff_trace};
 use tidemark_api::demo;
-use tidemark_api::wire::Store;
+use tidemark_api::operations::import::Options;
 use tidemark_corpus::NewVersion;
 
-use super::{compare, corpus, corpus_name, corpus_version, count, import, now, print, shell_word, style};
+use super::{Session, compare, corpus, corpus_name, corpus_version, count, import, now, print, shell_word, style};
 use crate::arguments::{Demo, Place};
 use crate::failure::Failure;
 
@@ -25,8 +24,9 @@ pub(crate) async fn run(place: &Place, _: &Demo) -> Result<ExitCode, Failure> {
     let data = place.data.clone().unwrap_or_else(|| DIRECTORY.to_owned());
     let directory = PathBuf::from(&data);
     make_anew(&directory, &data)?;
-    let place = Place { data: Some(data.clone()), state: None, keys: None };
-    let store = super::create(&place).await?;
+    let place = Place { data: Some(data.clone()), state: None, keys: None, tenant: place.tenant.clone() };
+    let session = Session::of(&place, "demo")?;
+    session.operations.create_store(&session.caller).await?;
     std::fs::write(directory.join(MARKER), "")?;
     let recording = directory.join("recording");
     demo::unpack(&recording)?;
@@ -35,15 +35,15 @@ pub(crate) async fn run(place: &Place, _: &Demo) -> Result<ExitCode, Failure> {
         "Three weeks of real retrieval: 225 queries, and paraphrases of them, over the Cranfield collection.\n\
          Did retrieval change, and why? The events know; nobody has told us.\n\n",
     )?;
-    import_events(&store, &recording).await?;
-    register_versions(&store, &recording).await?;
+    import_events(&session, &recording).await?;
+    register_versions(&session, &recording).await?;
 
     let [first, second, third] = demo::WEEKS;
-    let declared = compare::between(&store, demo::CORPUS, [first, second]).await?;
+    let declared = compare::between(&session, demo::CORPUS, [first, second]).await?;
     present(&directory, "week-1-to-2", "Week 1 against week 2", &declared)?;
-    let silent = compare::between(&store, demo::CORPUS, [second, third]).await?;
+    let silent = compare::between(&session, demo::CORPUS, [second, third]).await?;
     present(&directory, "week-2-to-3", "Week 2 against week 3", &silent)?;
-    one_trace(&store, &silent).await?;
+    one_trace(&session, &silent).await?;
     print(&closing(&shell_word(&data), &directory, &[("week 1 to 2", &declared), ("week 2 to 3", &silent)], started))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -77,17 +77,17 @@ fn heading(text: &str) -> Result<(), Failure> {
     print(&line)
 }
 
-async fn import_events(store: &Store, recording: &Path) -> Result<(), Failure> {
+async fn import_events(session: &Session, recording: &Path) -> Result<(), Failure> {
     heading("Import")?;
     for file in ["retrievals.ndjson.gz", "outputs.ndjson.gz"] {
-        let (summary, seconds) = import::one(store, &recording.join(file), Arc::default(), None, None).await?;
+        let (summary, seconds) = import::one(session, &recording.join(file), &Options::default()).await?;
         let events = summary.retrievals + summary.outputs;
         print(&format!("{file:<22} {:>6} events in {seconds:.1} s\n", count(events)))?;
     }
     print("\n")
 }
 
-async fn register_versions(store: &Store, recording: &Path) -> Result<(), Failure> {
+async fn register_versions(session: &Session, recording: &Path) -> Result<(), Failure> {
     heading("What the corpus held")?;
     for (version, parent) in [("v1", None), ("v2", Some("v1"))] {
         let manifest = corpus::read_manifest(&recording.join(format!("manifest-{version}.ndjson.gz")))?;
@@ -95,11 +95,11 @@ async fn register_versions(store: &Store, recording: &Path) -> Result<(), Failur
             parent: parent.map(corpus_version).transpose()?,
             ..NewVersion::named(corpus_name(demo::CORPUS)?, corpus_version(version)?, now())
         };
-        let registered = corpus::register_in(store, new, manifest).await?;
+        let registered = corpus::register_in(session, new, manifest).await?;
         print(&format!("{} {version}: {} documents\n", demo::CORPUS, count(registered.record.entries)))?;
     }
     let (corpus, before, after) = (corpus_name(demo::CORPUS)?, corpus_version("v1")?, corpus_version("v2")?);
-    let diff = store.registry.diff(&corpus, &before, &after).await?.summary(0);
+    let diff = session.operations.diff_versions(&session.caller, &corpus, [&before, &after]).await?.summary(0);
     print(&format!(
         "v1 → v2: {} added, {} removed, {} modified, {} unchanged\n\n",
         count(diff.added),
@@ -122,13 +122,13 @@ fn present(directory: &Path, name: &str, title: &str, report: &Report) -> Result
     Ok(())
 }
 
-async fn one_trace(store: &Store, report: &Report) -> Result<(), Failure> {
+async fn one_trace(session: &Session, report: &Report) -> Result<(), Failure> {
     let traces = report.queries.first().map(|query| (query.current_trace.as_deref(), query.reference_trace.as_deref()));
     let Some((Some(current), Some(reference))) = traces else { return Ok(()) };
     heading("The query that changed most, document by document")?;
     let parse = |text: &str| text.parse().map_err(|error| Failure::of(format!("the trace {text:?} {error}")));
-    let query = TraceQuery { trace: parse(current)?, other: Some(parse(reference)?), reference: None, now: now() };
-    let diff = diff_trace(&store.lake, &store.registry, &query).await?;
+    let (current, reference) = (parse(current)?, parse(reference)?);
+    let diff = session.operations.diff(&session.caller, current, Some(reference), None).await?;
     print(&render::trace_text(&diff, style()))?;
     print("\n")
 }

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use tidemark_analyzer::{Selector, TraceQuery, diff_trace, render};
+use tidemark_analyzer::{Selector, render};
 use tidemark_schema::TraceId;
 
-use super::{now, open, print, print_json, style};
+use super::{Session, print, print_json, style};
 use crate::arguments::{Diff, Format, Place};
 use crate::failure::Failure;
 
@@ -13,9 +13,8 @@ pub(crate) async fn run(place: &Place, arguments: &Diff) -> Result<ExitCode, Fai
     let trace = trace_id(&arguments.trace)?;
     let other = arguments.other.as_deref().map(trace_id).transpose()?;
     let reference = arguments.reference.as_deref().map(str::parse::<Selector>).transpose()?;
-    let store = open(place).await?;
-    let query = TraceQuery { trace, other, reference, now: now() };
-    let diff = diff_trace(&store.lake, &store.registry, &query).await?;
+    let Session { operations, caller } = Session::of(place, "diff")?;
+    let diff = operations.diff(&caller, trace, other, reference).await?;
     match arguments.format {
         Format::Text => print(&render::trace_text(&diff, style()))?,
         Format::Json => print_json(&diff)?,

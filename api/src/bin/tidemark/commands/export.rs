@@ -5,18 +5,17 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tidemark_api::export::{Error, Exported, Format, Scores, export};
-use tidemark_api::wire::Store;
-use tidemark_lake::{Filter, Table};
+use tidemark_api::operations;
+use tidemark_api::operations::export::{Error, Exported, Format, Scores, Selection};
 use tidemark_schema::Timestamp;
 
-use super::{corpus_name, count, open};
+use super::{Session, corpus_name, count};
 use crate::arguments::{Export, ExportFormat, ExportKind, Place, RunScores};
 use crate::failure::Failure;
 use crate::progress;
 
 pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, Failure> {
-    let (table, filters) = selection(arguments)?;
+    let selection = selection(arguments)?;
     let format = match arguments.format {
         ExportFormat::Ndjson => Format::Ndjson,
         ExportFormat::Parquet => Format::Parquet,
@@ -29,11 +28,13 @@ pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, F
     if arguments.scores.is_some() && arguments.format != ExportFormat::Trec {
         return Err(Failure::usage("--scores says how a run of TREC is written").hint("add --format trec"));
     }
-    let store = open(place).await?;
+    let session = Session::of(place, "export")?;
     let Some(path) = &arguments.output else {
         let output = BufWriter::new(std::io::stdout());
-        return match export(&store, table, filters, format, output).await {
-            Err(Error::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        return match session.operations.export(&session.caller, &selection, format, output).await {
+            Err(operations::Error::Export(Error::Write(error))) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                Ok(ExitCode::SUCCESS)
+            }
             result => {
                 tell(&result?)?;
                 Ok(ExitCode::SUCCESS)
@@ -41,11 +42,11 @@ pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, F
         };
     };
     let spinner = progress::spinner("exporting");
-    let result = to_file(&store, table, filters, format, path).await;
+    let result = to_file(&session, &selection, format, path).await;
     spinner.finish_and_clear();
     let exported = result?;
     tell(&exported)?;
-    writeln!(std::io::stderr(), "{} {} written to {}", count(exported.events), table.name(), path.display())?;
+    writeln!(std::io::stderr(), "{} {} written to {}", count(exported.events), selection.name(), path.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,13 +67,7 @@ fn tell(exported: &Exported) -> Result<(), Failure> {
 }
 
 /// Writes under another name until the file is complete, so that nobody takes half of one for a whole one.
-async fn to_file(
-    store: &Store,
-    table: Table,
-    filters: Vec<Filter>,
-    format: Format,
-    path: &Path,
-) -> Result<Exported, Failure> {
+async fn to_file(session: &Session, selection: &Selection, format: Format, path: &Path) -> Result<Exported, Failure> {
     let hint = "name a file in a directory that exists and can be written";
     if path.is_dir() {
         return Err(Failure::of(format!("{} is a directory", path.display())).hint(hint));
@@ -83,7 +78,11 @@ async fn to_file(
     let failed =
         |error: std::io::Error| Failure::of(format!("{} cannot be written: {error}", path.display())).hint(hint);
     let file = File::create(unfinished).map_err(failed)?;
-    let exported = export(store, table, filters, format, BufWriter::new(&file)).await.map_err(Failure::from);
+    let exported = session
+        .operations
+        .export(&session.caller, selection, format, BufWriter::new(&file))
+        .await
+        .map_err(Failure::from);
     let finished = exported.and_then(|exported| {
         file.sync_all().and_then(|()| std::fs::rename(unfinished, path)).map_err(failed)?;
         Ok(exported)
@@ -94,36 +93,35 @@ async fn to_file(
     finished
 }
 
-fn selection(arguments: &Export) -> Result<(Table, Vec<Filter>), Failure> {
-    let table = match arguments.kind {
-        ExportKind::Retrievals => Table::Retrievals,
-        ExportKind::Outputs => Table::Outputs,
-    };
-    let mut filters = Vec::new();
-    if table == Table::Outputs && (arguments.corpus.is_some() || arguments.corpus_version.is_some()) {
-        let hint = "leave --corpus and --corpus-version out: an output belongs to an operation, which may have asked \
-                    several corpora";
-        return Err(Failure::usage("outputs belong to no corpus").hint(hint));
-    }
-    if let Some(corpus) = &arguments.corpus {
-        filters.push(Filter::Corpus(corpus_name(corpus)?));
-    }
-    if let Some(version) = &arguments.corpus_version {
-        let version = version.parse().map_err(|error| Failure::usage(format!("--corpus-version {error}")))?;
-        filters.push(Filter::CorpusVersion(version));
-    }
-    if arguments.from.is_some() || arguments.to.is_some() {
-        let instant = |text: &Option<String>, open: Timestamp| match text.as_deref() {
-            None => Ok(open),
-            Some(date) if date.len() == 10 => Timestamp::from_date(date),
-            Some(time) => time.parse(),
-        };
-        let from = instant(&arguments.from, Timestamp::MIN).map_err(Failure::usage)?;
-        let to = instant(&arguments.to, Timestamp::MAX).map_err(Failure::usage)?;
-        if from >= to {
-            return Err(Failure::usage(format!("--to {to} is not after --from {from}")));
+fn selection(arguments: &Export) -> Result<Selection, Failure> {
+    let between = between(arguments)?;
+    let corpus = arguments.corpus.as_deref().map(corpus_name).transpose()?;
+    let corpus_version = arguments.corpus_version.as_deref().map(str::parse).transpose();
+    let corpus_version = corpus_version.map_err(|error| Failure::usage(format!("--corpus-version {error}")))?;
+    match arguments.kind {
+        ExportKind::Retrievals => Ok(Selection::Retrievals { corpus, corpus_version, between }),
+        ExportKind::Outputs if corpus.is_none() && corpus_version.is_none() => Ok(Selection::Outputs { between }),
+        ExportKind::Outputs => {
+            let hint = "leave --corpus and --corpus-version out: an output belongs to an operation, which may have asked \
+                        several corpora";
+            Err(Failure::usage("outputs belong to no corpus").hint(hint))
         }
-        filters.push(Filter::Between(from, to));
     }
-    Ok((table, filters))
+}
+
+fn between(arguments: &Export) -> Result<Option<(Timestamp, Timestamp)>, Failure> {
+    if arguments.from.is_none() && arguments.to.is_none() {
+        return Ok(None);
+    }
+    let instant = |text: &Option<String>, open: Timestamp| match text.as_deref() {
+        None => Ok(open),
+        Some(date) if date.len() == 10 => Timestamp::from_date(date),
+        Some(time) => time.parse(),
+    };
+    let from = instant(&arguments.from, Timestamp::MIN).map_err(Failure::usage)?;
+    let to = instant(&arguments.to, Timestamp::MAX).map_err(Failure::usage)?;
+    if from >= to {
+        return Err(Failure::usage(format!("--to {to} is not after --from {from}")));
+    }
+    Ok(Some((from, to)))
 }

@@ -5,30 +5,27 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidemark_api::import::{Form, Options, Source, Summary, import, text};
-use tidemark_api::wire::Store;
-use tidemark_collector::decode::Limits;
+use tidemark_api::operations::import::{Form, Options, Source, Summary, text};
 use tidemark_collector::decode::trec::Run;
-use tidemark_collector::policy::Policy;
 use tidemark_corpus::Judgements;
 
 use tidemark_schema::Timestamp;
 
-use super::{corpus_name, count, create, now, policy, print};
+use super::{Session, corpus_name, count, policy, print};
 use crate::arguments::{Import, ImportFormat, Place};
 use crate::failure::Failure;
 use crate::progress;
 
 pub(crate) async fn run(place: &Place, arguments: &Import) -> Result<ExitCode, Failure> {
-    let store = create(place).await?;
+    let session = Session::of(place, "import")?.under(Arc::new(policy::chosen(&arguments.policy)?));
+    session.operations.create_store(&session.caller).await?;
     if arguments.format == Some(ImportFormat::Qrels) {
-        return judgements(&store, arguments).await;
+        return judgements(&session, arguments).await;
     }
-    let policy = Arc::new(policy::chosen(&arguments.policy)?);
-    let (form, told) = (arguments.format.and_then(form), told(arguments)?);
+    let options = Options { form: arguments.format.and_then(form), run: run_of(arguments)?, ..Options::default() };
     let mut refused = 0;
     for file in &arguments.files {
-        let (summary, seconds) = one(&store, file, policy.clone(), form, told.clone()).await?;
+        let (summary, seconds) = one(&session, file, &options).await?;
         print(&describe(file, &summary, seconds))?;
         refused += summary.refused;
     }
@@ -36,7 +33,7 @@ pub(crate) async fn run(place: &Place, arguments: &Import) -> Result<ExitCode, F
 }
 
 /// Judgements belong to a corpus and are no events.
-async fn judgements(store: &Store, arguments: &Import) -> Result<ExitCode, Failure> {
+async fn judgements(session: &Session, arguments: &Import) -> Result<ExitCode, Failure> {
     let Some(corpus) = &arguments.corpus else {
         return Err(Failure::usage("judgements do not say of which corpus they are").hint("add --corpus NAME"));
     };
@@ -49,7 +46,7 @@ async fn judgements(store: &Store, arguments: &Import) -> Result<ExitCode, Failu
         Failure::of(format!("{} is no file of judgements: {error}{cause}", file.display()))
             .hint("a line is `query iteration document grade`; nothing was changed")
     })?;
-    store.registry.put_judgements(&corpus_name(corpus)?, &judgements).await?;
+    session.operations.put_judgements(&session.caller, &corpus_name(corpus)?, &judgements).await?;
     let (count_of, queries) = (count(judgements.len()), count(judgements.queries()));
     print(&format!("{}: {count_of} judgements of {queries} queries\n", file.display()))?;
     Ok(ExitCode::SUCCESS)
@@ -71,7 +68,7 @@ fn form(format: ImportFormat) -> Option<Form> {
 }
 
 /// What a run of TREC is of; the arguments come together or not at all.
-fn told(arguments: &Import) -> Result<Option<Run>, Failure> {
+fn run_of(arguments: &Import) -> Result<Option<Run>, Failure> {
     let (Some(corpus), Some(at)) = (&arguments.corpus, &arguments.at) else { return Ok(None) };
     let at = if at.len() == 10 { Timestamp::from_date(at) } else { at.parse() };
     let at = at.map_err(|error| Failure::usage(format!("--at {error}")))?;
@@ -81,25 +78,17 @@ fn told(arguments: &Import) -> Result<Option<Run>, Failure> {
 }
 
 /// Imports one file with a progress bar; says what it did and how many seconds it took.
-pub(crate) async fn one(
-    store: &Store,
-    file: &Path,
-    policy: Arc<Policy>,
-    form: Option<Form>,
-    run: Option<Run>,
-) -> Result<(Summary, f64), Failure> {
+pub(super) async fn one(session: &Session, file: &Path, options: &Options) -> Result<(Summary, f64), Failure> {
     let started = Instant::now();
     let source = source(file);
     let total = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     let name = file.file_name().map_or_else(|| "standard input".to_owned(), |name| name.to_string_lossy().into_owned());
     let bar = progress::bytes(&name, total);
-    let keys = store.keys.load_or_create().await?;
-    let options = Options { form, run, now: now(), policy, keys, limits: Limits::default() };
-    let summary = import(store, &source, &options, |progress| {
+    let summary = session.operations.import(&session.caller, &source, options, |progress| {
         bar.set_position(progress.bytes);
         bar.set_message(format!("{} events", count(progress.events)));
-    })
-    .await;
+    });
+    let summary = summary.await;
     bar.finish_and_clear();
     Ok((summary?, started.elapsed().as_secs_f64()))
 }

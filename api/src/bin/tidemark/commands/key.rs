@@ -2,32 +2,26 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-use tidemark_schema::{FingerprintKey, FingerprintKeys};
+use tidemark_schema::FingerprintKeys;
 
-use super::{now, open, print};
+use super::{Session, print};
 use crate::arguments::{Key, KeyCommand, Place};
 use crate::failure::Failure;
 
 pub(crate) async fn run(place: &Place, arguments: &Key) -> Result<ExitCode, Failure> {
-    let store = open(place).await?;
-    let keys = match arguments.command {
-        KeyCommand::Show => store.keys.load_or_create().await?,
-        KeyCommand::Rotate => {
-            let keys = store.keys.rotate().await?;
-            let detail =
-                json!({ "key": keys.current.id(), "previous": keys.previous.as_ref().map(FingerprintKey::id) });
-            store.audit().append(now(), "key rotate", "key", detail)?;
-            keys
-        }
-        KeyCommand::ForgetPrevious => {
-            store.keys.forget_previous()?;
-            let keys = store.keys.load_or_create().await?;
-            store.audit().append(now(), "key forget-previous", "key", json!({ "key": keys.current.id() }))?;
-            keys
-        }
+    let actor = match arguments.command {
+        KeyCommand::Show => "key show",
+        KeyCommand::Rotate => "key rotate",
+        KeyCommand::ForgetPrevious => "key forget-previous",
     };
-    print(&text(&keys, &store.keys.folder().display().to_string(), arguments.command))?;
+    let Session { operations, caller } = Session::of(place, actor)?;
+    let keys = match arguments.command {
+        KeyCommand::Show => operations.keys(&caller).await?,
+        KeyCommand::Rotate => operations.rotate_keys(&caller).await?,
+        KeyCommand::ForgetPrevious => operations.forget_previous_key(&caller).await?,
+    };
+    let folder = operations.stores().keys().folder().display().to_string();
+    print(&text(&keys, &folder, arguments.command))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -16,10 +16,13 @@ pub(crate) mod storage;
 pub(crate) mod verify;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tidemark_analyzer::render::Style;
-use tidemark_api::wire::{LocalPlace, Store};
+use tidemark_api::operations::{Caller, Operations};
+use tidemark_api::store::LocalDirectories;
+use tidemark_collector::policy::Policy;
 use tidemark_lake::Location;
 use tidemark_schema::{Clock, CorpusName, CorpusVersion, SystemClock, Timestamp};
 
@@ -34,18 +37,24 @@ fn location(place: &Place) -> Result<Location, Failure> {
     Ok(Location::parse(data, std::env::vars())?)
 }
 
-fn local(place: &Place) -> LocalPlace {
-    LocalPlace { state: place.state.clone(), keys: place.keys.clone() }
+/// What a command works with: the operations on the store that is named, and the operator who asks.
+struct Session {
+    operations: Operations,
+    caller: Caller,
 }
 
-/// The store, which must be there already.
-async fn open(place: &Place) -> Result<Store, Failure> {
-    Ok(Store::open(location(place)?, local(place)).await?)
-}
+impl Session {
+    /// `actor` is the name of the command in the audit log.
+    fn of(place: &Place, actor: &'static str) -> Result<Self, Failure> {
+        let directories = LocalDirectories { state: place.state.clone(), keys: place.keys.clone() };
+        let operations = Operations::on(location(place)?, directories, Arc::new(SystemClock))?;
+        Ok(Self { operations, caller: Caller::operator(actor, place.tenant.clone()) })
+    }
 
-/// The store, made if it is not there.
-async fn create(place: &Place) -> Result<Store, Failure> {
-    Ok(Store::create(location(place)?, local(place)).await?)
+    /// The same under a policy.
+    fn under(self, policy: Arc<Policy>) -> Self {
+        Self { operations: self.operations.with_policy(policy), ..self }
+    }
 }
 
 fn now() -> Timestamp {

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use tidemark_api::maintenance::Rules;
-use tidemark_api::wire;
 use tidemark_collector::decode::TextPolicy;
 use tidemark_collector::policy::Policy;
 use tidemark_schema::Label;
@@ -85,9 +83,4 @@ pub(crate) fn chosen(choice: &PolicyChoice) -> Result<Policy, Failure> {
         TextStored::Full => TextPolicy::Full,
     });
     load_storing(choice.policy.as_deref(), stored)
-}
-
-/// How much of a store is kept.
-pub(crate) fn rules(policy: &Policy) -> Rules {
-    wire::rules(policy.retention())
 }

@@ -9,16 +9,15 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::Shared;
 use serde_json::json;
-use tidemark_api::maintenance::maintain;
-use tidemark_api::verification::note_leftovers;
-use tidemark_api::wire::{self, LakeSink, Store};
+use tidemark_api::operations::{Caller, Operations};
+use tidemark_api::store::Stores;
 use tidemark_api::{grpc, http};
 use tidemark_collector::decode::otlp::Sources;
-use tidemark_collector::{Collector, Observer, Settings, Transition, disk_reserve};
+use tidemark_collector::{Observer, Settings, Transition, disk_reserve};
 use tidemark_schema::{Clock, FingerprintKey, SystemClock};
 use tokio::net::TcpListener;
 
-use super::{create, policy, print};
+use super::{Session, policy, print};
 use crate::arguments::{Place, Serve};
 use crate::background::Background;
 use crate::failure::Failure;
@@ -40,8 +39,14 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     log_to_standard_error();
     let policy = Arc::new(policy::chosen(&arguments.policy)?);
     let sources = sources(arguments.sources.as_deref())?;
-    let store = create(place).await?;
-    let keys = store.keys.load_or_create().await?;
+    let Session { operations, caller } = Session::of(place, "server")?.under(policy);
+    if !caller.tenant.is_default() {
+        let hint = "leave --tenant out; `tidemark import --tenant NAME` takes events of a tenant from files";
+        return Err(Failure::usage("the server records for the default tenant only").hint(hint));
+    }
+    operations.create_store(&caller).await?;
+    let stores = Arc::clone(operations.stores());
+    let keys = stores.keys().load_or_create().await?;
     // The port first: a second server must not get as far as the log of the first.
     let listener = listen(arguments.listen, "--listen").await?;
     let grpc = match arguments.otlp_grpc {
@@ -49,10 +54,13 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
         None => None,
     };
     let clock = Arc::new(SystemClock);
-    let sink = Arc::new(LakeSink(store.lake.clone()));
-    note_what_is_left(&store).await;
+    note_what_is_left(&operations, &caller).await;
     let background = Background::start()?;
-    let started = background.handle().spawn(Collector::start(settings(arguments, &store), sink, clock.clone()));
+    let start = {
+        let (operations, settings) = (operations.clone(), settings(arguments, &stores));
+        async move { operations.start_collector(settings).await }
+    };
+    let started = background.handle().spawn(start);
     let collector = Arc::new(started.await.map_err(Failure::of)??);
     let health = collector.health();
     // Before the address is told: whoever knows it may also ask to stop.
@@ -62,21 +70,21 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
         Some(listener) => format!("listening for OTLP over gRPC on {}\n", listener.local_addr()?),
         None => String::new(),
     };
-    let location = store.lake.location();
+    let location = stores.location();
     print(&format!("listening on http://{address} (store {location}; stop with Ctrl-C)\n{over_grpc}"))?;
-    let audit = store.audit();
+    let audit = stores.audit();
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "policy": policy.version(),
+        "policy": operations.policy().version(),
         "key": keys.current.id(),
         "previous_key": keys.previous.as_ref().map(FingerprintKey::id),
         "recovered_events": health.recovered,
     });
-    tell(audit.append(clock.now(), "server", "start", started));
-    let looks = keep_maintained(store.clone(), policy.clone(), arguments.maintain_seconds, stopped.clone());
+    record(audit.append(clock.now(), "server", "start", started));
+    let looks = keep_maintained(operations.clone(), caller.clone(), arguments.maintain_seconds, stopped.clone());
     let looks = background.handle().spawn(looks);
-    let options = http::Options { policy, sources, decoding: Some(background.handle()), ..http::Options::default() };
-    let app = http::App::new(store.clone(), keys, collector.clone(), clock.clone(), options);
+    let options = http::Options { sources, decoding: Some(background.handle()), ..http::Options::default() };
+    let app = http::App::new(operations.clone(), keys, collector.clone(), clock.clone(), options);
     let over_grpc = async {
         match grpc {
             Some(listener) => grpc::serve(listener, app.clone(), stopped.clone()).await,
@@ -102,12 +110,12 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     background.stop().await;
     let looks_ended_well = matches!(looks, Ok(Ok(true)));
     let something_left = !requests_ended || flushes_failed || flushed.is_err() || !looks_ended_well;
-    if something_left && tokio::time::timeout(NOTE_WAIT, note_what_is_left(&store)).await.is_err() {
+    if something_left && tokio::time::timeout(NOTE_WAIT, note_what_is_left(&operations, &caller)).await.is_err() {
         tracing::warn!(
             "the store does not answer; what an interrupted write may have left is noted with the next start"
         );
     }
-    tell(audit.append(clock.now(), "server", "stop", json!({ "flushed": flushed.is_ok() })));
+    record(audit.append(clock.now(), "server", "stop", json!({ "flushed": flushed.is_ok() })));
     flushed?;
     Ok(ExitCode::SUCCESS)
 }
@@ -130,22 +138,22 @@ fn sources(file: Option<&Path>) -> Result<Sources, Failure> {
     })
 }
 
-fn settings(arguments: &Serve, store: &Store) -> Settings {
-    let mut settings = Settings::in_directory(store.log_directory());
+fn settings(arguments: &Serve, stores: &Stores) -> Settings {
+    let mut settings = Settings::in_directory(stores.log_directory());
     settings.flush_interval = Duration::from_secs(arguments.flush_seconds);
-    settings.disk_reserve_bytes = disk_reserve(&store.state, arguments.reserve);
+    settings.disk_reserve_bytes = disk_reserve(stores.state(), arguments.reserve);
     settings.start_wait = START_WAIT;
     settings.log.budget_bytes = arguments.log_budget;
-    let audit = store.audit();
+    let audit = stores.audit();
     settings.on_transition = Some(Observer::new(move |transition: &Transition| {
         let detail = json!({ "from": transition.from, "to": transition.to, "reason": transition.reason });
-        tell(audit.append(transition.at, "server", "mode", detail));
+        record(audit.append(transition.at, "server", "mode", detail));
     }));
     settings
 }
 
 /// The audit log lies on the disk whose troubles it tells of; then the log on standard error has to do.
-fn tell(appended: std::io::Result<()>) {
+fn record(appended: std::io::Result<()>) {
     if let Err(error) = appended {
         tracing::error!(%error, "the audit log could not be written");
     }
@@ -153,21 +161,20 @@ fn tell(appended: std::io::Result<()>) {
 
 /// Writes go in two steps, files and their commit. What was cut off in between, or failed in the second, is told, so that it
 /// is not taken for something that was put there.
-async fn note_what_is_left(store: &Store) {
-    if let Err(error) = note_leftovers(store, SystemClock.now()).await {
+async fn note_what_is_left(operations: &Operations, caller: &Caller) {
+    if let Err(error) = operations.note_leftovers(caller).await {
         tracing::warn!(%error, "what an interrupted write may have left could not be noted");
     }
 }
 
 /// Looks after the store again and again, until the server stops; whether all of it went well.
 async fn keep_maintained(
-    store: Store,
-    policy: Arc<tidemark_collector::policy::Policy>,
+    operations: Operations,
+    caller: Caller,
     seconds: u64,
     stopped: Shared<impl Future<Output = ()> + Send>,
 ) -> bool {
-    let rules = wire::rules(policy.retention());
-    let audit = store.audit();
+    let audit = operations.stores().audit();
     let mut ticks = tokio::time::interval(Duration::from_secs(seconds));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut over_budget, mut went_well) = (false, true);
@@ -177,16 +184,22 @@ async fn keep_maintained(
             () = stopped.clone() => return went_well,
         }
         let go_on = || stopped.peek().is_none();
-        let summary = maintain(&store, &rules, &audit, "server", SystemClock.now(), &go_on).await;
-        went_well &= summary.failures.is_empty();
+        let summaries = operations.maintain_all(&caller, &go_on).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "maintenance failed and will be tried again");
+            went_well = false;
+            Vec::new()
+        });
+        went_well &= summaries.iter().all(|summary| summary.failures.is_empty());
         if !go_on() {
             return went_well;
         }
-        tracing::debug!(?summary, "looked after the store");
-        if summary.over_budget != over_budget {
-            over_budget = summary.over_budget;
-            let detail = json!({ "over_budget": over_budget, "bytes": summary.bytes });
-            tell(audit.append(SystemClock.now(), "server", "budget", detail));
+        tracing::debug!(?summaries, "the store was maintained");
+        let exceeds = summaries.iter().any(|summary| summary.over_budget);
+        if exceeds != over_budget {
+            over_budget = exceeds;
+            let bytes: u64 = summaries.iter().map(|summary| summary.bytes).sum();
+            let detail = json!({ "over_budget": over_budget, "bytes": bytes });
+            record(audit.append(SystemClock.now(), "server", "budget", detail));
         }
     }
 }

@@ -1,26 +1,28 @@
 //! `tidemark storage`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
-use tidemark_api::maintenance::{Summary, maintain};
-use tidemark_api::storage::{Storage as Report, size, storage};
+use tidemark_api::operations::maintenance::Summary;
+use tidemark_api::operations::storage::{Storage as Report, size};
 
-use super::{count, now, open, policy, print, print_json, table};
+use super::{Session, count, policy, print, print_json, table};
 use crate::arguments::{Format, Place, Storage};
 use crate::failure::Failure;
 use crate::progress;
 
 pub(crate) async fn run(place: &Place, arguments: &Storage) -> Result<ExitCode, Failure> {
-    let store = open(place).await?;
-    let rules = policy::rules(&policy::load(arguments.policy.as_deref())?);
+    let policy = Arc::new(policy::load(arguments.policy.as_deref())?);
+    let Session { operations, caller } = Session::of(place, "storage --maintain")?.under(policy);
     let mut done = None;
     if arguments.maintain {
         let spinner = progress::spinner("dropping, merging, sweeping");
-        done = Some(maintain(&store, &rules, &store.audit(), "storage --maintain", now(), &|| true).await);
+        let maintained = operations.maintain(&caller, &|| true).await;
         spinner.finish_and_clear();
+        done = Some(maintained?);
     }
-    let report = storage(&store, &rules).await?;
+    let report = operations.storage(&caller).await?;
     match arguments.format {
         Format::Json => print_json(&json!({ "storage": report, "maintained": done }))?,
         Format::Text => {

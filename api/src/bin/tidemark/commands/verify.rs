@@ -3,30 +3,27 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use serde_json::json;
-use tidemark_api::storage::size;
-use tidemark_api::verification::{Verification, verify};
-use tidemark_api::wire::Store;
-use tidemark_lake::Table;
+use tidemark_api::operations::storage::size;
+use tidemark_api::operations::{Quarantined, Verification};
 
-use super::{count, now, open, print, print_json, table};
+use super::{Session, count, print, print_json, table};
 use crate::arguments::{Format, Place, Verify};
 use crate::failure::Failure;
 use crate::progress;
 
 pub(crate) async fn run(place: &Place, arguments: &Verify) -> Result<ExitCode, Failure> {
-    let store = open(place).await?;
-    let mut verification = look(&store, arguments.head.as_deref()).await?;
-    if arguments.set_aside && set_aside(&store, &verification).await? {
-        verification = look(&store, arguments.head.as_deref()).await?;
-    }
-    let heads: Vec<_> =
-        verification.tables.iter().map(|table| json!({ "table": table.table, "head": table.head })).collect();
-    let findings: usize = verification.tables.iter().map(|table| table.findings.len()).sum();
-    let detail = json!({ "intact": verification.intact, "findings": findings, "heads": heads });
-    // A store that can only be read can still be verified.
-    if let Err(error) = store.audit().append(now(), "verify", "verify", detail) {
-        tracing::warn!(%error, "the audit log could not be written");
+    let session = Session::of(place, "verify")?;
+    let mut verification = verify(&session, arguments.head.as_deref()).await?;
+    if arguments.set_aside {
+        let quarantined = session.operations.quarantine(&session.caller, &verification).await?;
+        for Quarantined { table, files, rows } in &quarantined {
+            let (files, rows) = (count(*files), count(*rows));
+            let said = format!("{table}: {files} damaged files with {rows} events were set aside\n");
+            std::io::stderr().write_all(said.as_bytes())?;
+        }
+        if !quarantined.is_empty() {
+            verification = verify(&session, arguments.head.as_deref()).await?;
+        }
     }
     match arguments.format {
         Format::Json => print_json(&verification)?,
@@ -35,28 +32,11 @@ pub(crate) async fn run(place: &Place, arguments: &Verify) -> Result<ExitCode, F
     Ok(if verification.intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn look(store: &Store, head: Option<&str>) -> Result<Verification, Failure> {
+async fn verify(session: &Session, head: Option<&str>) -> Result<Verification, Failure> {
     let bar = progress::bytes("verifying", None);
-    let verification = verify(store, head, now(), |bytes| bar.inc(bytes)).await;
+    let verification = session.operations.verify(&session.caller, head, |bytes| bar.inc(bytes)).await;
     bar.finish_and_clear();
     Ok(verification?)
-}
-
-/// Takes damaged files out of the tables; whether there were any.
-async fn set_aside(store: &Store, found: &Verification) -> Result<bool, Failure> {
-    let mut any = false;
-    for (table, verified) in Table::ALL.into_iter().zip(&found.tables) {
-        let (files, rows) = store.lake.set_aside(table, &verified.findings, now()).await?;
-        if files > 0 {
-            any = true;
-            let detail = json!({ "table": table.name(), "files": files, "rows": rows, "findings": verified.findings });
-            store.audit().append(now(), "verify", "set aside", detail)?;
-            let files = count(files);
-            let said = format!("{}: {files} damaged files with {} events were set aside\n", table.name(), count(rows));
-            std::io::stderr().write_all(said.as_bytes())?;
-        }
-    }
-    Ok(any)
 }
 
 fn text(found: &Verification) -> String {

@@ -1,31 +1,35 @@
-//! Where the parts are put together.
+//! Where the parts are put together: the tables, the registry of corpus versions and the fingerprint keys.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use tidemark_collector::decode::Kind;
-use tidemark_collector::{Batch, EventSink, SinkError, policy};
+use tidemark_collector::{Batch, EventSink, SinkError};
 use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Location, Position, Scan, Table};
 use tidemark_schema::columns::Columns;
-use tidemark_schema::{EventId, Timestamp};
+use tidemark_schema::{EventId, TenantName, Timestamp};
+use tokio::sync::Mutex;
 
 use crate::audit::AuditLog;
 use crate::fingerprint_key::KeyRing;
-use crate::maintenance::Rules;
 
-/// A store: what was recorded, what the corpora held, and the secret that makes fingerprints.
-#[derive(Clone)]
+/// A store with all its tenants, each of which is opened when it is first asked for.
+pub struct Stores {
+    location: Location,
+    keys: KeyRing,
+    state: PathBuf,
+    open: Mutex<BTreeMap<TenantName, Arc<Store>>>,
+}
+
+/// What a store holds of one tenant.
 pub struct Store {
     /// The tables.
     pub lake: Arc<Lake>,
     /// The versions of the corpora.
     pub registry: Registry,
-    /// What makes fingerprints.
-    pub keys: KeyRing,
-    /// What belongs to this machine alone: the write-ahead log and the audit log.
-    pub state: PathBuf,
 }
 
 /// Why a store could not be opened.
@@ -51,32 +55,63 @@ impl StoreError {
     }
 }
 
-impl Store {
-    /// Opens a store and makes what is missing.
-    pub async fn create(location: Location, place: LocalPlace) -> Result<Self, StoreError> {
-        let state = state_directory(&location, place.state)?;
-        let lake = Lake::create(location).await?;
-        Self::around(lake, state, place.keys)
-    }
-
-    /// Opens a store that must be there already.
-    pub async fn open(location: Location, place: LocalPlace) -> Result<Self, StoreError> {
-        let state = state_directory(&location, place.state)?;
-        let lake = Lake::open(location).await?;
-        Self::around(lake, state, place.keys)
-    }
-
-    fn around(lake: Lake, state: PathBuf, keys: Option<PathBuf>) -> Result<Self, StoreError> {
-        let (objects, prefix) = lake.location().object_store()?;
-        let registry = Registry::new(objects.clone(), prefix.clone().join("corpora"));
-        let folder = adopt_key(&state, keys.unwrap_or_else(|| beside(&state)));
+impl Stores {
+    /// A store at a place. Neither reads nor makes anything yet.
+    pub fn at(location: Location, directories: LocalDirectories) -> Result<Self, StoreError> {
+        let state = directories.state.or_else(|| location.directory());
+        let state = state.ok_or_else(|| StoreError::NoState(location.to_string()))?;
+        let (objects, prefix) = location.object_store()?;
+        let folder = adopt_key(&state, directories.keys.unwrap_or_else(|| beside(&state)));
         let keys = KeyRing::new(folder, objects, &prefix);
-        Ok(Self { lake: Arc::new(lake), registry, keys, state })
+        Ok(Self { location, keys, state, open: Mutex::default() })
+    }
+
+    /// What the store holds of a tenant, which must be there already.
+    pub async fn open(&self, tenant: &TenantName) -> Result<Arc<Store>, StoreError> {
+        self.get(tenant, false).await
+    }
+
+    /// What the store holds of a tenant; what is missing is made.
+    pub async fn create(&self, tenant: &TenantName) -> Result<Arc<Store>, StoreError> {
+        self.get(tenant, true).await
+    }
+
+    async fn get(&self, tenant: &TenantName, make: bool) -> Result<Arc<Store>, StoreError> {
+        let mut open = self.open.lock().await;
+        if let Some(store) = open.get(tenant) {
+            return Ok(Arc::clone(store));
+        }
+        let location = self.location.of_tenant(tenant)?;
+        let (objects, prefix) = location.object_store()?;
+        let lake = if make { Lake::create(location).await? } else { Lake::open(location).await? };
+        let store = Arc::new(Store { lake: Arc::new(lake), registry: Registry::new(objects, prefix.join("corpora")) });
+        open.insert(tenant.clone(), Arc::clone(&store));
+        Ok(store)
+    }
+
+    /// The tenants that have data, the default one first.
+    pub async fn tenants(&self) -> Result<Vec<TenantName>, StoreError> {
+        Ok(self.location.tenants().await?)
+    }
+
+    /// Where it lies.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// What makes fingerprints.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
     }
 
     /// What was done to it from this machine.
     pub fn audit(&self) -> AuditLog {
         AuditLog::in_state(&self.state, self.keys.folder())
+    }
+
+    /// The directory of what belongs to this machine alone.
+    pub fn state(&self) -> &Path {
+        &self.state
     }
 
     /// Where the write-ahead log lies.
@@ -87,7 +122,7 @@ impl Store {
 
 /// Where this machine keeps what does not belong into the store.
 #[derive(Debug, Clone, Default)]
-pub struct LocalPlace {
+pub struct LocalDirectories {
     /// The write-ahead log and the audit log; the store itself when that is local.
     pub state: Option<PathBuf>,
     /// The fingerprint keys; beside the state directory when not given.
@@ -122,10 +157,6 @@ fn adopt_key(state: &Path, keys: PathBuf) -> PathBuf {
             state.to_owned()
         }
     }
-}
-
-fn state_directory(location: &Location, state: Option<PathBuf>) -> Result<PathBuf, StoreError> {
-    state.or_else(|| location.directory()).ok_or_else(|| StoreError::NoState(location.to_string()))
 }
 
 /// The lake as the collector sees it.
@@ -170,24 +201,8 @@ fn keep_newest(received: &mut Vec<(Timestamp, EventId)>, limit: usize) {
     received.truncate(limit);
 }
 
-/// What a policy keeps, as maintenance needs it.
-pub fn rules(retention: &policy::Retention) -> Rules {
-    let corpora = retention
-        .corpora
-        .iter()
-        .map(|(corpus, own)| (corpus.clone(), tidemark_lake::CorpusRetention { days: own.days, bytes: own.bytes }));
-    Rules {
-        retention: tidemark_lake::Retention {
-            days: retention.days,
-            corpora: corpora.collect(),
-            bytes: retention.bytes,
-        },
-        removed_files_s: i64::try_from(retention.removed_files_s).unwrap_or(i64::MAX),
-    }
-}
-
 /// The table that holds events of a kind.
-pub fn table_of(kind: Kind) -> Table {
+fn table_of(kind: Kind) -> Table {
     match kind {
         Kind::Retrieval => Table::Retrievals,
         Kind::Output => Table::Outputs,

@@ -2,15 +2,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemark_collector::Settings;
 use tidemark_collector::decode::{Context, Event, Kind, Limits, decode};
 use tidemark_collector::policy::Policy;
-use tidemark_collector::{Collector, Settings};
 use tidemark_lake::{CorpusRetention, Location, Retention, Table};
-use tidemark_schema::{Clock, FingerprintKeys, ManualClock, SystemClock, Timestamp};
+use tidemark_schema::{Clock, FingerprintKeys, ManualClock, SystemClock, TenantName, Timestamp};
 
-use super::{Rules, maintain};
-use crate::verification::verify;
-use crate::wire::{LakeSink, LocalPlace, Store};
+use super::{Caller, Operations, Rules, maintain};
+use crate::store::LocalDirectories;
 
 const HOUR_S: i64 = 3_600;
 /// What the store may take, its logs, evidence and removed files included: about two days of the events below.
@@ -54,18 +53,20 @@ async fn over_a_week_tables_and_log_stay_within_their_budget_and_the_newest_days
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("store");
     let location = Location::parse(&data.to_string_lossy(), std::iter::empty()).unwrap();
-    let store = Store::create(location, LocalPlace::default()).await.unwrap();
-    let keys = store.keys.load_or_create().await.unwrap();
     // The clock begins now and runs ahead: files get their times from the system.
     let begin = SystemClock.now();
     let clock = Arc::new(ManualClock::at(begin));
+    let operations = Operations::on(location, LocalDirectories::default(), clock.clone()).unwrap();
+    let operator = Caller::operator("test", TenantName::default());
+    let log_directory = operations.stores().log_directory();
+    let keys = operations.stores().keys().load_or_create().await.unwrap();
+    let store = operations.stores().create(&operator.tenant).await.unwrap();
     let mut settings =
-        Settings { flush_interval: Duration::from_hours(1), ..Settings::in_directory(store.log_directory()) };
+        Settings { flush_interval: Duration::from_hours(1), ..Settings::in_directory(log_directory.clone()) };
     settings.log.budget_bytes = LOG_BUDGET_BYTES;
     settings.log.segment_bytes = LOG_SEGMENT_BYTES;
     settings.log.record_bytes_max = 64 * 1024;
-    let sink = Arc::new(LakeSink(store.lake.clone()));
-    let collector = Collector::start(settings, sink, clock.clone()).await.unwrap();
+    let collector = operations.start_collector(settings).await.unwrap();
     let corpora = [("wiki".parse().unwrap(), CorpusRetention { days: Some(2), bytes: None })].into();
     let rules =
         Rules { retention: Retention { days: Some(5), corpora, bytes: Some(BUDGET_BYTES) }, removed_files_s: HOUR_S };
@@ -79,10 +80,10 @@ async fn over_a_week_tables_and_log_stay_within_their_budget_and_the_newest_days
         sent += events.len() as u64;
         for batch in events.chunks(200) {
             collector.submit(batch.to_vec()).await.unwrap();
-            largest_log = largest_log.max(bytes_under(&store.log_directory()));
+            largest_log = largest_log.max(bytes_under(&log_directory));
         }
         collector.flush().await.unwrap();
-        let summary = maintain(&store, &rules, &store.audit(), "test", now, &|| true).await;
+        let summary = maintain(&store, &rules, &|_, _| {}, now, &|| true).await;
         assert_eq!(summary.failures, Vec::<String>::new());
         dropped += summary.dropped_rows;
         let tables: u64 = ["retrievals", "outputs", "evidence", "corpora"]
@@ -93,7 +94,7 @@ async fn over_a_week_tables_and_log_stay_within_their_budget_and_the_newest_days
             .sum();
         largest = largest.max(tables);
         assert!(tables <= BUDGET_BYTES, "after {step} steps the tables take {tables} bytes: {summary:?}");
-        assert!(bytes_under(&store.log_directory()) <= LOG_BUDGET_BYTES + LOG_SEGMENT_BYTES);
+        assert!(bytes_under(&log_directory) <= LOG_BUDGET_BYTES + LOG_SEGMENT_BYTES);
     }
     assert!(dropped > 0, "the budget was never met, so nothing was shown");
     let newest = store.lake.files(Table::Retrievals).await.unwrap();
@@ -104,7 +105,7 @@ async fn over_a_week_tables_and_log_stay_within_their_budget_and_the_newest_days
         file.partition.corpus.as_ref().is_some_and(|corpus| corpus.as_str() == "wiki")
     };
     assert!(newest.iter().filter(wiki).all(|file| file.partition.day >= today - 2));
-    let verified = verify(&store, None, clock.now(), |_| {}).await.unwrap();
+    let verified = operations.verify(&operator, None, |_| {}).await.unwrap();
     assert!(verified.intact, "{verified:?}");
     collector.shutdown().await.unwrap();
     let figures = format!(

@@ -1,10 +1,10 @@
 //! What uses the disk, what happens when it fills, and what can be freed without losing an event that is kept.
 
 use serde::Serialize;
-use tidemark_lake::{Error, Table, Usage};
+use tidemark_lake::{Table, Usage};
 
-use crate::maintenance::{Rules, day};
-use crate::wire::Store;
+use super::maintenance::{Rules, day};
+use super::{Action, Caller, Error, Operations};
 
 /// What a store takes on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,34 +60,38 @@ pub struct CorpusStorage {
     pub bytes_kept: Option<u64>,
 }
 
-/// Looks at a store.
-pub async fn storage(store: &Store, rules: &Rules) -> Result<Storage, Error> {
-    let mut tables = Vec::new();
-    for table in Table::ALL {
-        tables.push(store.lake.usage(table).await?);
+impl Operations {
+    /// What the store of the caller's tenant takes on disk.
+    pub async fn storage(&self, caller: &Caller) -> Result<Storage, Error> {
+        let store = self.store(caller, Action::ShowStorage).await?;
+        let rules = Rules::from(self.policy.retention());
+        let mut tables = Vec::new();
+        for table in Table::ALL {
+            tables.push(store.lake.usage(table).await?);
+        }
+        let manifest_bytes = store.lake.bytes_under("corpora").await?;
+        let (log_bytes, audit_bytes) = (directory_bytes(&self.stores.log_directory()), self.stores.audit().bytes());
+        let in_tables: u64 = tables.iter().map(Usage::total_bytes).sum();
+        let freeable_bytes = tables.iter().map(|usage| usage.removed_bytes).sum();
+        let total_bytes = in_tables + manifest_bytes + log_bytes + audit_bytes;
+        let corpora = by_corpus(&tables, &rules);
+        let budget_bytes = rules.retention.bytes;
+        let advice = advice(&rules, freeable_bytes, &corpora, total_bytes);
+        Ok(Storage {
+            store: store.lake.location().to_string(),
+            total_bytes,
+            budget_bytes,
+            free_bytes: tidemark_collector::FreeBytes::of_directory(self.stores.state().to_owned()).ask(),
+            tables,
+            corpora,
+            manifest_bytes,
+            log_bytes,
+            audit_bytes,
+            freeable_bytes,
+            when_full: when_full(budget_bytes),
+            advice,
+        })
     }
-    let manifest_bytes = store.lake.bytes_under("corpora").await?;
-    let (log_bytes, audit_bytes) = (directory_bytes(&store.log_directory()), store.audit().bytes());
-    let in_tables: u64 = tables.iter().map(Usage::total_bytes).sum();
-    let freeable_bytes = tables.iter().map(|usage| usage.removed_bytes).sum();
-    let total_bytes = in_tables + manifest_bytes + log_bytes + audit_bytes;
-    let corpora = by_corpus(&tables, rules);
-    let budget_bytes = rules.retention.bytes;
-    let advice = advice(rules, freeable_bytes, &corpora, total_bytes);
-    Ok(Storage {
-        store: store.lake.location().to_string(),
-        total_bytes,
-        budget_bytes,
-        free_bytes: tidemark_collector::FreeBytes::of_directory(store.state.clone()).ask(),
-        tables,
-        corpora,
-        manifest_bytes,
-        log_bytes,
-        audit_bytes,
-        freeable_bytes,
-        when_full: when_full(budget_bytes),
-        advice,
-    })
 }
 
 fn by_corpus(tables: &[Usage], rules: &Rules) -> Vec<CorpusStorage> {

@@ -172,7 +172,7 @@ impl Reader<'_> {
     }
 
     fn run(&mut self, content: impl BufRead, options: &Options) -> Result<(), Stop> {
-        let run = options.run.as_ref().ok_or_else(|| Error::Untold(self.path.clone()))?;
+        let run = options.run.as_ref().ok_or_else(|| Error::RunWithoutCorpus(self.path.clone()))?;
         let path = self.path.clone();
         let mut taken = Ok(());
         let mut refuse = |line, rejection| {

@@ -21,7 +21,7 @@ use tidemark_lake::BulkLoad;
 use tidemark_schema::{FingerprintKeys, Ingest, Stored, Timestamp};
 use tokio::sync::mpsc;
 
-use crate::wire::Store;
+use super::{Action, Caller, Operations};
 
 /// How many events are handed on at a time.
 const CHUNK: usize = 4_096;
@@ -88,7 +88,7 @@ pub enum Error {
     },
     /// It is a run, and nothing says of what.
     #[error("{} is a run of TREC, which says nothing about its corpus and its time", .0.display())]
-    Untold(PathBuf),
+    RunWithoutCorpus(PathBuf),
     /// It holds judgements, not events.
     #[error("{} holds judgements of TREC (qrels), not events", .0.display())]
     Judgements(PathBuf),
@@ -134,7 +134,9 @@ impl Error {
             Self::Packed(_) => Some("decompress it first, for instance with gunzip"),
             Self::NoEvents { .. } => Some("see above why they were refused; the events before them were imported"),
             Self::Run { .. } => Some("a run has lines of `query Q0 document rank score tag`"),
-            Self::Untold(_) => Some("add --corpus NAME and --at TIME, and --corpus-version VERSION if it is known"),
+            Self::RunWithoutCorpus(_) => {
+                Some("add --corpus NAME and --at TIME, and --corpus-version VERSION if it is known")
+            }
             Self::LooksLike { .. } => Some("if it holds events all the same, say --format json"),
             Self::Judgements(_) => Some("add --format qrels and --corpus NAME"),
             Self::Form { .. } => Some("leave --format out to have the form recognised"),
@@ -186,19 +188,13 @@ impl Form {
     }
 }
 
-/// What importing needs besides the events.
-#[derive(Debug, Clone)]
+/// How a source is read.
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The form of the source; recognised by its content if `None`.
     pub form: Option<Form>,
     /// What a run of TREC is of.
     pub run: Option<Run>,
-    /// The present: when the events were received.
-    pub now: Timestamp,
-    /// What may be stored of whom, and how much.
-    pub policy: Arc<Policy>,
-    /// What makes fingerprints.
-    pub keys: FingerprintKeys,
     /// What an event may be at most.
     pub limits: Limits,
 }
@@ -249,65 +245,80 @@ pub fn text(source: &Source) -> Result<impl io::BufRead, Error> {
     read::text(source)
 }
 
-/// Imports one source. `progress` is told from time to time how far it has come.
-pub async fn import(
-    store: &Store,
-    source: &Source,
-    options: &Options,
-    mut progress: impl FnMut(Progress),
-) -> Result<Summary, Error> {
-    let read = Arc::new(AtomicU64::new(0));
-    // Two chunks in flight: one is read while the other is judged and put aside.
-    let (sender, mut chunks) = mpsc::channel::<Vec<Item>>(1);
-    let reader = {
-        let (source, options, read) = (source.clone(), options.clone(), read.clone());
-        tokio::task::spawn_blocking(move || read::read_events(&source, &options, &read, &sender))
-    };
-    let mut taken =
-        Taken { path: source.name(), options, load: store.lake.bulk_load().await?, refused: 0, is_table: false };
-    let mut summary = Summary::default();
-    let mut events = 0;
-    let mut outcome = Ok(());
-    while let Some(chunk) = chunks.recv().await {
-        events += chunk.iter().filter(|item| matches!(item, Item::Event { .. })).count() as u64;
-        outcome = taken.chunk(chunk, &mut summary).await;
-        if outcome.is_err() {
-            break;
+impl Operations {
+    /// Imports one source under the policy. `progress` gets from time to time how far it has come.
+    pub async fn import(
+        &self,
+        caller: &Caller,
+        source: &Source,
+        options: &Options,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<Summary, super::Error> {
+        let store = self.store_or_new(caller, Action::ImportEvents).await?;
+        let keys = self.stores.keys().load_or_create().await?;
+        let mut importer = Importer {
+            path: source.name(),
+            now: self.now(),
+            keys: &keys,
+            policy: &self.policy,
+            limits: options.limits,
+            load: store.lake.bulk_load().await?,
+            refused: 0,
+            is_table: false,
+            summary: Summary::default(),
+        };
+        let read = Arc::new(AtomicU64::new(0));
+        // Two chunks in flight: one is read while the other is judged and spilled.
+        let (sender, mut chunks) = mpsc::channel::<Vec<Item>>(1);
+        let reader = {
+            let (source, options, read) = (source.clone(), options.clone(), read.clone());
+            tokio::task::spawn_blocking(move || read::read_events(&source, &options, &read, &sender))
+        };
+        let mut events = 0;
+        let mut outcome = Ok(());
+        while let Some(chunk) = chunks.recv().await {
+            events += chunk.iter().filter(|item| matches!(item, Item::Event { .. })).count() as u64;
+            outcome = importer.chunk(chunk).await;
+            if outcome.is_err() {
+                break;
+            }
+            progress(Progress { bytes: read.load(Ordering::Relaxed), events });
         }
-        progress(Progress { bytes: read.load(Ordering::Relaxed), events });
-    }
-    drop(chunks);
-    // What came before the damage of a file is good and is kept.
-    let is_table = taken.is_table;
-    taken.load.finish().await?;
-    outcome?;
-    match reader.await {
-        Ok(result) => result?,
-        Err(error) => {
-            return Err(Error::Open { path: source.name(), source: io::Error::other(error) });
+        drop(chunks);
+        // What came before the damage of a file is good and is kept.
+        let Importer { load, is_table, summary, path, .. } = importer;
+        load.finish().await?;
+        outcome?;
+        match reader.await {
+            Ok(result) => result?,
+            Err(error) => return Err(Error::Open { path, source: io::Error::other(error) }.into()),
         }
+        if events == 0 && !is_table {
+            return Err(Error::Empty(path).into());
+        }
+        Ok(summary)
     }
-    if events == 0 && !is_table {
-        return Err(Error::Empty(source.name()));
-    }
-    Ok(summary)
 }
 
 /// Events on their way into the tables.
-struct Taken<'a> {
+struct Importer<'a> {
     path: PathBuf,
-    options: &'a Options,
+    now: Timestamp,
+    keys: &'a FingerprintKeys,
+    policy: &'a Policy,
+    limits: Limits,
     load: BulkLoad<'a>,
     /// Refused since the last event.
     refused: u64,
     /// Whether the source is a table: one without rows is the export of an empty window; a file without bytes shows nothing.
     is_table: bool,
+    summary: Summary,
 }
 
-impl Taken<'_> {
-    async fn chunk(&mut self, chunk: Vec<Item>, summary: &mut Summary) -> Result<(), Error> {
-        let Options { keys, policy, limits, now, .. } = self.options;
-        let context = Context { now: None, keys, policy, limits: *limits };
+impl Importer<'_> {
+    async fn chunk(&mut self, chunk: Vec<Item>) -> Result<(), Error> {
+        let context = Context { now: None, keys: self.keys, policy: self.policy, limits: self.limits };
+        let summary = &mut self.summary;
         let mut batch = Batch::default();
         for read in chunk {
             let (line, draft) = match read {
@@ -322,12 +333,12 @@ impl Taken<'_> {
             match draft.and_then(|draft| accept(draft, &context)) {
                 Ok(event) => {
                     self.refused = 0;
-                    summary.texts_dropped += usize::from(has_text && policy.text() == TextPolicy::None);
+                    summary.texts_dropped += usize::from(has_text && self.policy.text() == TextPolicy::None);
                     summary.truncated_results += u64::from(event.truncated_results());
                     for mark in event.marks() {
                         *summary.marks.entry(mark.to_string()).or_default() += 1;
                     }
-                    batch.push(Stored { received_at: *now, ingest: Ingest::Imported, event });
+                    batch.push(Stored { received_at: self.now, ingest: Ingest::Imported, event });
                 }
                 Err(Rejection { field, reason, .. }) => {
                     self.refused += 1;

@@ -5,10 +5,11 @@ mod trec;
 use std::io::{self, Write};
 
 use futures::TryStreamExt;
-use tidemark_lake::{Filter, Scan, Table};
+use tidemark_lake::{Filter, Lake, Scan, Table};
 use tidemark_schema::columns::{ColumnError, outputs, retrievals};
+use tidemark_schema::{CorpusName, CorpusVersion, Timestamp};
 
-use crate::wire::Store;
+use super::{Action, Caller, Operations};
 
 pub use trec::{Scores, Unsuited};
 
@@ -38,6 +39,58 @@ pub enum Error {
     NoRankings,
 }
 
+impl Error {
+    /// The next step.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Lake(error) => error.hint(),
+            Self::Unsuited(unsuited) => Some(unsuited.hint()),
+            Self::NoRankings => Some("leave --kind out, or choose another --format"),
+            _ => None,
+        }
+    }
+}
+
+/// Which events are written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Selection {
+    /// Retrievals.
+    Retrievals {
+        /// Of this corpus.
+        corpus: Option<CorpusName>,
+        /// That declare this version of it.
+        corpus_version: Option<CorpusVersion>,
+        /// Between two instants, the second excluded.
+        between: Option<(Timestamp, Timestamp)>,
+    },
+    /// Outputs.
+    Outputs {
+        /// Between two instants, the second excluded.
+        between: Option<(Timestamp, Timestamp)>,
+    },
+}
+
+impl Selection {
+    /// What is selected, in a word.
+    pub fn name(&self) -> &'static str {
+        self.scan().0.name()
+    }
+
+    fn scan(&self) -> (Table, Vec<Filter>) {
+        match self {
+            Self::Retrievals { corpus, corpus_version, between } => {
+                let corpus = corpus.clone().map(Filter::Corpus);
+                let version = corpus_version.clone().map(Filter::CorpusVersion);
+                let between = between.map(|(from, to)| Filter::Between(from, to));
+                (Table::Retrievals, [corpus, version, between].into_iter().flatten().collect())
+            }
+            Self::Outputs { between } => {
+                (Table::Outputs, between.map(|(from, to)| Filter::Between(from, to)).into_iter().collect())
+            }
+        }
+    }
+}
+
 /// How events are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -63,20 +116,33 @@ pub struct Exported {
     pub unscored: u64,
 }
 
-/// Writes the events of a table that match the filters.
-pub async fn export(
-    store: &Store,
-    table: Table,
-    filters: Vec<Filter>,
+impl Operations {
+    /// Writes the selected events of the caller's tenant.
+    pub async fn export(
+        &self,
+        caller: &Caller,
+        selection: &Selection,
+        format: Format,
+        output: impl Write + Send,
+    ) -> Result<Exported, super::Error> {
+        let store = self.store(caller, Action::ExportEvents).await?;
+        Ok(export(&store.lake, selection, format, output).await?)
+    }
+}
+
+async fn export(
+    lake: &Lake,
+    selection: &Selection,
     format: Format,
     output: impl Write + Send,
 ) -> Result<Exported, Error> {
+    let (table, filters) = selection.scan();
     let columns = match format {
         Format::Trec(_) if table == Table::Outputs => return Err(Error::NoRankings),
         Format::Trec(_) => trec::COLUMNS.to_vec(),
         _ => Vec::new(),
     };
-    let rows = store.lake.scan(Scan { table, filters, columns, version: None }).await?;
+    let rows = lake.scan(Scan { table, filters, columns, version: None }).await?;
     let events = match format {
         Format::Trec(scores) => return trec::write(rows, scores, output).await,
         Format::Ndjson => ndjson(table, rows, output).await,

@@ -1,28 +1,58 @@
-//! The events of one trace.
+//! One trace, or one operation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 
 use futures::{Stream, StreamExt, TryStreamExt};
-use tidemark_analyzer::Error;
+use tidemark_analyzer::{Selector, TraceDiff, TraceQuery, diff_trace};
 use tidemark_lake::{Filter, Lake, RowStream, Scan, Table};
-use tidemark_schema::columns::{outputs, retrievals};
+use tidemark_schema::columns::{ColumnError, outputs, retrievals};
 use tidemark_schema::{EventId, OperationId, OutputEvent, RetrievalEvent, Stored, TraceId};
+
+use super::{Action, Caller, Error, Operations};
 
 /// A trace whose retrievals name more operations than this is looked up by the first ones.
 const OPERATIONS_MAX: usize = 20;
 
 /// What is stored of a trace or an operation, in the order in which it happened.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) retrievals: Vec<Stored<RetrievalEvent>>,
-    pub(crate) outputs: Vec<Stored<OutputEvent>>,
+pub struct Trace {
+    /// Its retrievals.
+    pub retrievals: Vec<Stored<RetrievalEvent>>,
+    /// The outputs of the trace and of its retrievals' operations.
+    pub outputs: Vec<Stored<OutputEvent>>,
     /// Whether there are more than are kept here.
-    pub(crate) truncated: bool,
+    pub truncated: bool,
 }
 
-/// Looks a trace up; if there is none of that id, an operation. At most `most` events of each kind are kept.
-pub(crate) async fn find(lake: &Lake, id: &TraceId, most: usize) -> Result<Found, Error> {
+impl Operations {
+    /// What is stored of a trace; if there is none of that id, of an operation. At most `most` events of each kind.
+    pub async fn trace(&self, caller: &Caller, id: &TraceId, most: usize) -> Result<Trace, Error> {
+        let store = self.store(caller, Action::ShowTrace).await?;
+        let trace = find(&store.lake, id, most).await.map_err(Error::Analysis)?;
+        if trace.retrievals.is_empty() && trace.outputs.is_empty() {
+            return Err(Error::NoTrace(id.clone()));
+        }
+        Ok(trace)
+    }
+
+    /// A trace side by side with `other`, or with what its query got before: by `reference`, or ever.
+    pub async fn diff(
+        &self,
+        caller: &Caller,
+        trace: TraceId,
+        other: Option<TraceId>,
+        reference: Option<Selector>,
+    ) -> Result<TraceDiff, Error> {
+        let store = self.store(caller, Action::DiffTrace).await?;
+        let query = TraceQuery { trace, other, reference, now: self.now() };
+        Ok(diff_trace(&store.lake, &store.registry, &query).await?)
+    }
+}
+
+type Found<T> = Result<T, tidemark_analyzer::Error>;
+
+async fn find(lake: &Lake, id: &TraceId, most: usize) -> Found<Trace> {
     let by_trace = find_by(lake, Filter::Trace(id.clone()), most).await?;
     if !by_trace.retrievals.is_empty() || !by_trace.outputs.is_empty() {
         return Ok(by_trace);
@@ -33,9 +63,9 @@ pub(crate) async fn find(lake: &Lake, id: &TraceId, most: usize) -> Result<Found
     }
 }
 
-async fn find_by(lake: &Lake, filter: Filter, most: usize) -> Result<Found, Error> {
+async fn find_by(lake: &Lake, filter: Filter, most: usize) -> Found<Trace> {
     let rows = scan(lake, Table::Retrievals, filter.clone()).await?;
-    let rows = rows.map_err(Error::from).and_then(|batch| ready(retrievals::decode(&batch).map_err(Error::from)));
+    let rows = decoded(rows, retrievals::decode);
     let (mut retrievals, mut truncated) = gather(rows, most).await?;
     retrievals.sort_by_key(|row| (row.event.occurred_at, row.event.event_id));
 
@@ -44,7 +74,7 @@ async fn find_by(lake: &Lake, filter: Filter, most: usize) -> Result<Found, Erro
     truncated |= cut;
     for filter in filters {
         let rows = scan(lake, Table::Outputs, filter.clone()).await?;
-        let rows = rows.map_err(Error::from).and_then(|batch| ready(outputs::decode(&batch).map_err(Error::from)));
+        let rows = decoded(rows, outputs::decode);
         let (found, cut) = gather(rows, most).await?;
         truncated |= cut;
         outputs.extend(found.into_iter().map(|row| (row.event.event_id, row)));
@@ -53,7 +83,7 @@ async fn find_by(lake: &Lake, filter: Filter, most: usize) -> Result<Found, Erro
     outputs.sort_by_key(|row| (row.event.occurred_at, row.event.event_id));
     truncated |= outputs.len() > most;
     outputs.truncate(most);
-    Ok(Found { retrievals, outputs, truncated })
+    Ok(Trace { retrievals, outputs, truncated })
 }
 
 /// Outputs name an operation, or only the trace; so they are looked for under both, and under what was asked for.
@@ -84,15 +114,22 @@ fn belongs(output: &OutputEvent, asked: &Filter) -> bool {
     output.operation_id == *operation || by_trace_alone
 }
 
-async fn scan(lake: &Lake, table: Table, filter: Filter) -> Result<RowStream, Error> {
+async fn scan(lake: &Lake, table: Table, filter: Filter) -> Found<RowStream> {
     Ok(lake.scan(Scan { table, filters: vec![filter], columns: Vec::new(), version: None }).await?)
+}
+
+fn decoded<B, E>(
+    rows: impl Stream<Item = Result<B, tidemark_lake::Error>> + Unpin,
+    decode: fn(&B) -> Result<Vec<Stored<E>>, ColumnError>,
+) -> impl Stream<Item = Found<Vec<Stored<E>>>> + Unpin {
+    rows.map_err(Into::into).and_then(move |batch| ready(decode(&batch).map_err(Into::into)))
 }
 
 /// Reads until there are more than `most`; then says so.
 async fn gather<E>(
-    mut rows: impl Stream<Item = Result<Vec<Stored<E>>, Error>> + Unpin,
+    mut rows: impl Stream<Item = Found<Vec<Stored<E>>>> + Unpin,
     most: usize,
-) -> Result<(Vec<Stored<E>>, bool), Error> {
+) -> Found<(Vec<Stored<E>>, bool)> {
     let mut gathered = Vec::new();
     while let Some(batch) = rows.next().await {
         gathered.extend(batch?);

@@ -7,11 +7,12 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidemark_lake::{Retention, Table, due_for_compaction, due_for_removal};
+use tidemark_collector::policy;
+use tidemark_lake::{CorpusRetention, Retention, Table, due_for_compaction, due_for_removal};
 use tidemark_schema::Timestamp;
 
-use crate::audit::AuditLog;
-use crate::wire::Store;
+use super::{Action, Caller, Error, Operations};
+use crate::store::Store;
 
 /// How much is kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +23,16 @@ pub struct Rules {
     pub removed_files_s: i64,
 }
 
-impl Default for Rules {
-    fn default() -> Self {
-        Self { retention: Retention::default(), removed_files_s: 24 * 3_600 }
+impl From<&policy::Retention> for Rules {
+    fn from(policy: &policy::Retention) -> Self {
+        let corpora = policy.corpora.iter().map(|(corpus, own)| {
+            let policy::CorpusRetention { days, bytes } = *own;
+            (corpus.clone(), CorpusRetention { days, bytes })
+        });
+        Self {
+            retention: Retention { days: policy.days, corpora: corpora.collect(), bytes: policy.bytes },
+            removed_files_s: i64::try_from(policy.removed_files_s).unwrap_or(i64::MAX),
+        }
     }
 }
 
@@ -56,16 +64,38 @@ pub struct Summary {
     pub failures: Vec<String>,
 }
 
-/// Looks after a store once. Asks before each merge whether to `go_on` with them: they take the longest.
-pub async fn maintain(
+impl Operations {
+    /// Maintains the store of the caller's tenant once, as the policy says. Asks before each merge whether to `go_on` with
+    /// them: they take the longest.
+    pub async fn maintain(&self, caller: &Caller, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Summary, Error> {
+        let store = self.store(caller, Action::MaintainStore).await?;
+        let rules = Rules::from(self.policy.retention());
+        let record = |action: &str, detail: Value| self.record_if_possible(caller, action, detail);
+        Ok(maintain(&store, &rules, &record, self.now(), go_on).await)
+    }
+
+    /// Maintains the stores of all tenants, one after the other; whether each of them is `over_budget` stands in its summary.
+    pub async fn maintain_all(
+        &self,
+        caller: &Caller,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Summary>, Error> {
+        let mut summaries = Vec::new();
+        for tenant in self.stores.tenants().await? {
+            summaries.push(self.maintain(&caller.of_tenant(tenant), go_on).await?);
+        }
+        Ok(summaries)
+    }
+}
+
+async fn maintain(
     store: &Store,
     rules: &Rules,
-    audit: &AuditLog,
-    actor: &str,
+    record: &(dyn Fn(&str, Value) + Sync),
     now: Timestamp,
     go_on: &(dyn Fn() -> bool + Sync),
 ) -> Summary {
-    let mut look = Look { store, rules, audit, actor, now, go_on, summary: Summary::default() };
+    let mut look = Look { store, rules, record, now, go_on, summary: Summary::default() };
     for table in Table::ALL {
         let recorded = store.lake.record(table).await;
         look.noted("record", recorded.map_err(Into::into));
@@ -86,8 +116,8 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 struct Look<'a> {
     store: &'a Store,
     rules: &'a Rules,
-    audit: &'a AuditLog,
-    actor: &'a str,
+    /// Records in the audit log what was done.
+    record: &'a (dyn Fn(&str, Value) + Sync),
     now: Timestamp,
     go_on: &'a (dyn Fn() -> bool + Sync),
     summary: Summary,
@@ -100,12 +130,6 @@ impl Look<'_> {
             let text = causes.fold(format!("{step}: {error}"), |text, cause| format!("{text}: {cause}"));
             tracing::warn!(step, error = text, "maintenance failed and will be tried again");
             self.summary.failures.push(text);
-        }
-    }
-
-    fn tell(&self, action: &str, detail: Value) {
-        if let Err(error) = self.audit.append(self.now, self.actor, action, detail) {
-            tracing::error!(%error, action, "the audit log could not be written");
         }
     }
 
@@ -140,7 +164,7 @@ impl Look<'_> {
                 "rows": gone.rows(),
                 "bytes": gone.bytes(),
             });
-            self.tell("retention", detail);
+            (self.record)("retention", detail);
         }
         Ok(())
     }
@@ -155,7 +179,7 @@ impl Look<'_> {
             self.summary.compacted_partitions += 1;
             self.summary.duplicates += done.duplicates;
             let place = json!({ "table": table.name(), "corpus": partition.corpus, "day": day(partition.day) });
-            self.tell("compaction", json!({ "partition": place, "done": done }));
+            (self.record)("compaction", json!({ "partition": place, "done": done }));
         }
         Ok(())
     }
@@ -184,7 +208,7 @@ impl Look<'_> {
             self.summary.swept_files += files;
             self.summary.freed_bytes += swept.bytes;
             if files > 0 {
-                self.tell("sweep", json!({ "table": table.name(), "swept": swept, "evidence_objects": packed }));
+                (self.record)("sweep", json!({ "table": table.name(), "swept": swept, "evidence_objects": packed }));
             }
         }
         Ok(())
