@@ -29,7 +29,7 @@ fn the_readme_shows_what_the_commands_print() {
 #[test]
 fn the_snippet_for_rust_is_the_example_and_its_event_arrives() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let [snippet, _] = rust_snippets().try_into().unwrap();
+    let snippet = rust_snippet("README.md");
     let example = std::fs::read_to_string(root.join("collector/client/examples/record.rs")).unwrap();
     assert!(example.ends_with(&snippet), "README.md and the example differ");
 
@@ -48,15 +48,17 @@ fn the_snippet_for_rust_is_the_example_and_its_event_arrives() {
 #[test]
 fn the_snippet_for_qdrant_is_part_of_its_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let [_, snippet] = rust_snippets().try_into().unwrap();
+    let snippet = rust_snippet("collector/client/README.md");
     let example = std::fs::read_to_string(root.join("collector/client/examples/recorded_qdrant.rs")).unwrap();
     let indented: String = snippet.lines().map(|line| ["    ", line, "\n"].concat()).collect();
-    assert!(example.contains(&indented), "README.md and the example differ");
+    assert!(example.contains(&indented), "the README of the client and the example differ");
 }
 
-fn rust_snippets() -> Vec<String> {
+/// The one snippet in Rust of a page.
+fn rust_snippet(page: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let snippets = readme.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
-    snippets.map(str::to_owned).collect()
+    let text = std::fs::read_to_string(root.join(page)).unwrap();
+    let snippets = text.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let [snippet]: [&str; 1] = snippets.collect::<Vec<_>>().try_into().unwrap();
+    snippet.to_owned()
 }
