@@ -1,37 +1,31 @@
-//! A manifest from the body of a request: NDJSON, compressed or not, or Parquet.
+//! A manifest from the body of a request: NDJSON, compressed or not.
 //!
 //! What it may take of memory: the body as it was sent (64 MiB by default), one buffer of the decompressor, and the
-//! entries (a million by default). NDJSON is decompressed as it is read, so the 256 MiB that it may have are never in
-//! memory at once. Parquet is decoded within 160 MiB more (`tidemark_parquet::Limits`).
+//! entries (a million by default). It is decompressed as it is read, so the 256 MiB that it may have are never in memory
+//! at once. Parquet is refused: its decoder takes a file at its word about how much memory it needs, so that it is read
+//! only from files that an operator names.
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use bytes::Bytes;
 use tidemark_collector::Compression;
-use tidemark_corpus::{Error, Manifest, read_ndjson, read_parquet};
+use tidemark_corpus::{Error, Manifest, read_ndjson};
 
 use super::app::Limits;
-use super::problem::{MALFORMED, Problem, TOO_LARGE};
+use super::problem::{MALFORMED, Problem, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE};
 
 /// With these four bytes every Parquet file begins.
 const PARQUET: &[u8] = b"PAR1";
 
 /// Reads the manifest; meant for a blocking thread.
-pub(crate) fn read(bytes: Vec<u8>, compression: Compression, limits: &Limits) -> Result<Manifest, Problem> {
+pub(crate) fn read(bytes: &[u8], compression: Compression, limits: &Limits) -> Result<Manifest, Problem> {
     if bytes.is_empty() {
-        let hint = "send the manifest as NDJSON, one entry per line, or as Parquet";
+        let hint = "send the manifest as NDJSON, one entry per line";
         return Err(Problem::new(&MALFORMED, "the body is empty").hint(hint));
     }
-    if compression == Compression::None && bytes.starts_with(PARQUET) {
-        return read_parquet(Bytes::from(bytes), limits.manifest_entries).map_err(refused);
-    }
-    let content = compression.reader(bytes.as_slice()).map_err(|error| broken(&error))?;
+    let content = compression.reader(bytes).map_err(|error| broken(&error))?;
     let mut content = BufReader::new(Bounded::new(content, limits.manifest_content_bytes));
     let manifest = match content.fill_buf() {
-        Ok(start) if start.starts_with(PARQUET) => {
-            let hint = "send the Parquet file as it is: it is compressed inside";
-            Err(Problem::new(&MALFORMED, "the body is Parquet in another compression").hint(hint))
-        }
+        Ok(start) if start.starts_with(PARQUET) => Err(parquet()),
         Ok(_) => read_ndjson(&mut content, limits.manifest_entries).map_err(refused),
         Err(error) => Err(broken(&error)),
     };
@@ -42,11 +36,17 @@ pub(crate) fn read(bytes: Vec<u8>, compression: Compression, limits: &Limits) ->
     manifest
 }
 
+fn parquet() -> Problem {
+    let detail = "the body is Parquet, and a manifest over HTTP is NDJSON, plain or compressed";
+    let hint = "send NDJSON, or use `tidemark corpus register` on the machine of the store: it reads Parquet files";
+    Problem::new(&UNSUPPORTED_MEDIA_TYPE, detail).hint(hint)
+}
+
 fn refused(error: Error) -> Problem {
     match &error {
         // The body is in memory, so what cannot be read is the sender's compression.
         Error::ReadLine { source, .. } => broken(source),
-        Error::TooManyEntries { .. } | Error::TooMuchText { .. } => too_large(error.to_string()),
+        Error::TooManyEntries { .. } => too_large(error.to_string()),
         _ => Problem::from(error),
     }
 }

@@ -69,9 +69,9 @@ pub(crate) async fn show(
 
 /// Register a version of a corpus
 ///
-/// The body is its manifest: NDJSON with one entry per document or chunk, plain or compressed with gzip or zstd, or
-/// Parquet (plain, or with zstd, snappy, gzip or LZ4). At most 64 MiB as sent, 256 MiB after decompression, a million entries.
-/// Registering the same content again is fine.
+/// The body is its manifest: NDJSON with one entry per document or chunk, plain or compressed with gzip or zstd. At most
+/// 64 MiB as sent, 256 MiB after decompression, a million entries. `tidemark corpus register` on the machine of the store
+/// takes more, and Parquet files. Registering the same content again is fine.
 #[utoipa::path(
     post,
     path = "/v1/corpora/{corpus}/versions/{version}",
@@ -83,7 +83,7 @@ pub(crate) async fn show(
     ),
     request_body(
         description = "The manifest; required in each entry are `doc_id` and `content_hash`",
-        content((String = "application/x-ndjson"), (Vec<u8> = "application/vnd.apache.parquet")),
+        content((String = "application/x-ndjson")),
     ),
     responses(
         (status = 201, description = "It is on record", body = RegistrationView),
@@ -105,7 +105,8 @@ pub(crate) async fn register(
     let Received { bytes, compression, room: _room } = receive(&app, request, limits.manifest_body_bytes).await?;
     let gate = app.gate.clone();
     let register = move || async move {
-        let manifest = manifest::read(bytes, compression, &limits)?;
+        let manifest = manifest::read(&bytes, compression, &limits)?;
+        drop(bytes);
         app.operations.register_version(&app.caller, new, manifest).await.map_err(Problem::from)
     };
     let registered = gate.compute(register).await??;

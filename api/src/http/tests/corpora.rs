@@ -1,5 +1,4 @@
 use insta::{assert_json_snapshot, assert_snapshot};
-use tidemark_corpus::{read_ndjson, write_parquet};
 
 use super::*;
 use crate::http::Limits;
@@ -45,22 +44,29 @@ async fn a_version_is_registered_once_and_never_changes() {
 }
 
 #[tokio::test]
-async fn a_manifest_comes_plain_or_compressed_or_as_parquet() {
+async fn a_manifest_comes_as_ndjson_plain_or_compressed() {
     let server = server().await;
-    let parquet = write_parquet(&read_ndjson(V1.as_bytes(), 10).unwrap()).unwrap();
     let register = async |version: &str, body: Vec<u8>| server.post(&format!("{VERSIONS}/{version}"), body).await;
     let roots = [
         register("plain", V1.into()).await.json()["record"]["root"].clone(),
         register("gzip", gzip(V1.as_bytes())).await.json()["record"]["root"].clone(),
         register("zstd", zstd(V1.as_bytes())).await.json()["record"]["root"].clone(),
-        register("parquet", parquet.to_vec()).await.json()["record"]["root"].clone(),
     ];
     assert!(roots[0].is_string() && roots.iter().all(|root| *root == roots[0]), "{roots:?}");
-    assert_snapshot!(register("x", gzip(&parquet)).await.refusal(), @"400 malformed: the body is Parquet in another compression");
     assert_snapshot!(register("x", Vec::new()).await.refusal(), @"400 malformed: the body is empty");
     assert_snapshot!(register("x", "{\"doc_id\":\"a\"}".into()).await.refusal(), @"422 invalid: line 1 of the manifest: content_hash: is required and missing");
     assert_snapshot!(register("x", gzip(V1.as_bytes())[..30].into()).await.refusal(), @"400 malformed: the body cannot be decompressed");
-    assert_snapshot!(register("x", b"PAR1 and nothing else".to_vec()).await.refusal(), @"422 invalid: the manifest cannot be read as Parquet: it does not end as a Parquet file does");
+}
+
+#[tokio::test]
+async fn a_manifest_in_parquet_is_refused_with_the_way_to_register_it() {
+    let server = server().await;
+    for body in [b"PAR1\x15\x04".to_vec(), gzip(b"PAR1\x15\x04")] {
+        let answer = server.post(&format!("{VERSIONS}/v1"), body).await;
+        assert_snapshot!(answer.refusal(), @"415 unsupported-media-type: the body is Parquet, and a manifest over HTTP is NDJSON, plain or compressed");
+        let hint = answer.json()["hint"].as_str().unwrap().to_owned();
+        assert!(hint.contains("`tidemark corpus register` on the machine of the store"), "{hint}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,0 @@
-#![no_main]
-#![expect(missing_docs, reason = "the library has them")]
-
-tidemark_fuzz::target!(parquet_events);
