@@ -39,11 +39,11 @@ pub enum Error {
     },
     /// The bytes are no Parquet file that can be read.
     ///
-    /// `Display` says what is wrong with them: whoever sent them is to read it.
-    #[error("the manifest cannot be read as Parquet: {source}")]
+    /// `Display` says what is wrong with them: whoever named the file is to read it.
+    #[error("the manifest cannot be read as Parquet: {reason}")]
     ReadParquet {
         /// What is wrong with them.
-        source: tidemark_parquet::Error,
+        reason: String,
     },
     /// A column is missing, unknown or of a type that cannot hold its values.
     #[error("the columns of the Parquet manifest: {fault}")]
@@ -63,12 +63,6 @@ pub enum Error {
     #[error("the manifest has more than {limit} entries")]
     TooManyEntries {
         /// Entries allowed.
-        limit: u64,
-    },
-    /// More text in its entries than the caller allows.
-    #[error("the texts of the manifest have more than {limit} bytes together")]
-    TooMuchText {
-        /// Bytes allowed.
         limit: u64,
     },
     /// No entry at all.
@@ -244,7 +238,6 @@ impl Error {
             | Self::InvalidColumn { .. }
             | Self::InvalidRow { .. }
             | Self::TooManyEntries { .. }
-            | Self::TooMuchText { .. }
             | Self::EmptyInput
             | Self::DuplicateDocument { .. }
             | Self::UnknownParent { .. } => ErrorKind::Invalid,

@@ -19,7 +19,7 @@ impl Error {
                     .to_owned()
             }
             Self::ReadParquet { .. } => "write it again as Parquet with zstd or snappy, or as NDJSON".to_owned(),
-            Self::TooManyEntries { .. } | Self::TooMuchText { .. } => {
+            Self::TooManyEntries { .. } => {
                 "register the parts as corpora of their own, or raise the limit of entries".to_owned()
             }
             Self::EmptyInput => "check the export that wrote it: a manifest has one line per document or chunk".to_owned(),

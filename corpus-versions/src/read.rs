@@ -1,4 +1,4 @@
-//! Manifests from outside: NDJSON and Parquet.
+//! Manifests from outside: NDJSON from anywhere, and Parquet files that an operator names.
 //!
 //! Both are read entry by entry against the caller's limit, and the first fault ends the reading with its place, its
 //! field and the reason. Compression around the file is the caller's business.

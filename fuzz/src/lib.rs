@@ -22,9 +22,9 @@ pub use batch::batch;
 pub use events::{decode_output, decode_retrieval};
 pub use ids::timestamp_and_ids;
 pub use log_record::log_record;
-pub use manifests::{manifest_ndjson, manifest_parquet};
+pub use manifests::manifest_ndjson;
 pub use spans::{spans_json, spans_protobuf};
-pub use tables::{arrow_file, arrow_stream, parquet_events, trec_run};
+pub use tables::{arrow_file, arrow_stream, trec_run};
 pub use wal_mutation::wal_mutation;
 pub use wal_recovery::wal_recovery;
 
@@ -32,7 +32,7 @@ pub use wal_recovery::wal_recovery;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. Each has a binary in `targets/` and a directory in `corpus/`, both with its name.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 13] = [
     ("decode_retrieval", decode_retrieval),
     ("decode_output", decode_output),
     ("batch", batch),
@@ -40,13 +40,11 @@ pub const TARGETS: [Target; 15] = [
     ("wal_recovery", wal_recovery),
     ("wal_mutation", wal_mutation),
     ("manifest_ndjson", manifest_ndjson),
-    ("manifest_parquet", manifest_parquet),
     ("timestamp_and_ids", timestamp_and_ids),
     ("spans_protobuf", spans_protobuf),
     ("spans_json", spans_json),
     ("arrow_stream", arrow_stream),
     ("arrow_file", arrow_file),
-    ("parquet_events", parquet_events),
     ("trec_run", trec_run),
 ];
 
@@ -55,18 +53,17 @@ pub const TARGETS: [Target; 15] = [
 macro_rules! target {
     ($name:ident) => {
         libfuzzer_sys::fuzz_target!(
-            // libFuzzer's own hook ends the process at any panic, also at one that the product catches (damaged Parquet
-            // files). A panic that nobody catches ends it all the same, and its input is kept.
+            // libFuzzer's own hook ends the process at any panic, also at one that the product catches (damaged Arrow
+            // tables). A panic that nobody catches ends it all the same, and its input is kept.
             init: std::panic::set_hook(Box::new($crate::tell)),
             |bytes: &[u8]| $crate::$name(bytes)
         );
     };
 }
 
-/// Says where a panic happened, unless it is one of the many inside of the Parquet decoder, which the product catches.
+/// Says where a panic happened, unless it is one of the many inside of the Arrow decoder, which the product catches.
 pub fn tell(panic: &std::panic::PanicHookInfo<'_>) {
-    let decoder =
-        panic.location().is_some_and(|place| ["parquet-", "arrow-"].iter().any(|name| place.file().contains(name)));
+    let decoder = panic.location().is_some_and(|place| place.file().contains("arrow-"));
     if !decoder {
         eprintln!("{panic}");
     }

@@ -2,7 +2,6 @@
 
 use std::io::BufReader;
 
-use bytes::Bytes;
 use tidemark_corpus::{Error, Manifest, read_ndjson, read_parquet, write_parquet};
 use tidemark_schema::ErrorKind;
 
@@ -24,14 +23,6 @@ pub fn manifest_ndjson(bytes: &[u8]) {
             check_error(&whole);
         }
         (whole, in_parts) => panic!("{whole:?}, {in_parts:?}"),
-    }
-}
-
-/// Arbitrary bytes as a Parquet file.
-pub fn manifest_parquet(bytes: &[u8]) {
-    match read_parquet(Bytes::copy_from_slice(bytes), MAX_ENTRIES) {
-        Ok(manifest) => check_manifest(&manifest),
-        Err(error) => check_error(&error),
     }
 }
 

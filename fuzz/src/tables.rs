@@ -2,7 +2,6 @@
 
 use std::io::Cursor;
 
-use bytes::Bytes;
 use tidemark_collector::decode::tabular::{self, RowLimits, Table};
 use tidemark_collector::decode::{Kind, Rejection, trec};
 
@@ -21,13 +20,6 @@ pub fn arrow_stream(bytes: &[u8]) {
 /// Arbitrary bytes as an Arrow IPC file.
 pub fn arrow_file(bytes: &[u8]) {
     if let Ok(table) = tabular::ipc_file(Cursor::new(bytes), 64 * 1024) {
-        check_table(table);
-    }
-}
-
-/// Arbitrary bytes as a Parquet file.
-pub fn parquet_events(bytes: &[u8]) {
-    if let Ok(table) = tabular::parquet_file(Bytes::copy_from_slice(bytes)) {
         check_table(table);
     }
 }

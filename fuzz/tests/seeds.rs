@@ -11,18 +11,14 @@ use std::sync::Arc;
 
 use arrow_array::types::Int8Type;
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int8Array, Int64Array, RecordBatch, StringArray, StringViewArray,
+    ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray, StringViewArray,
     TimestampMillisecondArray,
 };
 use arrow_ipc::writer::{FileWriter, StreamWriter};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use prost::Message;
 use tidemark_collector::decode::otlp;
 use tidemark_collector::decode::{Context, Event, Kind, Limits, decode};
 use tidemark_collector::policy::Policy;
-use tidemark_corpus::{read_ndjson, write_parquet};
 use tidemark_schema::columns::retrievals;
 use tidemark_schema::{FingerprintKey, Ingest, Stored};
 
@@ -221,22 +217,6 @@ fn write_the_seeds_of_the_log() {
     }
 }
 
-fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
-    parquet_with(&RecordBatch::try_from_iter(columns).unwrap(), WriterProperties::builder())
-}
-
-fn parquet_with(batch: &RecordBatch, properties: WriterPropertiesBuilder) -> Vec<u8> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
-    writer.write(batch).unwrap();
-    writer.into_inner().unwrap()
-}
-
-/// Files without what only makes them longer.
-fn small() -> WriterPropertiesBuilder {
-    let properties = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None);
-    properties.set_offset_index_disabled(true).set_created_by("seed".to_owned())
-}
-
 #[test]
 #[ignore = "writes the seeds"]
 fn write_the_seeds_of_the_manifests() {
@@ -257,34 +237,6 @@ fn write_the_seeds_of_the_manifests() {
     ] {
         seed("manifest_ndjson", name, format!("{ENTRIES}{line}"));
     }
-
-    seed("manifest_parquet", "written", write_parquet(&read_ndjson(ENTRIES.as_bytes(), 9).unwrap()).unwrap());
-    let texts = || Arc::new(StringArray::from(vec!["a", "b"])) as ArrayRef;
-    let numbers = || Arc::new(Int64Array::from(vec![12, -1])) as ArrayRef;
-    seed("manifest_parquet", "plain", parquet(vec![("doc_id", texts()), ("content_hash", texts())]));
-    seed(
-        "manifest_parquet",
-        "integers",
-        parquet(vec![("doc_id", numbers()), ("content_hash", texts()), ("tokens", numbers())]),
-    );
-    let scope = Arc::new(DictionaryArray::<Int8Type>::from_iter([Some("x"), None]));
-    let times = Arc::new(TimestampMillisecondArray::from(vec![Some(1_790_899_200_001), None]));
-    let columns =
-        vec![("content_hash", texts()), ("doc_id", texts()), ("scope", scope as ArrayRef), ("updated_at", times)];
-    seed("manifest_parquet", "dictionary-and-times", parquet(columns));
-    seed("manifest_parquet", "missing-column", parquet(vec![("doc_id", texts())]));
-    seed(
-        "manifest_parquet",
-        "unknown-column",
-        parquet(vec![("doc_id", texts()), ("content_hash", texts()), ("text", texts())]),
-    );
-    seed("manifest_parquet", "no-parquet", ENTRIES);
-    let batch = RecordBatch::try_from_iter([("doc_id", texts()), ("content_hash", texts())]).unwrap();
-    let lengths = small().set_dictionary_enabled(false).set_encoding(Encoding::DELTA_LENGTH_BYTE_ARRAY);
-    seed("manifest_parquet", "lengths", parquet_with(&batch, lengths.clone()));
-    let second =
-        lengths.set_writer_version(WriterVersion::PARQUET_2_0).set_compression(Compression::ZSTD(ZstdLevel::default()));
-    seed("manifest_parquet", "second-version", parquet_with(&batch, second));
 }
 
 const SPANS: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"chat"}}]},"scopeSpans":[{"spans":[
@@ -338,13 +290,6 @@ fn write_the_seeds_of_spans_tables_and_runs() {
         writer.write(batch).unwrap();
         writer.finish().unwrap();
         seed("arrow_file", name, writer.into_inner().unwrap());
-    }
-    for (name, batch) in [("columns", &columns), ("every-column", &every)] {
-        seed("parquet_events", name, parquet_with(batch, small()));
-        let lengths = small().set_dictionary_enabled(false).set_encoding(Encoding::PLAIN);
-        let lengths = lengths.set_column_encoding("corpus".into(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
-        let second = lengths.set_writer_version(WriterVersion::PARQUET_2_0).set_compression(Compression::SNAPPY);
-        seed("parquet_events", &format!("{name}-second-version"), parquet_with(batch, second));
     }
     seed("trec_run", "two-queries", "1 Q0 a 1 0.5 t\n1 Q0 b 2 0.25 t\n\n2 Q0 a 0 1e3 t\r\n2 Q0 b 0 2 t\n3 Q0 c\n");
 }

@@ -45,10 +45,9 @@ fn the_graph_of_our_crates_is_the_one_that_was_agreed() {
     tidemark-analyzer <- tidemark-corpus, tidemark-lake, tidemark-schema, tidemark-stats
     tidemark-api <- tidemark-analyzer, tidemark-collector, tidemark-corpus, tidemark-lake, tidemark-schema
     tidemark-client <- tidemark-schema
-    tidemark-collector <- tidemark-parquet, tidemark-schema, tidemark-wal
-    tidemark-corpus <- tidemark-parquet, tidemark-schema
+    tidemark-collector <- tidemark-schema, tidemark-wal
+    tidemark-corpus <- tidemark-schema
     tidemark-lake <- tidemark-schema
-    tidemark-parquet <- 
     tidemark-schema <- 
     tidemark-stats <- 
     tidemark-tests <- 
@@ -62,7 +61,7 @@ fn each_heavy_dependency_has_its_one_door() {
         ("deltalake", vec!["tidemark-lake"]),
         ("datafusion", vec![]),
         ("object_store", vec!["tidemark-lake", "tidemark-corpus"]),
-        ("parquet", vec!["tidemark-parquet", "tidemark-corpus"]),
+        ("parquet", vec!["tidemark-collector", "tidemark-corpus"]),
         ("opentelemetry-proto", vec!["tidemark-api", "tidemark-collector"]),
         ("axum", vec!["tidemark-api"]),
         ("tonic", vec!["tidemark-api"]),
@@ -107,12 +106,10 @@ fn every_dependency_is_used() {
 
 #[test]
 fn leaves_know_neither_a_runtime_nor_a_file_format_of_others() {
-    let runtimes = ["tokio", "axum", "deltalake", "object_store", "chrono-tz"];
+    let forbidden = ["tokio", "axum", "deltalake", "object_store", "parquet", "chrono-tz"];
     for package in members(&metadata()) {
-        if ["tidemark-schema", "tidemark-wal", "tidemark-stats", "tidemark-parquet"].contains(&name(package)) {
-            let forbidden =
-                |used: &&str| runtimes.contains(used) || *used == "parquet" && name(package) != "tidemark-parquet";
-            let found: Vec<&str> = uses(package).into_iter().filter(forbidden).collect();
+        if ["tidemark-schema", "tidemark-wal", "tidemark-stats"].contains(&name(package)) {
+            let found: Vec<&str> = uses(package).into_iter().filter(|used| forbidden.contains(used)).collect();
             assert!(found.is_empty(), "{} uses {found:?}", name(package));
         }
     }

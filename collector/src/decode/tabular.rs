@@ -58,12 +58,6 @@ pub enum TableError {
     Compressed,
 }
 
-impl From<tidemark_parquet::Error> for TableError {
-    fn from(error: tidemark_parquet::Error) -> Self {
-        Self::Unreadable(error.to_string())
-    }
-}
-
 /// What the rows of a table may take when they are written out.
 #[derive(Debug, Clone, Copy)]
 pub struct RowLimits {

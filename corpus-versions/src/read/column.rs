@@ -27,9 +27,9 @@ impl<'a> Column<'a> {
         let found = field.data_type();
         let fits = match field.name().as_str() {
             "tokens" => found.is_integer(),
-            "updated_at" => matches!(found, DataType::Utf8View | DataType::Timestamp(..)),
-            "doc_id" => *found == DataType::Utf8View || found.is_integer(),
-            _ => *found == DataType::Utf8View,
+            "updated_at" => matches!(found, DataType::Utf8 | DataType::Timestamp(..)),
+            "doc_id" => *found == DataType::Utf8 || found.is_integer(),
+            _ => *found == DataType::Utf8,
         };
         // A column in which no row holds a value has no type in some programs.
         if fits || *found == DataType::Null {
@@ -38,8 +38,7 @@ impl<'a> Column<'a> {
         let found = match found {
             DataType::Struct(_) => "struct".to_owned(),
             DataType::List(_) | DataType::Map(..) => "list".to_owned(),
-            // Texts and bytes are read as views; nobody has written one.
-            plain => plain.to_string().replace("View", ""),
+            plain => plain.to_string(),
         };
         Err(Fault::of(field.name(), format!("has the type {found}")))
     }
@@ -105,7 +104,7 @@ impl<'a> Column<'a> {
     }
 
     fn text(&self, row: usize) -> Option<&'a str> {
-        Some(self.held(row)?.as_string_view_opt()?.value(row))
+        Some(self.held(row)?.as_string_opt::<i32>()?.value(row))
     }
 
     fn integer(&self, row: usize) -> Option<i128> {

@@ -1,79 +1,85 @@
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use bytes::Bytes;
-use tidemark_parquet::{ChunkReader, File, Limits};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::reader::ChunkReader;
 
 use super::column::Column;
 use crate::error::{Error, Fault};
 use crate::manifest::{Manifest, ManifestEntry};
 
 const COLUMNS: [&str; 6] = ["doc_id", "content_hash", "vector_hash", "tokens", "updated_at", "scope"];
+/// With these four bytes a file begins and ends.
+const MAGIC: &[u8] = b"PAR1";
+/// Rows that are decoded at a time.
+const ROWS: usize = 1_024;
 
-/// What decoding may take. Programs that make one page of each column and row group, hence of about a hundred thousand rows,
-/// fill half of it with rows of 500 bytes.
-const MEMORY_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// What an entry may take on average: in the file once it is decompressed, and of texts in memory. Rows that repeat a text
-/// share it in a file, and hold it each by itself as entries.
-const ENTRY_BYTES_MAX: u64 = 1024;
-const ENTRY_TEXT_BYTES_MAX: u64 = 256;
-
-/// Reads a Parquet file, or its bytes, of at most `max_entries` rows.
+/// Reads a Parquet file that an operator names, or its bytes, of at most `max_entries` rows.
 ///
 /// The columns are those of [`ManifestEntry`], in any order. `doc_id` and `content_hash` are required. Texts may be of any
 /// Arrow text type or dictionary, `doc_id` also whole numbers; `tokens` any integer type; `updated_at` a timestamp of any
 /// unit (one without a time zone is read as UTC) or an RFC 3339 text. Other columns are refused, as in NDJSON.
+///
+/// The decoder takes a file at its word about how much there is to read: this is not for files from the network.
 pub fn read_parquet(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Manifest, Error> {
-    let within = |bytes: u64| max_entries.saturating_mul(bytes).max(MEMORY_BYTES_MAX);
-    let limits = Limits { memory: MEMORY_BYTES_MAX, all_bytes: within(ENTRY_BYTES_MAX) };
-    let entries = read_entries(input, max_entries, within(ENTRY_TEXT_BYTES_MAX), limits)?;
+    let entries = read_entries(input, max_entries)?;
     if entries.is_empty() {
         return Err(Error::EmptyInput);
     }
     Manifest::from_entries(entries)
 }
 
-/// Reads a manifest that was written here. Its entries were within their limits when they came in.
+/// Reads a manifest that was written here.
 pub(crate) fn read_own_parquet(input: Bytes, entries: u64) -> Result<Manifest, Error> {
-    let limits = Limits { memory: MEMORY_BYTES_MAX, all_bytes: u64::MAX };
-    Manifest::from_entries(read_entries(input, entries, u64::MAX, limits)?)
+    Manifest::from_entries(read_entries(input, entries)?)
 }
 
 /// The rows as they stand in the file.
-fn read_entries(
-    input: impl ChunkReader + 'static,
-    max_entries: u64,
-    max_text_bytes: u64,
-    limits: Limits,
-) -> Result<Vec<ManifestEntry>, Error> {
-    let file = File::open(input).map_err(unreadable)?;
+///
+/// The decoder panics on some damaged files; a panic becomes the error of a file that cannot be read. Nothing that it
+/// touched is used again.
+fn read_entries(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<ManifestEntry>, Error> {
+    catch_unwind(AssertUnwindSafe(|| decode(input, max_entries))).unwrap_or_else(|_| Err(unreadable("it is damaged")))
+}
+
+fn decode(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<ManifestEntry>, Error> {
+    check_end(&input)?;
+    // What the file says of Arrow types is left aside, so that texts have one type whatever they were written from.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let file = ParquetRecordBatchReaderBuilder::try_new_with_options(input, options).map_err(undecodable)?;
     check_columns(file.schema())?;
-    if file.rows() > max_entries {
+    if u64::try_from(file.metadata().file_metadata().num_rows()).is_ok_and(|rows| rows > max_entries) {
         return Err(Error::TooManyEntries { limit: max_entries });
     }
-    let (mut entries, mut text_bytes) = (Vec::new(), 0);
-    for batch in file.batches(limits).map_err(unreadable)? {
-        let batch = batch.map_err(unreadable)?;
-        let first = entries.len();
-        append(&mut entries, &batch)?;
-        text_bytes += entries.iter().skip(first).map(text_bytes_of).sum::<u64>();
-        if text_bytes > max_text_bytes {
-            return Err(Error::TooMuchText { limit: max_text_bytes });
-        }
+    let mut entries = Vec::new();
+    for batch in file.with_batch_size(ROWS).build().map_err(undecodable)? {
+        append(&mut entries, &batch.map_err(unreadable)?)?;
     }
     Ok(entries)
 }
 
-fn text_bytes_of(entry: &ManifestEntry) -> u64 {
-    let vector_hash = entry.vector_hash.as_ref().map_or(0, |hash| hash.as_str().len());
-    let scope = entry.scope.as_ref().map_or(0, |scope| scope.as_str().len());
-    (entry.doc_id.as_str().len() + entry.content_hash.as_str().len() + vector_hash + scope) as u64
+/// Most files that cannot be read were cut off.
+fn check_end(input: &impl ChunkReader) -> Result<(), Error> {
+    match input.len().checked_sub(MAGIC.len() as u64) {
+        Some(start) if input.get_bytes(start, MAGIC.len()).map_err(undecodable)? == MAGIC => Ok(()),
+        _ => Err(unreadable("it does not end as a Parquet file does")),
+    }
 }
 
-fn unreadable(source: tidemark_parquet::Error) -> Error {
-    Error::ReadParquet { source }
+fn undecodable(error: ParquetError) -> Error {
+    match error {
+        ParquetError::General(reason) | ParquetError::EOF(reason) => unreadable(reason),
+        error => unreadable(error),
+    }
+}
+
+fn unreadable(reason: impl Display) -> Error {
+    Error::ReadParquet { reason: reason.to_string() }
 }
 
 fn check_columns(schema: &Schema) -> Result<(), Error> {
