@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use arrow_array::types::Int8Type;
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray, StringViewArray,
-    TimestampMillisecondArray,
+    ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray, StringViewArray, TimestampMillisecondArray,
 };
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use prost::Message;
