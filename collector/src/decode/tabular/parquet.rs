@@ -136,6 +136,7 @@ mod tests {
         damaged[4..end].fill(0xff);
         let rows = parquet_file(Bytes::from(damaged))
             .and_then(|table| table.rows(Kind::Retrieval, RowLimits { row: 10_000, table: 1 << 20 }));
-        assert!(matches!(rows.and_then(|rows| rows.collect::<Result<Vec<_>, _>>()), Err(TableError::Unreadable(_))));
+        let read: Result<Vec<_>, TableError> = rows.and_then(Iterator::collect);
+        assert!(matches!(read, Err(TableError::Unreadable(_))));
     }
 }
