@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::files;
 
 /// The folders of our crates, the inner ones first: a file belongs to the first that holds it.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 9] = [
     "analyzer/stats",
     "collector/client",
     "collector/lake",
-    "collector/parquet",
     "collector/schema",
     "collector/wal",
     "analyzer",
