@@ -1,207 +1,61 @@
-use super::Span;
+use std::sync::LazyLock;
 
-/// One shape of a key: how it begins, which characters follow, and how many at least.
-struct Shape {
-    prefix: &'static str,
-    of_key: fn(u8) -> bool,
-    least: usize,
-    /// Whether the key must hold a digit: words joined by dashes may begin like a key.
-    digit: bool,
-}
+use regex::Regex;
 
-const fn shape(prefix: &'static str, of_key: fn(u8) -> bool, least: usize) -> Shape {
-    Shape { prefix, of_key, least, digit: false }
-}
+use super::{Span, regex};
 
-fn upper(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || byte.is_ascii_digit()
-}
+/// Keys as their issuers document them and as the secret scanners of GitHub and of gitleaks know them. They begin a
+/// word; `\n`, `\r` and `\t` may stand before, the escapes of a JSON text inside of a text.
+static KEY: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?: \b | _ | \\[nrt] ) (
+          (?: AKIA | ASIA ) [A-Z0-9]{16,}                           # Amazon Web Services
+        | ATATT3 [\w=-]{40,}                                        # Atlassian
+        | dop_v1_ \w{40,}                                           # DigitalOcean
+        | (?: gh[oprsu] | github_pat ) _ \w{20,}                    # GitHub
+        | glpat- [\w-]{20,}                                         # GitLab
+        | AIza [\w-]{30,} | ya29\. [\w-]{20,}                       # Google
+        | glsa_ \w{30,}                                             # Grafana
+        | gsk_ \w{20,}                                              # Groq
+        | hv[bs]\. [\w-]{20,}                                       # HashiCorp Vault
+        | hf_ \w{30,}                                               # Hugging Face
+        | lin_api_ \w{30,}                                          # Linear
+        | npm_ \w{30,}                                              # npm
+        | sk- [\w-]* (?: \d[\w-]{12} | \w{16} ) [\w-]*              # OpenAI, Anthropic; but no words joined by dashes
+        | pplx- \w{40,}                                             # Perplexity
+        | pypi- [\w-]{50,}                                          # PyPI
+        | r8_ \w{30,}                                               # Replicate
+        | SG\. [\w.-]{40,}                                          # SendGrid
+        | shpat_ \w{20,}                                            # Shopify
+        | xox[abeoprs]- [\w-]{10,} | xapp- [\w-]{10,} | xoxe\. [\w.-]{10,}     # Slack
+        | [rs]k_ (?:live|test) _ \w{10,} | whsec_ \w{20,}           # Stripe
+        | tskey- [\w-]{20,}                                         # Tailscale
+        | xai- \w{40,}                                              # xAI
+        | eyJ [\w-]{13,} (?: \.[\w-]* ){1,4}                        # JSON Web Tokens (RFC 7519)
+        | (?i:bearer|basic) [\ \t:=]+                               # headers (RFC 6750, RFC 7617); but no further words
+            (?: [\w.~+/-]*\d[\w.~+/=-]{12,} | [\w.~+/-]{16,}= | [\w.~+/-]{32,} ) =*
+        )",
+    )
+});
 
-fn plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-}
+/// Private keys in PEM (RFC 7468), up to their end or that of the text.
+static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"-----BEGIN\ [A-Z0-9\ ]*PRIVATE\ KEY[A-Z0-9\ ]*----- (?su:.*?) (?: -----END\ [A-Z0-9\ ]*-{0,5} | \z )")
+});
 
-fn joined(byte: u8) -> bool {
-    plain(byte) || matches!(byte, b'-' | b'_')
-}
-
-fn dotted(byte: u8) -> bool {
-    joined(byte) || byte == b'.'
-}
-
-/// The shapes that the issuers document, as the secret scanners of GitHub and of gitleaks know them.
-const SHAPES: &[Shape] = &[
-    shape("AKIA", upper, 16),
-    shape("ASIA", upper, 16),
-    shape("ghp_", plain, 20),
-    shape("gho_", plain, 20),
-    shape("ghu_", plain, 20),
-    shape("ghs_", plain, 20),
-    shape("ghr_", plain, 20),
-    shape("github_pat_", joined, 20),
-    shape("glpat-", joined, 20),
-    shape("xoxa-", joined, 10),
-    shape("xoxb-", joined, 10),
-    shape("xoxe-", joined, 10),
-    shape("xoxe.", dotted, 10),
-    shape("xoxo-", joined, 10),
-    shape("xoxp-", joined, 10),
-    shape("xoxr-", joined, 10),
-    shape("xoxs-", joined, 10),
-    shape("xapp-", joined, 10),
-    shape("sk_live_", plain, 10),
-    shape("sk_test_", plain, 10),
-    shape("rk_live_", plain, 10),
-    shape("rk_test_", plain, 10),
-    shape("whsec_", plain, 20),
-    Shape { prefix: "sk-", of_key: joined, least: 20, digit: true },
-    shape("AIza", joined, 30),
-    shape("ya29.", joined, 20),
-    shape("hf_", plain, 30),
-    shape("npm_", plain, 30),
-    shape("SG.", dotted, 40),
-    shape("gsk_", plain, 20),
-    shape("xai-", plain, 40),
-    Shape { prefix: "pplx-", of_key: joined, least: 40, digit: true },
-    shape("r8_", plain, 30),
-    shape("hvs.", joined, 20),
-    shape("hvb.", joined, 20),
-    shape("dop_v1_", plain, 40),
-    shape("glsa_", joined, 30),
-    shape("shpat_", plain, 20),
-    shape("pypi-", joined, 50),
-    shape("lin_api_", plain, 30),
-    shape("tskey-", joined, 20),
-    shape("ATATT3", joined, 40),
-];
-
-/// Keys to programs: the shapes above, JSON Web Tokens (RFC 7519), private keys in PEM (RFC 7468) up to their end or that
-/// of the text, and what follows `Bearer` or `Basic` in a header (RFC 6750, RFC 7617).
-pub(super) fn find(text: &str, found: &mut Vec<Span>) {
-    let bytes = text.as_bytes();
-    let mut ends = Ends::default();
-    let mut at = 0;
-    while at < bytes.len() {
-        let end = match bytes.get(at) {
-            Some(b'-') => pem(text, at, &mut ends),
-            Some(byte) if byte.is_ascii_alphabetic() && begins(bytes, at) => {
-                known(bytes, at, &mut ends).or_else(|| web_token(bytes, at, &mut ends)).or_else(|| header(bytes, at))
-            }
-            _ => None,
-        };
-        match end {
-            Some(end) => {
-                found.push(Span { start: at, end });
-                at = end;
-            }
-            None => at += 1,
-        }
-    }
-}
-
-/// What was looked for far ahead, so that it is looked for once: many beginnings may share one end.
-#[derive(Default)]
-struct Ends {
-    /// Where the run of letters, digits, dashes and underscores ends that was looked at last.
-    joined: usize,
-    /// Where the next end of a PEM block stands.
-    pem: usize,
-}
-
-impl Ends {
-    fn joined(&mut self, bytes: &[u8], start: usize) -> usize {
-        if self.joined <= start {
-            self.joined = start + run(bytes, start, joined);
-        }
-        self.joined
-    }
-}
-
-/// Whether nothing of a word stands before a byte. The escapes `\n`, `\r` and `\t` of a JSON text inside of a text are no
-/// part of a word.
-fn begins(bytes: &[u8], at: usize) -> bool {
-    let before = |back: usize| at.checked_sub(back).and_then(|at| bytes.get(at)).copied();
-    match before(1) {
-        Some(b'n' | b'r' | b't') if before(2) == Some(b'\\') => true,
-        Some(byte) => !byte.is_ascii_alphanumeric(),
-        None => true,
-    }
-}
-
-fn run(bytes: &[u8], start: usize, of_key: impl Fn(u8) -> bool) -> usize {
-    bytes.iter().skip(start).take_while(|byte| of_key(**byte)).count()
-}
-
-fn known(bytes: &[u8], at: usize, ends: &mut Ends) -> Option<usize> {
-    let rest = bytes.get(at..)?;
-    let shape = SHAPES.iter().find(|shape| rest.starts_with(shape.prefix.as_bytes()))?;
-    let start = at + shape.prefix.len();
-    if shape.digit {
-        let end = ends.joined(bytes, start);
-        let digit = bytes.get(start..end)?.iter().take(200).any(u8::is_ascii_digit);
-        return (end - start >= shape.least && digit).then_some(end);
-    }
-    let length = run(bytes, start, shape.of_key);
-    (length >= shape.least).then_some(start + length)
-}
-
-fn web_token(bytes: &[u8], at: usize, ends: &mut Ends) -> Option<usize> {
-    // `{"alg":"none"}`, the shortest header, takes 19 characters in base64.
-    const SHORTEST: usize = 16;
-    if !bytes.get(at..)?.starts_with(b"eyJ") {
-        return None;
-    }
-    let mut end = ends.joined(bytes, at);
-    if end - at < SHORTEST || bytes.get(end) != Some(&b'.') {
-        return None;
-    }
-    for _ in 0..4 {
-        if bytes.get(end) == Some(&b'.') {
-            end += 1 + run(bytes, end + 1, joined);
-        }
-    }
-    Some(end)
-}
-
-fn header(bytes: &[u8], at: usize) -> Option<usize> {
-    let scheme = [b"bearer".as_slice(), b"basic"]
-        .into_iter()
-        .find(|scheme| bytes.get(at..at + scheme.len()).is_some_and(|word| word.eq_ignore_ascii_case(scheme)))?;
-    let after = at + scheme.len();
-    let spaces = run(bytes, after, |byte| matches!(byte, b' ' | b'\t' | b':' | b'='));
-    let start = after + spaces;
-    let length = run(bytes, start, |byte| dotted(byte) || matches!(byte, b'~' | b'+' | b'/' | b'='));
-    let token = bytes.get(start..start + length)?;
-    // Words may follow the word, and words hold no digits.
-    let secret = length >= 16 && (length >= 32 || token.iter().any(|byte| byte.is_ascii_digit() || *byte == b'='));
-    (spaces > 0 && secret).then_some(start + length)
-}
-
-fn pem(text: &str, at: usize, ends: &mut Ends) -> Option<usize> {
-    let rest = text.get(at..)?.strip_prefix("-----BEGIN ")?;
-    let label = rest.bytes().take(64).take_while(|byte| upper(*byte) || *byte == b' ').count();
-    let kind = rest.get(..label)?;
-    if !kind.contains("PRIVATE KEY") || !rest.get(label..)?.starts_with("-----") {
-        return None;
-    }
-    let body = text.len() - rest.len() + label + 5;
-    if ends.pem < body {
-        ends.pem = text.get(body..)?.find("-----END ").map_or(text.len(), |end| body + end);
-    }
-    let end = ends.pem;
-    let Some(closing) = text.get(end..)?.strip_prefix("-----END ") else { return Some(text.len()) };
-    let label = closing.bytes().take(64).take_while(|byte| upper(*byte) || *byte == b' ').count();
-    let dashes = closing.bytes().skip(label).take(5).take_while(|byte| *byte == b'-').count();
-    Some(text.len() - closing.len() + label + dashes)
+pub(super) fn find(text: &str) -> Vec<Span> {
+    let keys = KEY.captures_iter(text).filter_map(|captures| captures.get(1));
+    keys.chain(PRIVATE_KEY.find_iter(text)).map(|found| found.range()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::redact::Detector;
     use crate::redact::tests::found;
 
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
-        assert_eq!(found(super::find, text), expected, "{text:?}");
+        assert_eq!(found(Detector::ApiKey, text), expected, "{text:?}");
     }
 
     // The shapes are joined at run time, so that scanners of sources do not take them for leaked keys.

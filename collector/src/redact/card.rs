@@ -1,87 +1,47 @@
-use super::Span;
-use super::number::{date_starts, group_end, group_starts, in_hash, next_group};
+use std::cell::LazyCell;
+use std::sync::LazyLock;
 
-/// Payment cards: 13 to 19 digits that begin as issued cards do (3 to 6, and 2200 to 2720) and pass the check digit of
-/// ISO/IEC 7812-1, annex B (Luhn). Digits may stand in groups, with up to three spaces and dashes, or with single dots,
-/// slashes or underscores, between; a card begins and ends with a group, so that no window inside of a long number is taken
-/// for one.
-pub(super) fn find(text: &str, found: &mut Vec<Span>) {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if !group_starts(bytes, at) {
-            at += 1;
-            continue;
-        }
-        match card(bytes, at) {
-            Some(end) => {
-                found.push(Span { start: at, end });
-                at = end;
-            }
-            None => at = group_end(bytes, at),
-        }
-    }
+use regex::Regex;
+
+use super::number::{group_ends, harmless, scan, touches};
+use super::{Span, regex};
+
+/// 13 to 19 digits (ISO/IEC 7812-1) that begin as issued cards do: with 3 to 6, or 22 to 27. They may stand in groups,
+/// with up to three spaces and dashes between, or with one and the same of `.`, `/` and `_`.
+static CANDIDATE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?: [3-6] | 2(?:[\ \t-]{0,3}|[./_])[2-7] )
+        (?: (?:[\ \t-]{0,3}\d){11,18} | (?:\.?\d){11,18} | (?:/?\d){11,18} | (?:_?\d){11,18} )",
+    )
+});
+
+/// Payment cards: whole groups of digits, so that no window inside of a longer number is taken for one, whose check
+/// digit is right.
+pub(super) fn find(text: &str) -> Vec<Span> {
+    let harmless = LazyCell::new(|| harmless(text));
+    scan(text, &CANDIDATE, |span| match &text.as_bytes()[..span.start] {
+        // The rest of a number, or a fraction.
+        [.., b'0'..=b'9'] | [.., b'0'..=b'9', b'.'] => None,
+        _ => group_ends(text, span.clone(), 13..=19)
+            .find(|end| luhn(&text[span.start..*end]) && !touches(&(span.start..*end), &harmless)),
+    })
 }
 
-fn card(bytes: &[u8], start: usize) -> Option<usize> {
-    let fraction = start >= 2 && bytes.get(start - 1) == Some(&b'.') && bytes.get(start - 2)?.is_ascii_digit();
-    if fraction || !begins_as_issued(bytes, start) {
-        return None;
-    }
-    let spaced = |byte: u8| matches!(byte, b' ' | b'-' | b'\t');
-    let end = longest(bytes, start, 3, spaced)
-        .or_else(|| b"./_".iter().find_map(|joint| longest(bytes, start, 1, |byte| byte == *joint)))?;
-    (!in_hash(bytes, start)).then_some(end)
-}
-
-fn longest(bytes: &[u8], start: usize, most: usize, separator: impl Fn(u8) -> bool) -> Option<usize> {
-    let mut digits = Vec::with_capacity(19);
-    let mut longest = None;
-    let mut group = start;
-    loop {
-        let end = group_end(bytes, group);
-        if digits.len() + (end - group) > 19 || date_starts(bytes, group) {
-            return longest;
-        }
-        digits.extend(bytes.get(group..end).unwrap_or_default().iter().map(|digit| digit - b'0'));
-        if digits.len() >= 13 && luhn(&digits) {
-            longest = Some(end);
-        }
-        match next_group(bytes, end, most, &separator) {
-            Some(next) => group = next,
-            None => return longest,
-        }
-    }
-}
-
-fn begins_as_issued(bytes: &[u8], start: usize) -> bool {
-    match bytes.get(start) {
-        Some(b'3'..=b'6') => true,
-        Some(b'2') => {
-            let digits = bytes.iter().skip(start).take(8).filter(|byte| byte.is_ascii_digit()).take(4);
-            let first = digits.fold(0_u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-            (2200..=2720).contains(&first)
-        }
-        _ => false,
-    }
-}
-
-fn luhn(digits: &[u8]) -> bool {
-    let weighted = digits.iter().rev().enumerate().map(|(place, digit)| match (place % 2, *digit) {
-        (0, digit) => u32::from(digit),
-        (_, digit) if digit < 5 => u32::from(digit) * 2,
-        (_, digit) => u32::from(digit) * 2 - 9,
-    });
+/// The check digit of ISO/IEC 7812-1, annex B: every second digit from the right counts double, by its cross sum.
+fn luhn(card: &str) -> bool {
+    let digits = card.chars().rev().filter_map(|c| c.to_digit(10)).enumerate();
+    let weighted = digits.map(|(at, digit)| if at % 2 == 0 { digit } else { digit * 2 % 10 + digit / 5 });
     weighted.sum::<u32>() % 10 == 0
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::redact::Detector;
     use crate::redact::tests::found;
 
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
-        assert_eq!(found(super::find, text), expected, "{text:?}");
+        assert_eq!(found(Detector::Card, text), expected, "{text:?}");
     }
 
     #[test]

@@ -1,4 +1,8 @@
+use std::borrow::Cow;
+
 use icu_normalizer::DecomposingNormalizerBorrowed;
+
+use super::Span;
 
 /// A text as the detectors see it, and the way back to the text as it was written.
 ///
@@ -7,64 +11,50 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 /// Letters of other scripts stay as they are.
 pub(super) struct Folded<'a> {
     original: &'a str,
-    /// None when the text is seen as it is written.
-    changed: Option<Changed>,
-}
-
-struct Changed {
-    text: String,
-    /// For each byte of `text`, where the character that it stands for begins in the original.
+    text: Cow<'a, str>,
+    /// For each byte of `text`, where the character that it stands for begins in the original; empty if all is ASCII.
     starts: Vec<usize>,
-}
-
-impl Changed {
-    fn push(&mut self, c: char, nfkd: &DecomposingNormalizerBorrowed<'_>) {
-        if let Some(ascii) = look(c) {
-            return self.text.push(ascii);
-        }
-        let mut encoded = [0; 4];
-        let decomposed = nfkd.normalize(c.encode_utf8(&mut encoded));
-        // A letter with an accent is a letter; only what stands for ASCII altogether is replaced.
-        if decomposed.is_ascii() { self.text.push_str(&decomposed) } else { self.text.push(c) }
-    }
 }
 
 impl<'a> Folded<'a> {
     pub(super) fn new(original: &'a str) -> Self {
         if original.is_ascii() {
-            return Self { original, changed: None };
+            return Self { original, text: Cow::Borrowed(original), starts: Vec::new() };
         }
         let nfkd = DecomposingNormalizerBorrowed::new_nfkd();
-        let mut changed = Changed { text: String::with_capacity(original.len()), starts: Vec::new() };
-        changed.starts.reserve(original.len());
+        let mut text = String::with_capacity(original.len());
+        let mut starts = Vec::with_capacity(original.len());
         for (start, c) in original.char_indices() {
             if c.is_ascii() {
-                changed.text.push(c);
+                text.push(c);
+            } else if let Some(ascii) = look(c) {
+                text.push(ascii);
             } else if !unseen(c) {
-                changed.push(c, &nfkd);
+                let decomposed = nfkd.normalize(c.encode_utf8(&mut [0; 4])).into_owned();
+                // A letter with an accent is a letter; only what stands for ASCII altogether is replaced.
+                if decomposed.is_ascii() { text.push_str(&decomposed) } else { text.push(c) }
             }
-            changed.starts.resize(changed.text.len(), start);
+            starts.resize(text.len(), start);
         }
-        Self { original, changed: Some(changed) }
+        Self { original, text: Cow::Owned(text), starts }
     }
 
     /// The text to search.
     pub(super) fn text(&self) -> &str {
-        self.changed.as_ref().map_or(self.original, |changed| &changed.text)
+        &self.text
     }
 
     /// Whether the text to search differs from the text as it was written.
     pub(super) fn differs(&self) -> bool {
-        self.text() != self.original
+        self.text != self.original
     }
 
-    /// The bytes of the original that a range of the searched text stands for.
-    pub(super) fn original_range(&self, start: usize, end: usize) -> (usize, usize) {
-        let Some(changed) = &self.changed else { return (start, end) };
-        let first = changed.starts.get(start).copied().unwrap_or(self.original.len());
-        let last = end.checked_sub(1).and_then(|last| changed.starts.get(last)).copied().unwrap_or(first);
-        let width = self.original.get(last..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-        (first, last + width)
+    /// The bytes of the original that a span of the searched text stands for.
+    pub(super) fn original_span(&self, span: Span) -> Span {
+        let first = self.starts.get(span.start).copied();
+        let last = span.end.checked_sub(1).and_then(|last| self.starts.get(last)).copied();
+        let (Some(first), Some(last)) = (first, last) else { return span };
+        first..self.original.ceil_char_boundary(last + 1)
     }
 }
 
@@ -88,16 +78,16 @@ const ZEROS: [u32; 22] = [
 /// What a character looks like that no decomposition makes ASCII.
 fn look(c: char) -> Option<char> {
     match c {
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{2043}' | '\u{ad}' => return Some('-'),
-        '\u{3002}' | '\u{ff61}' | '\u{6d4}' => return Some('.'),
-        '\u{2044}' | '\u{2215}' => return Some('/'),
-        '\u{2028}' | '\u{2029}' | '\u{85}' => return Some('\n'),
-        _ if c.is_whitespace() => return Some(' '),
-        _ => {}
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{2043}' => Some('-'),
+        '\u{3002}' | '\u{ff61}' | '\u{6d4}' => Some('.'),
+        '\u{2044}' | '\u{2215}' => Some('/'),
+        '\u{2028}' | '\u{2029}' | '\u{85}' => Some('\n'),
+        _ if c.is_whitespace() => Some(' '),
+        _ => {
+            let mut values = ZEROS.iter().filter_map(|zero| u32::from(c).checked_sub(*zero));
+            values.find_map(|value| char::from_digit(value, 10))
+        }
     }
-    let code = u32::from(c);
-    let value = ZEROS.iter().find_map(|zero| code.checked_sub(*zero).filter(|value| *value < 10))?;
-    char::from_digit(value, 10)
 }
 
 #[cfg(test)]
@@ -128,7 +118,7 @@ mod tests {
     fn a_range_leads_back_to_whole_characters() {
         let folded = Folded::new("x４\u{200b}２y");
         assert_eq!(folded.text(), "x42y");
-        assert_eq!(folded.original_range(1, 3), (1, 10));
-        assert_eq!(Folded::new("abc").original_range(1, 2), (1, 2));
+        assert_eq!(folded.original_span(1..3), 1..10);
+        assert_eq!(Folded::new("abc").original_span(1..2), 1..2);
     }
 }

@@ -14,8 +14,11 @@ mod pattern;
 mod phone;
 mod value;
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use tidemark_schema::Label;
 
@@ -70,30 +73,35 @@ impl Detector {
         }
     }
 
-    fn find(self, text: &str, found: &mut Vec<Span>) {
+    fn find(self, text: &str) -> Vec<Span> {
         match self {
-            Self::ApiKey => api_key::find(text, found),
-            Self::Iban => iban::find(text, found),
-            Self::Card => card::find(text, found),
-            Self::Email => email::find(text, found),
-            Self::Ip => ip::find(text, found),
-            Self::Phone => phone::find(text, found),
+            Self::ApiKey => api_key::find(text),
+            Self::Iban => iban::find(text),
+            Self::Card => card::find(text),
+            Self::Email => email::find(text),
+            Self::Ip => ip::find(text),
+            Self::Phone => phone::find(text),
         }
     }
 }
 
-/// The bytes of a text from `start` up to `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    start: usize,
-    end: usize,
+/// The regular expression of a detector: of ASCII and verbose, unless it says otherwise.
+#[expect(clippy::expect_used, reason = "the expressions are constants, and the tests compile each of them")]
+fn regex(expression: &str) -> Regex {
+    let built = RegexBuilder::new(expression).unicode(false).ignore_whitespace(true).build();
+    built.expect("a regular expression")
 }
 
+/// Bytes of a text.
+type Span = Range<usize>;
+
 /// A place of the original text that goes, and what for: an index of [`Redactor::names`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Hit {
     span: Span,
     name: usize,
+    /// How many bytes of the span were found under this name: none if it stands in place of something already.
+    found: usize,
 }
 
 /// What is looked for in texts, and what stands in its place.
@@ -126,112 +134,64 @@ impl Redactor {
     /// The text without what is looked for; what was found is added to `found` by name. Redacting the result again
     /// changes nothing.
     pub fn redact(&self, text: &mut String, found: &mut BTreeSet<Label>) {
-        for _ in 0..PASSES {
-            let hits = self.hits(text);
-            if hits.is_empty() {
-                return;
+        for pass in 0..=PASSES {
+            let mut hits = self.hits(text);
+            let Some(first) = hits.first_mut() else { return };
+            if pass == PASSES {
+                first.span = 0..text.len();
+                hits.truncate(1);
             }
-            self.replace(text, &hits, found);
-        }
-        if let Some(hit) = self.hits(text).first() {
-            let whole = Hit { span: Span { start: 0, end: text.len() }, name: hit.name };
-            self.replace(text, &[whole], found);
+            let mut kept = 0;
+            let mut redacted = String::with_capacity(text.len());
+            for Hit { span, name, .. } in hits {
+                redacted.push_str(&text[kept..span.start]);
+                redacted.push_str(&self.placeholders[name]);
+                found.extend(self.names().nth(name).and_then(|name| format!("redacted.{name}").parse().ok()));
+                kept = span.end;
+            }
+            redacted.push_str(&text[kept..]);
+            *text = redacted;
         }
     }
 
-    fn replace(&self, text: &mut String, hits: &[Hit], found: &mut BTreeSet<Label>) {
-        let mut redacted = String::with_capacity(text.len());
-        let mut kept = 0;
-        for hit in hits {
-            redacted.push_str(text.get(kept..hit.span.start).unwrap_or_default());
-            redacted.push_str(self.placeholders.get(hit.name).map_or("[redacted]", String::as_str));
-            found.extend(self.names().nth(hit.name).and_then(|name| format!("redacted.{name}").parse().ok()));
-            kept = hit.span.end;
-        }
-        redacted.push_str(text.get(kept..).unwrap_or_default());
-        *text = redacted;
-    }
-
-    /// The places to replace, in order and apart from each other.
+    /// The places to replace, in order and apart from each other: what overlaps is one, under the name of the longest, or
+    /// of the first of equally long ones.
     fn hits(&self, text: &str) -> Vec<Hit> {
         let folded = Folded::new(text);
         let mut hits = Vec::new();
-        let mut spans = Vec::new();
+        let mut add = |span: Span, name: usize| hits.push(Hit { found: span.len(), span, name });
         for (name, pattern) in self.patterns.iter().enumerate() {
-            pattern.find(folded.text(), &mut spans);
-            hits.extend(spans.drain(..).map(|span| Hit { span: original(&folded, span), name }));
+            pattern.find(folded.text()).for_each(|span| add(folded.original_span(span), name));
             if folded.differs() {
-                pattern.find(text, &mut spans);
-                hits.extend(spans.drain(..).map(|span| Hit { span, name }));
+                pattern.find(text).for_each(|span| add(span, name));
             }
         }
-        for (name, detector) in self.detectors.iter().enumerate() {
-            detector.find(folded.text(), &mut spans);
-            let name = self.patterns.len() + name;
-            hits.extend(spans.drain(..).map(|span| Hit { span: original(&folded, span), name }));
+        for (name, detector) in (self.patterns.len()..).zip(&self.detectors) {
+            detector.find(folded.text()).into_iter().for_each(|span| add(folded.original_span(span), name));
         }
         if hits.is_empty() {
             return hits;
         }
-        apart(self.outside_of_placeholders(text, hits))
-    }
-
-    /// A pattern may match what stands in place of something: what lies inside of one placeholder stays, and what reaches
-    /// into one takes the whole of it. So each replacement leaves less to replace.
-    fn outside_of_placeholders(&self, text: &str, mut hits: Vec<Hit>) -> Vec<Hit> {
-        let mut placeholders: Vec<Span> = Vec::new();
-        for placeholder in &self.placeholders {
+        // A pattern may match what stands in place of something: what reaches into that takes the whole of it, and what
+        // lies inside of it changes nothing. So each replacement leaves less to replace.
+        for (name, placeholder) in self.placeholders.iter().enumerate() {
             let places = text.match_indices(placeholder.as_str());
-            placeholders.extend(places.map(|(start, found)| Span { start, end: start + found.len() }));
+            hits.extend(places.map(|(start, place)| Hit { span: start..start + place.len(), name, found: 0 }));
         }
-        placeholders.sort_unstable_by_key(|span| span.start);
-        let touching = |at: usize| {
-            let next = placeholders.partition_point(|span| span.end <= at);
-            placeholders.get(next).filter(|span| span.start <= at)
-        };
-        hits.retain_mut(|hit| {
-            let first = touching(hit.span.start).copied();
-            let last = touching(hit.span.end.saturating_sub(1)).copied();
-            let inside = first.is_some() && first == last;
-            if let Some(first) = first {
-                hit.span.start = first.start;
+        hits.sort_by_key(|hit| (hit.span.start, hit.name));
+        hits.dedup_by(|hit, joined| {
+            let overlap = hit.span.start < joined.span.end;
+            if overlap {
+                joined.span.end = joined.span.end.max(hit.span.end);
+                if (hit.found, Reverse(hit.name)) > (joined.found, Reverse(joined.name)) {
+                    (joined.found, joined.name) = (hit.found, hit.name);
+                }
             }
-            if let Some(last) = last {
-                hit.span.end = last.end;
-            }
-            !inside
+            overlap
         });
+        hits.retain(|hit| !self.placeholders.iter().any(|placeholder| *placeholder == text[hit.span.clone()]));
         hits
     }
-}
-
-fn original(folded: &Folded<'_>, span: Span) -> Span {
-    let (start, end) = folded.original_range(span.start, span.end);
-    Span { start, end }
-}
-
-/// Joins what overlaps under the name of the longest, or of the most specific of equally long ones.
-fn apart(mut hits: Vec<Hit>) -> Vec<Hit> {
-    hits.sort_by_key(|hit| (hit.span.start, usize::MAX - hit.span.end, hit.name));
-    let mut apart: Vec<Hit> = Vec::with_capacity(hits.len());
-    let mut longest = 0;
-    for hit in hits {
-        let length = hit.span.end - hit.span.start;
-        match apart.last_mut() {
-            Some(last) if hit.span.start < last.span.end => {
-                if length > longest {
-                    longest = length;
-                    last.name = hit.name;
-                }
-                last.span.end = last.span.end.max(hit.span.end);
-            }
-            _ => {
-                longest = length;
-                apart.push(hit);
-            }
-        }
-    }
-    apart
 }
 
 #[cfg(test)]

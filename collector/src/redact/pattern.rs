@@ -60,9 +60,8 @@ impl Pattern {
         &self.name
     }
 
-    pub(super) fn find(&self, text: &str, found: &mut Vec<Span>) {
-        let matches = self.regex.find_iter(text).filter(|found| !found.is_empty());
-        found.extend(matches.map(|found| Span { start: found.start(), end: found.end() }));
+    pub(super) fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Span> {
+        self.regex.find_iter(text).map(|found| found.range()).filter(|span| !span.is_empty())
     }
 }
 

@@ -1,189 +1,82 @@
-use super::Span;
-use super::number::{date_starts, group_end, group_starts, in_hash, next_group};
+use std::cell::LazyCell;
+use std::sync::LazyLock;
 
-/// Phone numbers, of 7 to 15 digits (ITU-T E.164, section 6):
-///
-/// - international: after `+`, or after `00` with 10 or more digits;
-/// - with a trunk `0` in a group of two or more, such as `030 901820` or `01 23 45 67 89`: 8 to 12 digits;
-/// - with an area in brackets, such as `(11) 98765-4321`;
-/// - grouped as in North America (3-3-4, 1-3-3-4, 3-4 with a dash) or India (5-5);
-/// - any 7 to 15 digits after a word such as `phone` or `call`.
-///
-/// Dates, hashes, UUIDs and digits that belong to a word or to a longer dotted or dashed number are none.
-pub(super) fn find(text: &str, found: &mut Vec<Span>) {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let opens = matches!(bytes.get(at), Some(b'+' | b'('));
-        if !opens && !group_starts(bytes, at) {
-            at += 1;
-            continue;
-        }
-        match phone(text, at) {
-            Some(end) => {
-                found.push(Span { start: at, end });
-                at = end;
-            }
-            None => at += 1,
-        }
-    }
-}
+use regex::Regex;
 
-/// Groups of digits as far as a phone number could go.
-struct Groups {
-    /// Whether it begins with `+`.
-    plus: bool,
-    /// Whether the first group stands in brackets.
-    bracketed: bool,
-    /// Where each group starts and ends.
-    ends: [(usize, usize); MOST_DIGITS],
-    /// How many groups there are.
-    len: usize,
-}
+use super::number::{group_ends, harmless, scan, touches};
+use super::{Span, regex};
 
-/// More would be no phone number: 15 digits, and few people write single ones.
-const MOST_DIGITS: usize = 15;
+/// 7 to 15 digits (ITU-T E.164, section 6), with up to three spaces and signs between.
+static CANDIDATE: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(?: \+\ {0,2}\(? | \( | \b ) \d (?:[\ \t./()-]{0,3}\d){6,14}"));
 
-fn phone(text: &str, start: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    if !begins(bytes, start) && !cued(bytes, start) {
-        return None;
-    }
-    let groups = groups(bytes, start)?;
-    let before = text.get(..start)?.chars().next_back();
-    if groups.plus {
-        if before.is_some_and(|c| c.is_ascii_digit()) {
+/// What makes digits without `+` a phone number. Between groups (`\D+`) stands what the candidate allows.
+static FORM: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?u) ^ (?:
+          00\D?[1-9] (?: \d?\D+(?:\D*\d){6,} | \d{2,}\D+(?:\D*\d){4,} | \d{9,} )   # international: 0049 30 901820
+        | 0[1-9] \D+ (?:\D*\d){6,10}                    # after a trunk 0: 01 23 45 67 89
+        | 0[1-9]\d{1,2} \D+ (?:\D*\d){5,9}              # 030 901820; four and four are numbers of journals (ISSN)
+        | 0[1-9]\d{3,} \D+ (?:\D*\d){3,8}               # 07911 123456
+        | 0[1-9]\d{8,9}                                 # 07911123456
+        | \( (?:0\d{1,4}|\d{2,3}) \) (?:\D*\d){5,10}    # area in brackets: (11) 98765-4321
+        | (?:1\D+)? [2-9]\d\d \D+ \d{3} \D+ \d{4}       # North America: 555-123-4567
+        | [2-9]\d\d-\d{4}                               # 555-1234
+        | [6-9]\d{4} \D+ \d{5}                          # India: 98765 43210
+        ) $",
+    )
+});
+
+/// Words after which digits are a phone number whatever their form, with at most two others between.
+static CUE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?iu) (?-u:\b) (?: anruf | call | callback | cell | dial | fax | fon | handy | mobile? | phone | ring | ruf
+        | sms | tel | telefon | telephone | text | whatsapp ) (?: \PL+\pL+ ){0,2} \PL* $",
+    )
+});
+
+/// Phone numbers: after `+`, in a form that is common somewhere, or after a word for phones. Dates, hashes, UUIDs and
+/// digits that belong to a word or to a longer dotted or dashed number are none.
+pub(super) fn find(text: &str) -> Vec<Span> {
+    let harmless = LazyCell::new(|| harmless(text));
+    scan(text, &CANDIDATE, |span| {
+        let (before, candidate) = text.split_at(span.start);
+        let international = candidate.starts_with('+');
+        if belongs_to(before, international) {
             return None;
         }
-    } else if before.is_some_and(|c| c.is_alphanumeric() || c == '_') || continues_a_word(bytes, start) {
-        return None;
-    }
-    // Only numbers with a country or trunk code or in brackets have more than four groups.
-    let open = groups.plus || groups.bracketed || bytes.get(start) == Some(&b'0');
-    let most = if open { groups.len } else { groups.len.min(4) };
-    let longest = |most: usize, form: &dyn Fn(usize) -> bool| {
-        (1..=most).rev().find_map(|taken| {
-            let (_, end) = *groups.ends.get(taken - 1)?;
-            let form = groups.digits(taken) >= 7 && form(taken);
-            (form && ends(text, end, groups.plus) && !in_hash(bytes, end - 1)).then_some(end)
-        })
-    };
-    let form = longest(most, &|taken| groups.plus || groups.national(taken, bytes));
-    form.or_else(|| {
-        (groups.digits(groups.len) >= 7 && cued(bytes, start)).then(|| longest(groups.len, &|_| true)).flatten()
+        let window = before.char_indices().rev().nth(39).map_or(0, |(at, _)| at);
+        let cued = LazyCell::new(|| CUE.is_match(&before[window..]));
+        let ends = group_ends(text, span.clone(), 7..=15).filter(|end| international || !continues(&text[*end..]));
+        let form = |end: &usize| international || FORM.is_match(&text[span.start..*end]) || *cued;
+        ends.filter(form).find(|end| !touches(&(span.start..*end), &harmless))
     })
 }
 
-/// Whether some form begins like this: a cheap answer for texts that are full of numbers.
-fn begins(bytes: &[u8], start: usize) -> bool {
-    match (bytes.get(start), group_end(bytes, start) - start) {
-        (Some(b'+' | b'('), _) | (_, 3 | 5) => true,
-        (Some(b'0'), length) => length > 1,
-        (Some(b'1'), 1) => group_starts(bytes, start + 2) && group_end(bytes, start + 2) == start + 5,
-        _ => false,
+/// Whether digits are the rest of a word or number before them, as in `EMP-123-4567` or `v1.555`.
+fn belongs_to(before: &str, international: bool) -> bool {
+    let mut before = before.chars().rev();
+    match before.next() {
+        Some(c) if international => c.is_ascii_digit(),
+        Some('-' | '.' | '/' | '#') => before.next().is_some_and(char::is_alphanumeric),
+        Some(c) => c.is_alphanumeric() || c == '_',
+        None => false,
     }
 }
 
-fn groups(bytes: &[u8], start: usize) -> Option<Groups> {
-    let plus = bytes.get(start) == Some(&b'+');
-    let mut at = start + usize::from(plus);
-    while plus && bytes.get(at) == Some(&b' ') && at < start + 3 {
-        at += 1;
-    }
-    let bracketed = bytes.get(at) == Some(&b'(');
-    at += usize::from(bracketed);
-    if !bytes.get(at)?.is_ascii_digit() || date_starts(bytes, at) {
-        return None;
-    }
-    let mut groups = Groups { plus, bracketed, ends: [(0, 0); MOST_DIGITS], len: 0 };
-    let mut digits = 0;
-    loop {
-        let end = group_end(bytes, at);
-        digits += end - at;
-        if digits > MOST_DIGITS || (groups.len > 0 && date_starts(bytes, at)) {
-            break;
-        }
-        *groups.ends.get_mut(groups.len)? = (at, end);
-        groups.len += 1;
-        match next_group(bytes, end, 3, |byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'\t')) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    let closed = !bracketed || bytes.get(groups.ends.first()?.1) == Some(&b')');
-    (closed && groups.len > 0).then_some(groups)
-}
-
-impl Groups {
-    /// How many digits the first so many groups have.
-    fn digits(&self, taken: usize) -> usize {
-        self.ends.iter().take(taken).map(|(start, end)| end - start).sum()
-    }
-
-    /// Whether the first so many groups have a form that is common somewhere.
-    fn national(&self, taken: usize, bytes: &[u8]) -> bool {
-        let digits = self.digits(taken);
-        let group = |number: usize| {
-            let bounds = self.ends.get(number).filter(|_| number < taken);
-            bounds.and_then(|(start, end)| bytes.get(*start..*end)).unwrap_or_default()
-        };
-        let (first, second) = (group(0), group(1));
-        let lengths = (first.len(), second.len(), group(2).len(), group(3).len());
-        let from = |group: &[u8], least: u8| group.first().is_some_and(|digit| *digit >= least);
-        let dashed = || self.ends.first().is_some_and(|(_, end)| bytes.get(*end) == Some(&b'-'));
-        match first {
-            [b'0', b'0', b'1'..=b'9', ..] => digits >= if taken == 1 { 12 } else { 10 },
-            [b'0', b'0'] => digits >= 10 && from(second, b'1'),
-            [b'0', b'1'..=b'9', ..] if taken == 1 => (10..=11).contains(&digits),
-            // Four and four is how the numbers of journals (ISSN) are written.
-            [b'0', b'1'..=b'9', ..] => (8..=12).contains(&digits) && (taken > 2 || lengths.1 != 4 || lengths.0 != 4),
-            [_, _] | [_, _, _] if self.bracketed && taken > 1 => digits <= 12,
-            _ => match (taken, lengths) {
-                (3, (3, 3, 4, 0)) => from(first, b'2'),
-                (4, (1, 3, 3, 4)) => first == b"1" && from(second, b'2'),
-                (2, (3, 4, 0, 0)) => from(first, b'2') && dashed(),
-                (2, (5, 5, 0, 0)) => from(first, b'6'),
-                _ => false,
-            },
-        }
-    }
-}
-
-/// Whether digits follow a word or a number and a sign that binds them to it, as in `EMP-123-4567` or `v1.555`.
-fn continues_a_word(bytes: &[u8], start: usize) -> bool {
-    let before = |back: usize| start.checked_sub(back).and_then(|at| bytes.get(at));
-    matches!(before(1), Some(b'-' | b'.' | b'/' | b'#')) && before(2).is_some_and(u8::is_ascii_alphanumeric)
-}
-
-/// Whether nothing that follows makes the digits a part of something longer.
-fn ends(text: &str, end: usize, plus: bool) -> bool {
-    let rest = text.get(end..).unwrap_or_default();
-    let mut after = rest.chars();
-    match after.next() {
-        Some(c) if c.is_alphanumeric() || c == '_' => plus && !c.is_ascii_digit(),
-        Some('-' | '.' | '/') => plus || !after.next().is_some_and(char::is_alphanumeric),
-        _ => true,
-    }
-}
-
-/// Words after which digits are a phone number whatever their form.
-const CUES: &str = "anruf call callback cell dial fax fon handy mobil mobile phone ring ruf sms tel telefon telephone \
-    text whatsapp";
-
-/// Whether one of the last three words before the digits is a cue.
-fn cued(bytes: &[u8], start: usize) -> bool {
-    let before = bytes.get(start.saturating_sub(40)..start).unwrap_or_default();
-    let words = before.rsplit(|byte| !byte.is_ascii_alphabetic()).filter(|word| !word.is_empty()).take(3);
-    words.into_iter().any(|word| CUES.split_ascii_whitespace().any(|cue| word.eq_ignore_ascii_case(cue.as_bytes())))
+/// Whether digits go on in a word or number after them.
+fn continues(after: &str) -> bool {
+    after.strip_prefix(['-', '.', '/']).unwrap_or(after).starts_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::redact::Detector;
     use crate::redact::tests::found;
 
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
-        assert_eq!(found(super::find, text), expected, "{text:?}");
+        assert_eq!(found(Detector::Phone, text), expected, "{text:?}");
     }
 
     #[test]
@@ -204,6 +97,7 @@ mod tests {
         check("030 901820, 0171/1234567, (030) 901820", &["030 901820", "0171/1234567", "(030) 901820"]);
         check("01 23 45 67 89", &["01 23 45 67 89"]);
         check("07911 123456 or 07911123456", &["07911 123456", "07911123456"]);
+        check("04002/1524, 03869 112, 004930 901820", &["04002/1524", "03869 112", "004930 901820"]);
         check("98765 43210", &["98765 43210"]);
         check("(11) 98765-4321", &["(11) 98765-4321"]);
     }

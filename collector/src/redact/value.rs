@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use tidemark_schema::Label;
 
 use super::Redactor;
@@ -27,13 +27,7 @@ impl<T: Texts> Texts for Option<T> {
 
 impl Texts for BTreeMap<String, Value> {
     fn redact(&mut self, redactor: &Redactor, found: &mut BTreeSet<Label>) {
-        let (mut redacted, mut numbers) = (Self::new(), Numbers::default());
-        for (mut key, mut value) in std::mem::take(self) {
-            key.redact(redactor, found);
-            value.redact(redactor, found);
-            redacted.insert(numbers.free(key, |key| redacted.contains_key(key)), value);
-        }
-        *self = redacted;
+        *self = redacted_entries(std::mem::take(self), redactor, found).into_iter().collect();
     }
 }
 
@@ -42,35 +36,33 @@ impl Texts for BTreeMap<String, Value> {
 impl Texts for Value {
     fn redact(&mut self, redactor: &Redactor, found: &mut BTreeSet<Label>) {
         match self {
-            Self::Null | Self::Bool(_) => {}
-            Self::Number(number) => {
-                if let Some(digits) = redacted_number(number, redactor, found) {
+            Self::Number(number) if !number.is_f64() => {
+                let mut digits = number.to_string();
+                digits.redact(redactor, found);
+                if digits != number.to_string() {
                     *self = Self::String(digits);
                 }
             }
+            Self::Null | Self::Bool(_) | Self::Number(_) => {}
             Self::String(text) => text.redact(redactor, found),
             Self::Array(values) => values.iter_mut().for_each(|value| value.redact(redactor, found)),
-            Self::Object(entries) => {
-                let (mut redacted, mut numbers) = (Map::new(), Numbers::default());
-                for (mut key, mut value) in std::mem::take(entries) {
-                    key.redact(redactor, found);
-                    value.redact(redactor, found);
-                    redacted.insert(numbers.free(key, |key| redacted.contains_key(key)), value);
-                }
-                *entries = redacted;
-            }
+            Self::Object(entries) => *entries = redacted_entries(std::mem::take(entries), redactor, found),
         }
     }
 }
 
-fn redacted_number(number: &Number, redactor: &Redactor, found: &mut BTreeSet<Label>) -> Option<String> {
-    if number.is_f64() {
-        return None;
+fn redacted_entries(
+    entries: impl IntoIterator<Item = (String, Value)>,
+    redactor: &Redactor,
+    found: &mut BTreeSet<Label>,
+) -> Map<String, Value> {
+    let (mut redacted, mut numbers) = (Map::new(), Numbers::default());
+    for (mut key, mut value) in entries {
+        key.redact(redactor, found);
+        value.redact(redactor, found);
+        redacted.insert(numbers.free(key, |key| redacted.contains_key(key)), value);
     }
-    let digits = number.to_string();
-    let mut redacted = digits.clone();
-    redactor.redact(&mut redacted, found);
-    (redacted != digits).then_some(redacted)
+    redacted
 }
 
 /// Two keys can be redacted to the same; the second then carries a number, so that no value is lost. The next number of each
