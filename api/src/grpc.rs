@@ -17,7 +17,9 @@ use axum::routing::post;
 use bytes::{Buf, Bytes};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+use tidemark_collector::Compression;
 use tidemark_collector::decode::otlp::Encoding;
+use tidemark_collector::intake::{Body as Sent, Format};
 use tokio::net::TcpListener;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, UnaryService};
@@ -27,7 +29,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::Instrument;
 
-use crate::http::{App, Problem, rpc_code, spans, trace_id};
+use crate::http::{App, Problem, intake, rpc_code, spans, trace_id};
 
 /// Bytes of one message, uncompressed. Exporters send 512 spans at a time, and those of language models are long.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -84,8 +86,10 @@ impl UnaryService<Bytes> for Traces {
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let app = self.0.clone();
         Box::pin(async move {
-            let content = move || Ok(request.into_inner().into());
-            spans::take(&app, Encoding::Protobuf, content).await.map(Response::new).map_err(status)
+            // It was decompressed and bounded as it arrived.
+            let body = Sent { bytes: request.into_inner().into(), compression: Compression::None, room: None };
+            let answers = intake::take_bytes(&app, Format::Spans(Encoding::Protobuf), body).await;
+            answers.and_then(|answers| spans::answer(&answers)).map(Response::new).map_err(status)
         })
     }
 }
@@ -126,7 +130,7 @@ fn status(problem: Problem) -> Status {
 
 /// Refuses what cannot be taken before it is read.
 async fn admit(State(app): State<App>, request: HttpRequest, next: Next) -> HttpResponse {
-    let place = match app.collector.ready() {
+    let place = match app.operations.ready_to_ingest(&app.caller) {
         Ok(()) => app.gate.message().await,
         Err(refused) => Err(refused.into()),
     };

@@ -11,12 +11,12 @@
 //! What is absent: credentials. Therefore only requests that name a loopback host, or one of [`Options::hosts`], are
 //! served: a web page cannot reach a server on this machine by rebinding its own name to it.
 
-mod admission;
 mod app;
 mod batch;
 mod body;
 mod gate;
 mod host;
+pub(crate) mod intake;
 mod layers;
 mod manifest;
 mod metrics;

@@ -27,6 +27,7 @@ mod verification;
 use std::sync::Arc;
 
 use serde_json::Value;
+use tidemark_collector::intake::{Answers, Read};
 use tidemark_collector::policy::Policy;
 use tidemark_collector::{Collector, Settings};
 use tidemark_lake::Location;
@@ -96,9 +97,21 @@ impl Operations {
         Ok(())
     }
 
-    /// Whether the caller may send events, which the collector takes.
-    pub fn may_ingest(&self, caller: &Caller) -> Result<(), Error> {
-        permit(caller, Action::IngestEvents)
+    /// Whether the caller may send events, and the collector would take them now: who asks first need not read what would be
+    /// refused.
+    pub fn ready_to_ingest(&self, caller: &Caller) -> Result<(), Error> {
+        permit(caller, Action::IngestEvents)?;
+        Ok(self.running_collector()?.ready()?)
+    }
+
+    /// Makes the events of a request durable; says what became of each.
+    pub async fn ingest(&self, caller: &Caller, read: Read) -> Result<Answers, Error> {
+        permit(caller, Action::IngestEvents)?;
+        Ok(self.running_collector()?.ingest(read).await?)
+    }
+
+    fn running_collector(&self) -> Result<&Collector, Error> {
+        self.collector.as_deref().ok_or(Error::Collector(tidemark_collector::Error::Stopped))
     }
 
     fn now(&self) -> Timestamp {

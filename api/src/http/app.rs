@@ -1,11 +1,11 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_analyzer as analyzer;
 use tidemark_collector::decode;
-use tidemark_collector::decode::otlp::{Embeddings, Sources};
-use tidemark_collector::policy::Policy;
-use tidemark_collector::{Collector, Quotas};
+use tidemark_collector::decode::otlp::Sources;
+use tidemark_collector::intake::{IntakeLimits, Memory};
+use tidemark_collector::{Collector, Intake};
 use tidemark_lake::SqlLimits;
 use tidemark_schema::{Clock, FingerprintKeys, TenantName};
 use tokio::runtime::Handle;
@@ -26,14 +26,10 @@ pub struct App {
     pub(crate) caller: Arc<Caller>,
     pub(crate) collector: Arc<Collector>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) keys: Arc<FingerprintKeys>,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) quotas: Arc<Mutex<Quotas>>,
+    pub(crate) intake: Arc<Intake>,
     pub(crate) options: Arc<Options>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: Arc<Metrics>,
-    /// What spans embedded a moment ago.
-    pub(crate) embeddings: Arc<Embeddings>,
     pub(crate) registered: Arc<Registered>,
 }
 
@@ -138,27 +134,16 @@ impl App {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Self {
-        let gate = Arc::new(Gate::new(&options.limits, options.decoding.clone()));
+        let memory = Memory::new(options.limits.in_flight_bytes);
+        let gate = Arc::new(Gate::new(&options.limits, memory.clone(), options.decoding.clone()));
         let operations = operations.with_collector(Arc::clone(&collector));
         let caller = Arc::new(Caller::operator("server", TenantName::default()));
         let policy = Arc::clone(operations.policy());
         let metrics = Arc::new(Metrics::new(Arc::clone(&collector), &policy));
-        let quotas = Arc::new(Mutex::new(Quotas::new(Quotas::PRINCIPALS)));
-        let (keys, options) = (Arc::new(keys), Arc::new(options));
-        let (embeddings, registered) = (Arc::default(), Arc::default());
-        Self {
-            operations,
-            caller,
-            collector,
-            clock,
-            keys,
-            policy,
-            quotas,
-            options,
-            gate,
-            metrics,
-            embeddings,
-            registered,
-        }
+        let Limits { batch_events, content_bytes, .. } = options.limits;
+        let limits = IntakeLimits { events: options.events, batch_events, content_bytes };
+        let intake = Arc::new(Intake::new(Arc::new(keys), policy, options.sources.clone(), limits, memory));
+        let (options, registered) = (Arc::new(options), Arc::default());
+        Self { operations, caller, collector, clock, intake, options, gate, metrics, registered }
     }
 }

@@ -1,18 +1,13 @@
-//! From the bytes of a batch to events and an answer for each, and from the collector's receipt to the whole answer.
-//! Nothing here waits, reads a clock or keeps anything.
+//! What became of a batch of events, as its sender reads it.
 
 use serde::Serialize;
-use tidemark_collector::decode::tabular::{self, RowLimits, TableError};
-use tidemark_collector::decode::{Context, Event, Kind, Piece, PieceError, Pieces, Rejection, decode};
-use tidemark_collector::{Verdict, accept};
+use tidemark_collector::decode::Rejection;
+use tidemark_collector::decode::tabular::TableError;
+use tidemark_collector::intake::{Answer, Answers, Outcome, ReadError};
 use tidemark_schema::EventId;
 use utoipa::ToSchema;
 
-use super::admission::OverQuota;
 use super::problem::{INVALID, MALFORMED, OVER_QUOTA, Problem, TOO_LARGE};
-
-/// What the rows of an Arrow IPC stream may take when they are read, whatever limits there are besides.
-const TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -84,204 +79,63 @@ pub(crate) struct BatchAnswer {
     pub(crate) events: Vec<EventAnswer>,
 }
 
-impl BatchAnswer {
-    /// The marks of the accepted events.
-    pub(crate) fn marks(&self) -> impl Iterator<Item = &str> {
-        let accepted = self.events.iter().filter(|event| event.status == EventStatus::Accepted);
-        accepted.flat_map(|event| &event.marks).map(String::as_str)
-    }
-}
-
-/// A batch whose events were looked at one by one.
-#[derive(Debug)]
-pub(crate) struct Decoded {
-    /// Those that can be taken, in their order.
-    pub(crate) events: Vec<Event>,
-    /// Bytes that the rows of a table became.
-    pub(crate) written: usize,
-    ignored_columns: Vec<String>,
-    answers: Vec<EventAnswer>,
-    all_malformed: bool,
-}
-
-/// Cuts a batch into events and decodes each; one bad event does not touch the others. `admit` says of each that is right
-/// whether its principal may send it now. `hold` makes room for the bytes that the rows of a table become.
-pub(crate) fn decode_batch(
-    content: &[u8],
-    kind: Kind,
-    context: &Context<'_>,
-    events_max: usize,
-    mut admit: impl FnMut(&Event) -> Result<(), OverQuota>,
-    hold: impl FnMut(usize) -> Result<(), Problem>,
-) -> Result<Decoded, Problem> {
-    let mut batch = Decoded {
-        events: Vec::new(),
-        written: 0,
-        ignored_columns: Vec::new(),
-        answers: Vec::new(),
-        all_malformed: true,
-    };
-    if tabular::is_ipc_stream(content) {
-        let rows = decode_table(content, kind, context, events_max, hold)?;
-        for (row, event) in (1..).zip(rows.events) {
-            batch.push(row, event, &mut admit);
+impl From<Answers> for BatchAnswer {
+    fn from(answers: Answers) -> Self {
+        let Answers { events, ignored_columns, .. } = answers;
+        let count = |wanted: fn(&Outcome) -> bool| events.iter().filter(|event| wanted(&event.outcome)).count() as u64;
+        let truncated = events.iter().filter(|event| event.outcome == Outcome::Accepted);
+        Self {
+            accepted: count(|outcome| *outcome == Outcome::Accepted),
+            duplicates: count(|outcome| *outcome == Outcome::Duplicate),
+            rejected: count(|outcome| matches!(outcome, Outcome::Rejected(_) | Outcome::OverQuota { .. })),
+            truncated_results: truncated.map(|event| u64::from(event.truncated_results)).sum(),
+            ignored_columns,
+            events: events.into_iter().enumerate().map(|(index, event)| EventAnswer::of(index, event)).collect(),
         }
-        // A table without rows is the export of an empty window.
-        return Ok(Decoded { written: rows.written, ignored_columns: rows.ignored_columns, ..batch });
     }
-    for piece in Pieces::new(content, context.limits.event_bytes) {
-        if batch.answers.len() >= events_max {
-            return Err(too_many(events_max));
-        }
-        let (line, event) = decode_piece(piece, kind, context);
-        batch.push(line, event, &mut admit);
-    }
-    if batch.answers.is_empty() {
-        let hint = "send one JSON object, an array of them, one per line, or the rows of an Arrow IPC stream";
-        return Err(Problem::new(&MALFORMED, "the body holds no event").hint(hint));
-    }
-    Ok(batch)
 }
 
-fn too_many(events_max: usize) -> Problem {
-    let detail = format!("the batch has more than {events_max} events; none of them was stored");
-    Problem::new(&TOO_LARGE, detail).hint("send smaller batches")
-}
-
-/// What a table holds.
-struct TableRows {
-    events: Vec<Result<Event, Rejection>>,
-    written: usize,
-    ignored_columns: Vec<String>,
-}
-
-/// The rows of an Arrow IPC stream as events. A stream that breaks off is refused
-/// as a whole: unlike lines of text, its rows say nothing before their batch is complete.
-fn decode_table(
-    content: &[u8],
-    kind: Kind,
-    context: &Context<'_>,
-    events_max: usize,
-    mut hold: impl FnMut(usize) -> Result<(), Problem>,
-) -> Result<TableRows, Problem> {
-    let row = context.limits.event_bytes;
-    let mut rows = tabular::ipc_stream(content, 0)?.rows(kind, RowLimits { row, table: TABLE_BYTES })?;
-    let (mut events, mut held) = (Vec::new(), 0);
-    loop {
-        let written = usize::try_from(rows.spent()).unwrap_or(usize::MAX);
-        // Room for the largest row there may be, before it is read.
-        if written.saturating_add(row) > held {
-            hold(row)?;
-            held += row;
-        }
-        let Some(draft) = rows.next().transpose()? else {
-            return Ok(TableRows { events, written, ignored_columns: rows.ignored().to_vec() });
+impl EventAnswer {
+    fn of(index: usize, answer: Answer) -> Self {
+        let Answer { line, event_id, outcome, truncated_results, marks, .. } = answer;
+        let (status, field, reason, retry_after_s) = match outcome {
+            Outcome::Accepted => (EventStatus::Accepted, None, None, None),
+            Outcome::Duplicate => (EventStatus::Duplicate, None, None, None),
+            Outcome::Rejected(Rejection { field, reason, .. }) => (EventStatus::Rejected, field, Some(reason), None),
+            Outcome::OverQuota { reason, retry_after_s } => {
+                (EventStatus::Rejected, Some("principal".to_owned()), Some(reason), retry_after_s)
+            }
         };
-        if events.len() >= events_max {
-            return Err(too_many(events_max));
-        }
-        events.push(draft.and_then(|draft| accept(draft, context)));
+        Self { index, line, status, event_id, field, reason, truncated_results, marks, retry_after_s }
     }
 }
 
-impl From<TableError> for Problem {
-    fn from(error: TableError) -> Self {
+/// The whole answer, and a problem when nothing was taken.
+pub(crate) fn settle(answers: Answers) -> Result<BatchAnswer, Problem> {
+    let malformed = |event: &Answer| matches!(&event.outcome, Outcome::Rejected(rejection) if rejection.malformed);
+    let all_malformed = answers.events.iter().all(malformed);
+    let answer = BatchAnswer::from(answers);
+    let nothing = answer.accepted + answer.duplicates == 0 && !answer.events.is_empty();
+    if nothing { Err(nothing_taken(&answer, all_malformed)) } else { Ok(answer) }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
         match error {
-            TableError::Unreadable(_) => Self::new(&MALFORMED, error.to_string()),
-            TableError::TooLarge { .. } => Self::new(&TOO_LARGE, error.to_string()).hint("send smaller batches"),
-            TableError::Type { .. } | TableError::Columns(_) | TableError::Compressed => {
+            ReadError::Compression(error) => error.into(),
+            ReadError::Full(full) => full.into(),
+            ReadError::Spans(malformed) => Self::new(&MALFORMED, malformed.to_string())
+                .hint("compare Content-Type with what is sent; nothing was stored"),
+            ReadError::Empty => Self::new(&MALFORMED, error.to_string())
+                .hint("send one JSON object, an array of them, one per line, or the rows of an Arrow IPC stream"),
+            ReadError::TooLarge(_) | ReadError::Table(TableError::TooLarge { .. }) => {
+                Self::new(&TOO_LARGE, error.to_string()).hint("send smaller batches")
+            }
+            ReadError::Table(TableError::Unreadable(_)) => Self::new(&MALFORMED, error.to_string()),
+            ReadError::Table(TableError::Type { .. } | TableError::Columns(_) | TableError::Compressed) => {
                 Self::new(&INVALID, error.to_string())
             }
         }
-    }
-}
-
-fn decode_piece(
-    piece: Result<Piece, PieceError>,
-    kind: Kind,
-    context: &Context<'_>,
-) -> (u64, Result<Event, Rejection>) {
-    match piece {
-        Ok(Piece::Event { line, bytes }) => (line, decode(&bytes, kind, context)),
-        Ok(Piece::TooLong { line, bytes }) => {
-            let reason = format!("has {bytes} bytes, the limit is {}", context.limits.event_bytes);
-            (line, Err(Rejection { field: None, reason, malformed: false }))
-        }
-        // The events before this place are whole, so they are taken; what follows it cannot be told apart any more.
-        Err(error) => {
-            let (PieceError::Read { line, .. } | PieceError::Syntax { line, .. } | PieceError::Endless { line, .. }) =
-                &error;
-            let reason = format!("the body cannot be read from here on: {error}");
-            (*line, Err(Rejection { field: None, reason, malformed: true }))
-        }
-    }
-}
-
-impl Decoded {
-    fn push(
-        &mut self,
-        line: u64,
-        event: Result<Event, Rejection>,
-        admit: &mut impl FnMut(&Event) -> Result<(), OverQuota>,
-    ) {
-        let index = self.answers.len();
-        let blank = EventAnswer {
-            index,
-            line,
-            status: EventStatus::Accepted,
-            event_id: None,
-            field: None,
-            reason: None,
-            truncated_results: 0,
-            marks: Vec::new(),
-            retry_after_s: None,
-        };
-        self.answers.push(match event {
-            Ok(event) => {
-                self.all_malformed = false;
-                let (event_id, truncated_results) = (Some(event.event_id()), event.truncated_results());
-                match admit(&event) {
-                    Ok(()) => {
-                        let marks = event.marks().iter().map(ToString::to_string).collect();
-                        self.events.push(event);
-                        EventAnswer { event_id, truncated_results, marks, ..blank }
-                    }
-                    Err(OverQuota { reason, retry_after_s }) => {
-                        let field = Some("principal".to_owned());
-                        let status = EventStatus::Rejected;
-                        EventAnswer { event_id, status, field, reason: Some(reason), retry_after_s, ..blank }
-                    }
-                }
-            }
-            Err(Rejection { field, reason, malformed }) => {
-                self.all_malformed &= malformed;
-                EventAnswer { status: EventStatus::Rejected, field, reason: Some(reason), ..blank }
-            }
-        });
-    }
-
-    /// The whole answer, given a verdict for each of the events that could be taken; and a problem when none was.
-    pub(crate) fn settle(self, receipt: &[Verdict]) -> (BatchAnswer, Option<Problem>) {
-        let Self { mut answers, ignored_columns, all_malformed, .. } = self;
-        let taken = answers.iter_mut().filter(|answer| answer.status == EventStatus::Accepted);
-        for (answer, verdict) in taken.zip(receipt) {
-            if *verdict == Verdict::Duplicate {
-                answer.status = EventStatus::Duplicate;
-            }
-        }
-        let count = |status| answers.iter().filter(|answer| answer.status == status).count() as u64;
-        let accepted = answers.iter().filter(|answer| answer.status == EventStatus::Accepted);
-        let answer = BatchAnswer {
-            accepted: count(EventStatus::Accepted),
-            duplicates: count(EventStatus::Duplicate),
-            rejected: count(EventStatus::Rejected),
-            truncated_results: accepted.map(|answer| u64::from(answer.truncated_results)).sum(),
-            ignored_columns,
-            events: answers,
-        };
-        let nothing = answer.accepted + answer.duplicates == 0 && !answer.events.is_empty();
-        let problem = nothing.then(|| nothing_taken(&answer, all_malformed));
-        (answer, problem)
     }
 }
 

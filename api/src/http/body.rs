@@ -7,12 +7,12 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
+use tidemark_collector::intake::{Full, Room};
 use tidemark_collector::{Compression, CompressionError};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
 use super::gate::Gate;
-use super::problem::{INVALID, MALFORMED, Problem, TIMEOUT, TOO_LARGE, UNSUPPORTED_ENCODING};
+use super::problem::{BUSY, INVALID, MALFORMED, Problem, TIMEOUT, TOO_LARGE, UNSUPPORTED_ENCODING};
 
 /// A question in JSON is short.
 const QUESTION_BYTES: usize = 64 * 1024;
@@ -21,7 +21,7 @@ const QUESTION_BYTES: usize = 64 * 1024;
 pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
     pub(crate) compression: Compression,
-    pub(crate) room: OwnedSemaphorePermit,
+    pub(crate) room: Room,
 }
 
 /// The first room that a body takes; each further time it takes as much again as it has.
@@ -39,7 +39,7 @@ pub(crate) async fn receive(app: &App, request: Request, limit: usize) -> Result
         return Err(too_large(limit));
     }
     let mut parts = request.into_body().into_data_stream();
-    let (bytes, room) = match collect(&app.gate, &mut parts, announced, limit, SILENCE).await {
+    let (bytes, mut room) = match collect(&app.gate, &mut parts, announced, limit, SILENCE).await {
         Ok(collected) => collected,
         Err(problem) => {
             if problem.is_busy() {
@@ -48,7 +48,7 @@ pub(crate) async fn receive(app: &App, request: Request, limit: usize) -> Result
             return Err(problem);
         }
     };
-    let room = Gate::shrink(room, bytes.len());
+    room.shrink(bytes.len());
     // No event and no manifest begins like a compressed file: `curl --data-binary @events.ndjson.gz` is understood.
     let compression = encoding.unwrap_or_else(|| Compression::of(&bytes));
     Ok(Received { bytes, compression, room })
@@ -95,9 +95,10 @@ async fn collect(
     announced: Option<usize>,
     limit: usize,
     silence: Duration,
-) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+) -> Result<(Vec<u8>, Room), Problem> {
     // What cannot be taken now is refused before it has arrived.
-    let mut room = Gate::shrink(gate.reserve(announced.unwrap_or_default())?, 0);
+    let mut room = gate.reserve(announced.unwrap_or_default())?;
+    room.shrink(0);
     let mut bytes = Vec::new();
     let most = announced.unwrap_or(limit);
     while let Some(part) = tokio::time::timeout(silence, parts.next()).await.map_err(|_| silent(silence))? {
@@ -150,6 +151,12 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        Self::new(&BUSY, full.to_string())
+    }
+}
+
 impl From<CompressionError> for Problem {
     fn from(error: CompressionError) -> Self {
         match error {
@@ -163,6 +170,8 @@ impl From<CompressionError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use tidemark_collector::intake::Memory;
+
     use super::*;
     use crate::http::Limits;
 
@@ -174,10 +183,10 @@ mod tests {
     }
 
     async fn check(announced: Option<usize>, parts: &[usize], expected: Result<usize, u16>) {
-        let gate = Gate::new(&Limits { in_flight_bytes: 3 * MIB, ..Limits::default() }, None);
+        let gate = Gate::new(&Limits::default(), Memory::new(3 * MIB), None);
         let collected = collect(&gate, &mut stream(parts), announced, 4 * MIB, SILENCE).await;
         let found = collected.map(|(bytes, room)| {
-            assert!(room.num_permits() * 1024 >= bytes.capacity(), "{} are not counted", bytes.capacity());
+            assert!(room.bytes() >= bytes.capacity(), "{} are not counted", bytes.capacity());
             bytes.len()
         });
         assert_eq!(found.map_err(|problem| problem.status().as_u16()), expected, "{announced:?} {parts:?}");
@@ -199,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_that_falls_silent_is_told_so_and_gives_its_room_back() {
-        let gate = Gate::new(&Limits { in_flight_bytes: MIB, ..Limits::default() }, None);
+        let gate = Gate::new(&Limits::default(), Memory::new(MIB), None);
         let first = futures::stream::iter([Ok::<_, std::io::Error>(vec![b' '; MIB / 2])]);
         let mut parts = Body::from_stream(first.chain(futures::stream::pending())).into_data_stream();
         let problem = collect(&gate, &mut parts, None, MIB, Duration::from_millis(20)).await.unwrap_err();

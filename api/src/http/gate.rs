@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemark_collector::intake::{Memory, Room};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
@@ -10,12 +11,9 @@ use tokio::task::JoinError;
 use super::app::Limits;
 use super::problem::{BUSY, INTERNAL, Problem};
 
-/// Semaphores count to 2³²: in this unit that is enough.
-const UNIT: usize = 1024;
-
 /// The places there are.
 pub(crate) struct Gate {
-    in_flight: Arc<Semaphore>,
+    memory: Memory,
     messages: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
     computations: Arc<Semaphore>,
@@ -27,9 +25,9 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(limits: &Limits, decoding: Option<Handle>) -> Self {
+    pub(crate) fn new(limits: &Limits, memory: Memory, decoding: Option<Handle>) -> Self {
         Self {
-            in_flight: Arc::new(Semaphore::new(limits.in_flight_bytes / UNIT)),
+            memory,
             messages: Arc::new(Semaphore::new(limits.messages)),
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             computations: Arc::new(Semaphore::new(limits.computations)),
@@ -40,18 +38,9 @@ impl Gate {
         }
     }
 
-    /// Room for a body, held until the request is answered. There is no waiting for it: whoever would wait has the body
-    /// on the way already.
-    pub(crate) fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let room = Arc::clone(&self.in_flight).try_acquire_many_owned(units(bytes));
-        room.map_err(|_| Problem::new(&BUSY, "the requests that are being served hold too many bytes for this one"))
-    }
-
-    /// Gives back what a body did not need after all.
-    pub(crate) fn shrink(mut room: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
-        let excess = room.num_permits().saturating_sub(units(bytes) as usize);
-        drop(room.split(excess));
-        room
+    /// Room for a body, held until it is read.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<Room, Problem> {
+        Ok(self.memory.reserve(bytes)?)
     }
 
     /// A place for a message over gRPC, which is held in memory as a whole before it is looked at.
@@ -116,10 +105,6 @@ impl Gate {
     }
 }
 
-fn units(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
 fn cut_off(error: JoinError) -> Problem {
     Problem::new(&INTERNAL, "the work on this request was cut off").caused_by(&error)
@@ -130,7 +115,7 @@ mod tests {
     use super::*;
 
     fn gate(limits: Limits) -> Gate {
-        Gate::new(&Limits { patience: Duration::from_millis(20), ..limits }, None)
+        Gate::new(&Limits { patience: Duration::from_millis(20), ..limits }, Memory::new(0), None)
     }
 
     #[tokio::test]
@@ -138,18 +123,6 @@ mod tests {
         let gate = gate(Limits { decoders: 0, computations: 0, ..Limits::default() });
         assert_eq!(gate.decode(|| 1).await.unwrap_err().status(), 503);
         assert_eq!(gate.compute(|| async { 1 }).await.unwrap_err().status(), 503);
-    }
-
-    #[tokio::test]
-    async fn bodies_in_flight_share_one_budget() {
-        let gate = gate(Limits { in_flight_bytes: 10 * UNIT, ..Limits::default() });
-        let first = gate.reserve(9 * UNIT + 1).unwrap();
-        assert_eq!(gate.reserve(1).unwrap_err().status(), 503);
-        drop(first);
-        let second = Gate::shrink(gate.reserve(10 * UNIT).unwrap(), UNIT + 1);
-        assert!(gate.reserve(8 * UNIT).is_ok());
-        assert_eq!(gate.reserve(8 * UNIT + 1).unwrap_err().status(), 503);
-        drop(second);
     }
 
     #[tokio::test]

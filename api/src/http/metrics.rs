@@ -16,12 +16,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tidemark_collector::accept;
 use tidemark_collector::decode::Kind;
-use tidemark_collector::decode::otlp::{self, Spans};
+use tidemark_collector::decode::otlp;
+use tidemark_collector::intake::{Answers, Outcome};
 use tidemark_collector::policy::Policy;
 use tidemark_collector::{Collector, Mode};
 use tonic::Code;
-
-use super::batch::BatchAnswer;
 
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
@@ -107,44 +106,39 @@ impl Metrics {
         Self { registry, events, truncated, marks, known_marks, spans, ignored_attributes, requests, seconds, calls }
     }
 
-    /// Counts a batch.
-    pub(crate) fn batch(&self, kind: Kind, answer: &BatchAnswer) {
-        let kind = name(kind);
-        let results = [("accepted", answer.accepted), ("duplicate", answer.duplicates), ("rejected", answer.rejected)];
-        for (result, count) in results {
-            self.events.get_or_create(&EventLabels { kind, result }).inc_by(count);
-        }
-        self.truncated.inc_by(answer.truncated_results);
-        answer.marks().for_each(|mark| self.mark(mark));
-    }
-
-    /// Counts an event that came as a span and is on disk.
-    pub(crate) fn event(&self, kind: Kind, duplicate: bool, truncated_results: u32, marks: &[String]) {
-        let result = if duplicate { "duplicate" } else { "accepted" };
-        self.events.get_or_create(&EventLabels { kind: name(kind), result }).inc();
-        if !duplicate {
-            self.truncated.inc_by(truncated_results.into());
-            for mark in marks {
-                self.mark(mark);
+    /// Counts the events of a request, and the spans that became none.
+    pub(crate) fn ingested(&self, answers: &Answers) {
+        let are_spans = answers.spans.is_some();
+        for answer in &answers.events {
+            let (of_event, of_span) = match answer.outcome {
+                Outcome::Accepted => ("accepted", "event"),
+                Outcome::Duplicate => ("duplicate", "event"),
+                Outcome::Rejected(_) => ("rejected", "rejected"),
+                Outcome::OverQuota { .. } => ("rejected", "over_quota"),
+            };
+            if are_spans {
+                self.span(of_span, 1);
+            }
+            // What a span should have been is not known.
+            if let Some(kind) = answer.kind {
+                self.events.get_or_create(&EventLabels { kind: name(kind), result: of_event }).inc();
+            }
+            if answer.outcome == Outcome::Accepted {
+                self.truncated.inc_by(answer.truncated_results.into());
+                answer.marks.iter().for_each(|mark| self.mark(mark));
             }
         }
+        if let Some(spans) = answers.spans {
+            self.span("embedding", spans.embeddings);
+            self.span("failed", spans.failed);
+            self.span("other", spans.other);
+            self.span("without_content", spans.without_content);
+            self.ignored_attributes.inc_by(spans.ignored_attributes);
+        }
     }
 
-    /// Counts the spans of a request, of which some are events and some over quota.
-    pub(crate) fn spans(&self, spans: &Spans, events: usize, over_quota: usize) {
-        let results = [
-            ("event", events as u64),
-            ("embedding", spans.embeddings),
-            ("failed", spans.failed),
-            ("other", spans.other),
-            ("over_quota", over_quota as u64),
-            ("rejected", spans.rejections.len() as u64),
-            ("without_content", spans.without_content),
-        ];
-        for (result, count) in results {
-            self.spans.get_or_create(&SpanLabels { result }).inc_by(count);
-        }
-        self.ignored_attributes.inc_by(spans.ignored_attributes);
+    fn span(&self, result: &'static str, count: u64) {
+        self.spans.get_or_create(&SpanLabels { result }).inc_by(count);
     }
 
     /// Senders may mark events with what they like, and labels come from a closed set.

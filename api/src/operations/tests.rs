@@ -31,7 +31,7 @@ async fn perform(operations: &Operations, caller: &Caller, action: Action) -> Re
     let ids = ["a", "b"].map(|id| id.parse().unwrap());
     let [trace, other] = ids;
     match action {
-        Action::IngestEvents => operations.may_ingest(caller),
+        Action::IngestEvents => operations.ready_to_ingest(caller),
         Action::ImportEvents => operations.import(caller, &source, &import::Options::default(), |_| {}).await.map(drop),
         Action::ExportEvents => {
             operations.export(caller, &everything, export::Format::Ndjson, Vec::new()).await.map(drop)

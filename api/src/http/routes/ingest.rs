@@ -3,16 +3,13 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use tidemark_collector::decode::{Context, Kind};
-use tidemark_collector::decompress;
-use tokio::sync::OwnedSemaphorePermit;
+use tidemark_collector::decode::Kind;
+use tidemark_collector::intake::Format;
 
-use crate::http::admission::admit;
-use crate::http::app::{App, Limits};
-use crate::http::batch::{BatchAnswer, Decoded, decode_batch};
-use crate::http::body::{Received, pass_over, receive};
-use crate::http::gate::Gate;
-use crate::http::problem::{Problem, TOO_LARGE};
+use crate::http::app::App;
+use crate::http::batch::{BatchAnswer, settle};
+use crate::http::intake;
+use crate::http::problem::Problem;
 
 type Answer = Result<(StatusCode, Json<BatchAnswer>), Problem>;
 
@@ -67,45 +64,6 @@ pub(crate) async fn outputs(State(app): State<App>, request: Request) -> Answer 
 }
 
 async fn ingest(app: &App, kind: Kind, request: Request) -> Answer {
-    // What would be refused after decoding is refused before it.
-    if let Err(refused) = app.collector.ready() {
-        pass_over(request.into_body(), app.options.limits.body_bytes).await;
-        return Err(refused.into());
-    }
-    let received = receive(app, request, app.options.limits.body_bytes).await?;
-    let decoder = app.clone();
-    let (mut batch, _room) = app.gate.decode(move || decode_received(&decoder, kind, received)).await??;
-    let events = std::mem::take(&mut batch.events);
-    let receipt = if events.is_empty() { Vec::new() } else { app.collector.submit(events).await? };
-    let (answer, problem) = batch.settle(&receipt);
-    app.metrics.batch(kind, &answer);
-    problem.map_or_else(|| Ok((StatusCode::ACCEPTED, Json(answer))), Err)
-}
-
-/// The batch, and the room that its events take until they are answered: after decompression they are many more bytes than
-/// were sent.
-fn decode_received(
-    app: &App,
-    kind: Kind,
-    Received { bytes, compression, room }: Received,
-) -> Result<(Decoded, OwnedSemaphorePermit), Problem> {
-    let content = decompress(&bytes, compression, app.options.limits.content_bytes)?;
-    drop((bytes, room));
-    let mut room = app.gate.reserve(content.len())?;
-    let now = Some(app.clock.now());
-    let context = Context { now, keys: &app.keys, policy: &app.policy, limits: app.options.events };
-    let Limits { batch_events, in_flight_bytes, .. } = app.options.limits;
-    let mut held = content.len();
-    let hold = |bytes| {
-        held += bytes;
-        if held > in_flight_bytes {
-            let detail = format!("the rows of the table and what they become take more than {in_flight_bytes} bytes");
-            return Err(Problem::new(&TOO_LARGE, detail).hint("send smaller batches"));
-        }
-        room.merge(app.gate.reserve(bytes)?);
-        Ok(())
-    };
-    let batch = decode_batch(&content, kind, &context, batch_events, |event| admit(app, event), hold)?;
-    let room = Gate::shrink(room, content.len() + batch.written);
-    Ok((batch, room))
+    let answers = intake::take(app, Format::Events(kind), request).await?;
+    Ok((StatusCode::ACCEPTED, Json(settle(answers)?)))
 }

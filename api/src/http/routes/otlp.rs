@@ -4,14 +4,13 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use serde_json::json;
 use tidemark_collector::decode::otlp::Encoding;
-use tidemark_collector::decompress;
+use tidemark_collector::intake::Format;
 
 use crate::http::app::App;
-use crate::http::body::{Received, pass_over, receive};
+use crate::http::intake;
 use crate::http::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
 use crate::http::spans;
 
@@ -43,7 +42,8 @@ const PROTOBUF: &str = "application/x-protobuf";
 )]
 pub(crate) async fn export(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let encoding = encoding(request.headers())?;
-    let answer = take(&app, encoding, request).await;
+    let answer = intake::take(&app, Format::Spans(encoding), request).await;
+    let answer = answer.and_then(|answers| spans::answer(&answers));
     match encoding {
         // What is not said is left out, as in all JSON of protobuf.
         Encoding::Json => answer.map(|answer| match answer.partial_success {
@@ -59,22 +59,6 @@ pub(crate) async fn export(State(app): State<App>, request: Request) -> Result<R
             Ok(([(header::CONTENT_TYPE, PROTOBUF)], answer.encode_to_vec()).into_response())
         }
     }
-}
-
-async fn take(app: &App, encoding: Encoding, request: Request) -> Result<ExportTraceServiceResponse, Problem> {
-    // What would be refused after decoding is refused before it.
-    if let Err(refused) = app.collector.ready() {
-        pass_over(request.into_body(), app.options.limits.body_bytes).await;
-        return Err(refused.into());
-    }
-    let Received { bytes, compression, room } = receive(app, request, app.options.limits.body_bytes).await?;
-    let limit = app.options.limits.content_bytes;
-    let content = move || {
-        let content = decompress(&bytes, compression, limit)?;
-        drop((bytes, room));
-        Ok(content)
-    };
-    spans::take(app, encoding, content).await
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {

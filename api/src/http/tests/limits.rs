@@ -2,7 +2,6 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::http::Limits;
-use tidemark_schema::FingerprintKeys;
 
 fn limited(limits: Limits) -> Options {
     Options { limits, ..Options::default() }
@@ -111,14 +110,15 @@ async fn uploads_that_stand_still_keep_nobody_out() {
 #[tokio::test]
 async fn a_collector_that_is_full_is_busy() {
     let server = server().await;
-    let App { operations, clock, keys, .. } = server.app.clone();
+    let App { operations, clock, .. } = server.app.clone();
     let settings = Settings {
         pending_events: 2,
         flush_interval: Duration::from_hours(1),
         ..Settings::in_directory(operations.stores().state().join("other-log"))
     };
     let collector = Arc::new(operations.start_collector(settings).await.unwrap());
-    let app = App::new(operations, FingerprintKeys::clone(&keys), collector, clock, Options::default());
+    let keys = operations.stores().keys().load_or_create().await.unwrap();
+    let app = App::new(operations, keys, collector, clock, Options::default());
     let small = Server { router: router(app.clone()), app, _directory: tempfile::tempdir().unwrap() };
     let pair = |first| format!("{}\n{}", retrieval(first), retrieval(first + 1));
     assert_eq!(small.post("/v1/retrievals", pair(1)).await.status, 202);
