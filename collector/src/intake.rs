@@ -5,6 +5,8 @@
 
 mod memory;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -42,7 +42,7 @@ fn statistics_never_read_a_clock_a_random_source_or_a_file() {
 /// Rights, tenants and the audit log are the operations' business: what asks them has no other way to a store.
 #[test]
 fn commands_and_routes_reach_a_store_through_operations_alone() {
-    let beneath = [".lake", ".registry", "diff_trace(", "tidemark_analyzer::compare", "Collector::start("];
+    let beneath = ["store.lake", "store.registry", "diff_trace(", "tidemark_analyzer::compare", "Collector::start("];
     for (name, text) in files(&[".rs"]) {
         if name.starts_with("api/src/bin/") || name.starts_with("api/src/http") || name == "api/src/grpc.rs" {
             let found: Vec<&str> = beneath.into_iter().filter(|word| text.contains(word)).collect();

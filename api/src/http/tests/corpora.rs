@@ -63,7 +63,8 @@ async fn a_manifest_in_parquet_is_refused_with_the_way_to_register_it() {
     let server = server().await;
     for body in [b"PAR1\x15\x04".to_vec(), gzip(b"PAR1\x15\x04")] {
         let answer = server.post(&format!("{VERSIONS}/v1"), body).await;
-        assert_snapshot!(answer.refusal(), @"415 unsupported-media-type: the body is Parquet, and a manifest over HTTP is NDJSON, plain or compressed");
+        let refusal = answer.refusal();
+        assert!(refusal.starts_with("415 unsupported-media-type: the body is Parquet"), "{refusal}");
         let hint = answer.json()["hint"].as_str().unwrap().to_owned();
         assert!(hint.contains("`tidemark corpus register` on the machine of the store"), "{hint}");
     }
