@@ -1,15 +1,15 @@
-//! What the collector has done and how it is: counted by its parts, read by anybody at any time.
+//! What the collector has done and how it is: counted by [`crate::state::State`], read by anybody at any time.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use tidemark_schema::Timestamp;
 use tidemark_wal::Recovery;
 
-use crate::mode::{FLUSH_STALLED_AFTER, Mode, QUEUE_REFUSAL_LASTS};
+use crate::error::Error;
+use crate::mode::Mode;
 
 /// Why a submission was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,85 +130,91 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Shared::new(Timestamp::MIN).health()
-    }
-}
-
-/// The mode, since when and why.
-#[derive(Debug, Clone)]
-pub(crate) struct Standing {
-    pub(crate) mode: Mode,
-    pub(crate) since: Timestamp,
-    pub(crate) reason: String,
-    pub(crate) transitions: u64,
-}
-
-/// What is counted while the collector runs, shared by its parts.
-pub(crate) struct Shared {
-    pub(crate) accepted: AtomicU64,
-    pub(crate) duplicates: AtomicU64,
-    pub(crate) flushed: AtomicU64,
-    pub(crate) flush_failures: AtomicU64,
-    pub(crate) recovered: AtomicU64,
-    pub(crate) reopened: AtomicU64,
-    pub(crate) unreadable: AtomicU64,
-    pub(crate) pending: AtomicUsize,
-    pub(crate) pending_bytes: AtomicU64,
-    pub(crate) log_bytes: AtomicU64,
-    pub(crate) flush_failing: AtomicBool,
-    refused: [AtomicU64; Refusal::ALL.len()],
-    recovery_ms: Mutex<Option<u64>>,
-    standing: Mutex<Standing>,
-    damage: Mutex<Damage>,
-    /// Why the recovery has not succeeded yet.
-    trouble: Mutex<Option<String>>,
-    flush_began: Mutex<Option<Instant>>,
-    queue_overflowed: Mutex<Option<Instant>>,
-    began: Instant,
-}
-
-/// A value behind a lock is whole even if a thread died while it held the lock: all writes are single assignments.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    pub(crate) fn new(now: Timestamp) -> Self {
-        let reason = "the log is being read back into the table".to_owned();
         Self {
-            accepted: AtomicU64::default(),
-            duplicates: AtomicU64::default(),
-            flushed: AtomicU64::default(),
-            flush_failures: AtomicU64::default(),
-            recovered: AtomicU64::default(),
-            reopened: AtomicU64::default(),
-            unreadable: AtomicU64::default(),
-            pending: AtomicUsize::default(),
-            pending_bytes: AtomicU64::default(),
-            log_bytes: AtomicU64::default(),
-            flush_failing: AtomicBool::default(),
-            refused: Default::default(),
-            recovery_ms: Mutex::default(),
-            standing: Mutex::new(Standing { mode: Mode::Recovering, since: now, reason, transitions: 0 }),
-            damage: Mutex::default(),
-            trouble: Mutex::default(),
-            flush_began: Mutex::default(),
-            queue_overflowed: Mutex::default(),
-            began: Instant::now(),
+            mode: Mode::Recovering,
+            mode_since: Timestamp::MIN,
+            mode_reason: "the log is being read back into the table".to_owned(),
+            transitions: 0,
+            accepted: 0,
+            duplicates: 0,
+            refused: Refusal::ALL.into_iter().map(|refusal| (refusal, 0)).collect(),
+            flushed: 0,
+            flush_failures: 0,
+            recovered: 0,
+            recovery_ms: None,
+            reopened: 0,
+            unreadable: 0,
+            damage: Damage::default(),
+            pending: 0,
+            pending_bytes: 0,
+            log_bytes: 0,
+            writable: false,
+            flushing: true,
         }
     }
+}
 
-    pub(crate) fn standing(&self) -> Standing {
-        locked(&self.standing).clone()
+impl Damage {
+    /// A log was opened: what was wrong with it adds up.
+    pub(crate) fn add(&mut self, opened: &Recovery) {
+        self.regions += opened.damage.regions();
+        self.records_missing += opened.damage.sequences_missing();
+        self.torn_tail_bytes += opened.torn_tail.as_ref().map_or(0, |tail| tail.bytes);
+        let room = tidemark_wal::DAMAGE_LISTED_MAX.saturating_sub(self.places.len());
+        let places = opened.damage.listed().iter().take(room).map(|found| {
+            let (path, offset, bytes, kind) = (found.path.display(), found.offset, found.bytes, found.kind);
+            format!("{path} at byte {offset}, {bytes} bytes: {kind:?}")
+        });
+        self.places.extend(places);
+    }
+}
+
+impl Health {
+    pub(crate) fn set_mode(&mut self, mode: Mode, now: Timestamp) {
+        (self.mode, self.mode_since, self.writable) = (mode, now, mode.takes_events());
+        self.transitions += 1;
     }
 
-    pub(crate) fn stand(&self, standing: Standing) {
-        *locked(&self.standing) = standing;
+    pub(crate) fn refuse(&mut self, refusal: Refusal, events: usize) {
+        *self.refused.entry(refusal).or_default() += events as u64;
+    }
+
+    /// The error for a submission that meets a mode in which nothing is taken.
+    pub(crate) fn refusal(&self) -> Error {
+        let refusal = if self.mode == Mode::ReadOnly { Refusal::ReadOnly } else { Refusal::Recovering };
+        let (mode, reason, retry_after_s) = (self.mode, self.mode_reason.clone(), refusal.retry_after_s());
+        Error::Refused { mode, refusal, reason, retry_after_s }
+    }
+}
+
+/// What the thread of the log publishes, and what is refused before it gets there.
+pub(crate) struct Published {
+    health: Mutex<Health>,
+    refused: [AtomicU64; Refusal::ALL.len()],
+    queue_overflowed: AtomicBool,
+}
+
+impl Published {
+    pub(crate) fn new(health: Health) -> Self {
+        let (refused, queue_overflowed) = Default::default();
+        Self { health: Mutex::new(health), refused, queue_overflowed }
+    }
+
+    /// A value behind a lock is whole even if a thread died while it held the lock: all writes are single assignments.
+    pub(crate) fn latest(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn publish(&self, health: &Health) {
+        let mut latest = self.latest();
+        if *latest != *health {
+            latest.clone_from(health);
+        }
     }
 
     pub(crate) fn refuse(&self, refusal: Refusal, events: usize) {
         if refusal == Refusal::Queue {
-            *locked(&self.queue_overflowed) = Some(Instant::now());
+            self.queue_overflowed.store(true, Ordering::Relaxed);
         }
         let index = Refusal::ALL.iter().position(|other| *other == refusal);
         if let Some(count) = index.and_then(|index| self.refused.get(index)) {
@@ -216,81 +222,17 @@ impl Shared {
         }
     }
 
-    pub(crate) fn queue_overflowed(&self) -> bool {
-        within(*locked(&self.queue_overflowed), QUEUE_REFUSAL_LASTS)
+    /// Whether a submission found the queue full since this was asked last.
+    pub(crate) fn queue_has_overflowed(&self) -> bool {
+        self.queue_overflowed.swap(false, Ordering::Relaxed)
     }
 
-    pub(crate) fn flush_begins(&self) {
-        *locked(&self.flush_began) = Some(Instant::now());
-    }
-
-    pub(crate) fn flush_ends(&self, worked: bool) {
-        *locked(&self.flush_began) = None;
-        self.flush_failing.store(!worked, Ordering::Relaxed);
-        if !worked {
-            self.flush_failures.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn table_stalled(&self) -> bool {
-        let began = *locked(&self.flush_began);
-        self.flush_failing.load(Ordering::Relaxed) || began.is_some() && !within(began, FLUSH_STALLED_AFTER)
-    }
-
-    /// The log was opened: what was wrong with it adds up.
-    pub(crate) fn note_damage(&self, recovery: &Recovery) {
-        let mut damage = locked(&self.damage);
-        damage.regions += recovery.damage.regions();
-        damage.records_missing += recovery.damage.sequences_missing();
-        damage.torn_tail_bytes += recovery.torn_tail.as_ref().map_or(0, |tail| tail.bytes);
-        let room = tidemark_wal::DAMAGE_LISTED_MAX.saturating_sub(damage.places.len());
-        let places = recovery.damage.listed().iter().take(room).map(|found| {
-            let (path, offset, bytes, kind) = (found.path.display(), found.offset, found.bytes, found.kind);
-            format!("{path} at byte {offset}, {bytes} bytes: {kind:?}")
-        });
-        damage.places.extend(places);
-    }
-
-    pub(crate) fn trouble(&self) -> Option<String> {
-        locked(&self.trouble).clone()
-    }
-
-    pub(crate) fn recovery_failed(&self, why: String) {
-        *locked(&self.trouble) = Some(why);
-    }
-
-    pub(crate) fn recovery_is_complete(&self) {
-        *locked(&self.trouble) = None;
-        *locked(&self.recovery_ms) = Some(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
-    }
-
+    /// Everything, with what was refused before it got to the thread of the log.
     pub(crate) fn health(&self) -> Health {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Standing { mode, since, reason, transitions } = self.standing();
-        Health {
-            mode,
-            mode_since: since,
-            mode_reason: reason,
-            transitions,
-            accepted: count(&self.accepted),
-            duplicates: count(&self.duplicates),
-            refused: Refusal::ALL.into_iter().zip(self.refused.iter().map(count)).collect(),
-            flushed: count(&self.flushed),
-            flush_failures: count(&self.flush_failures),
-            recovered: count(&self.recovered),
-            recovery_ms: *locked(&self.recovery_ms),
-            reopened: count(&self.reopened),
-            unreadable: count(&self.unreadable),
-            damage: locked(&self.damage).clone(),
-            pending: self.pending.load(Ordering::Relaxed),
-            pending_bytes: count(&self.pending_bytes),
-            log_bytes: count(&self.log_bytes),
-            writable: mode.takes_events(),
-            flushing: !self.flush_failing.load(Ordering::Relaxed),
+        let mut health = self.latest().clone();
+        for (refusal, count) in Refusal::ALL.into_iter().zip(&self.refused) {
+            *health.refused.entry(refusal).or_default() += count.load(Ordering::Relaxed);
         }
+        health
     }
-}
-
-fn within(since: Option<Instant>, lasts: Duration) -> bool {
-    since.is_some_and(|since| since.elapsed() < lasts)
 }

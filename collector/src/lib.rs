@@ -22,37 +22,34 @@
 //! The promise is about one process per log, and one log per event: two collectors that get the same event within a day
 //! both take it, and the table reads it as one.
 //!
-//! What is absent: HTTP and the table format. Decisions (`dedup`, `decode`) are functions of their arguments; the only
-//! threads and clocks are in [`Collector`]. In which mode it is, and why, is decided in `mode`.
+//! What is absent: HTTP and the table format. Decisions (`state`, `decode`) are functions of their arguments; the only
+//! threads, files and clocks are in [`Collector`] (`driver`, `files`, `table`). In which mode it is, and why, is decided in
+//! `mode`.
 
 pub mod accept;
-mod aside;
 mod backoff;
 pub mod bound;
 mod collector;
 mod compression;
 pub mod decode;
-mod dedup;
+mod driver;
+mod effect;
 mod error;
-mod flusher;
+mod files;
 mod health;
 pub mod intake;
-mod log;
-mod message;
 mod mode;
-mod pending;
 pub mod policy;
+mod quarantine;
 mod quota;
 mod recent;
 pub mod record;
-mod recovery;
 pub mod redact;
-mod replay;
 mod settings;
 mod sink;
-mod tend;
+mod state;
+mod table;
 mod unknown;
-mod write;
 mod yaml;
 
 pub use accept::accept;

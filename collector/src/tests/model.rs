@@ -112,7 +112,7 @@ impl World {
     async fn start(&mut self) {
         loop {
             let (disk, directory) = (self.disk.clone(), self.settings.directory.clone());
-            let open = Box::new(move || disk.open(&directory));
+            let open = move || disk.open(&directory);
             match Collector::start_on(self.settings.clone(), self.sink.clone(), self.clock.clone(), open).await {
                 Ok(collector) => return self.collector = Some(collector),
                 // A log that cannot be opened is an error; whoever runs it mends the disk.

@@ -267,7 +267,7 @@ pub(crate) async fn start(settings: &Settings, sink: &Arc<Table>) -> Collector {
 pub(crate) async fn start_on(disk: &Disk, settings: &Settings, sink: &Arc<Table>) -> Result<Collector, Error> {
     let (disk, directory) = (disk.clone(), settings.directory.clone());
     let clock = Arc::new(ManualClock::at(now()));
-    Collector::start_on(settings.clone(), sink.clone(), clock, Box::new(move || disk.open(&directory))).await
+    Collector::start_on(settings.clone(), sink.clone(), clock, move || disk.open(&directory)).await
 }
 
 /// The transitions so far.

@@ -44,7 +44,7 @@ impl Sequence {
     }
 
     /// The sequence after this one. Saturates: `append` has refused long before.
-    pub(crate) const fn next(self) -> Self {
+    pub const fn next(self) -> Self {
         match self.checked_add(1) {
             Some(next) => next,
             None => Self::MAX,

@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::format::{Place, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, encode_record};
+use crate::format::{Place, RECORD_HEADER_BYTES, RecordHeader, encode_record};
 use crate::options::Options;
 use crate::reader::{Part, Reader};
 use crate::recovery::{Recovered, Recovery, create_segment, recover};
+use crate::room::Room;
 use crate::segment::Segment;
 use crate::sequence::Sequence;
 use crate::storage::Storage;
@@ -207,12 +208,15 @@ impl<S: Storage> Wal<S> {
         self.storage.sync(PROBE_NAME)
     }
 
-    /// Whether a batch of so many records with so many bytes of payload fits into the budget now.
-    pub fn fits(&self, records: u64, payload_bytes: u64) -> bool {
-        let batch_bytes = payload_bytes.saturating_add(records.saturating_mul(RECORD_HEADER_BYTES as u64));
-        records == 0
-            || self.bytes_with(batch_bytes) <= self.options.budget_bytes
-            || self.fits_in_place_of_drained(batch_bytes)
+    /// How full it is now.
+    pub fn room(&self) -> Room {
+        Room {
+            bytes: self.bytes(),
+            options: self.options,
+            active_bytes: self.active.bytes,
+            active_has_records: self.active.has_records(),
+            released: self.released == self.next_sequence(),
+        }
     }
 
     /// What all segments take on disk.
@@ -300,36 +304,21 @@ impl<S: Storage> Wal<S> {
     fn make_room(&mut self, batch_bytes: u64) -> Result<(), Error> {
         // Until a removal is durable its bytes may come back, so they are not free to use.
         self.settle_removal()?;
-        if self.bytes_with(batch_bytes) > self.options.budget_bytes && self.fits_in_place_of_drained(batch_bytes) {
+        let room = self.room();
+        if room.bytes_with(batch_bytes) > self.options.budget_bytes && room.fits_in_place_of_drained(batch_bytes) {
             self.begin_segment(self.next_sequence())?;
             self.remove_released()?;
         }
-        let after = self.bytes_with(batch_bytes);
+        let room = self.room();
+        let after = room.bytes_with(batch_bytes);
         if after > self.options.budget_bytes {
-            let used = self.bytes();
+            let used = room.bytes;
             return Err(Error::Full { needed: after - used, used, budget: self.options.budget_bytes });
         }
-        if self.begins_segment(batch_bytes) {
+        if room.begins_segment(batch_bytes) {
             self.begin_segment(self.next_sequence())?;
         }
         Ok(())
-    }
-
-    /// Whether everything in the log has been given up, and a batch would fit once it is gone.
-    fn fits_in_place_of_drained(&self, batch_bytes: u64) -> bool {
-        let drained = self.released == self.next_sequence() && self.active.has_records();
-        drained && batch_bytes.saturating_add(SEGMENT_HEADER_BYTES as u64) <= self.options.budget_bytes
-    }
-
-    /// Whether the batch goes into a segment of its own. An active segment without records is always used.
-    fn begins_segment(&self, batch_bytes: u64) -> bool {
-        self.active.has_records() && self.active.bytes.saturating_add(batch_bytes) > self.options.segment_bytes
-    }
-
-    /// What the log would take with the batch in it.
-    fn bytes_with(&self, batch_bytes: u64) -> u64 {
-        let header_bytes = if self.begins_segment(batch_bytes) { SEGMENT_HEADER_BYTES as u64 } else { 0 };
-        self.bytes().saturating_add(batch_bytes).saturating_add(header_bytes)
     }
 
     /// Closes the active segment and begins the next. The old one is synced first: if a crash could take its end but

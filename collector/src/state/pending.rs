@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use tidemark_schema::Stored;
+use tidemark_wal::Sequence;
 
 use crate::decode::Event;
 
@@ -10,7 +11,7 @@ use crate::decode::Event;
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     /// Its number in the log.
-    pub(crate) sequence: u64,
+    pub(crate) sequence: Sequence,
     /// What it takes in memory.
     pub(crate) bytes: u64,
     pub(crate) row: Stored<Event>,
@@ -38,7 +39,7 @@ impl Pending {
     }
 
     /// The oldest events before number `before`: at most `events`, at most `bytes`, but at least one if there is one.
-    pub(crate) fn oldest(&self, before: u64, events: usize, bytes: u64) -> Vec<Waiting> {
+    pub(crate) fn oldest(&self, before: Sequence, events: usize, bytes: u64) -> Vec<Waiting> {
         let mut total = 0_u64;
         let fits = |waiting: &&Waiting| {
             let first = total == 0;
@@ -49,7 +50,7 @@ impl Pending {
     }
 
     /// Forgets the events before number `next`; says how many.
-    pub(crate) fn forget_before(&mut self, next: u64) -> usize {
+    pub(crate) fn forget_before(&mut self, next: Sequence) -> usize {
         let before = self.waiting.len();
         while let Some(oldest) = self.waiting.pop_front_if(|oldest| oldest.sequence < next) {
             self.bytes -= oldest.bytes;
@@ -65,9 +66,14 @@ mod tests {
     use super::*;
     use crate::tests::live;
 
+    fn at(number: u64) -> Sequence {
+        Sequence::try_from(number).unwrap_or(Sequence::MAX)
+    }
+
     fn filled(sizes: &[u64]) -> Pending {
         let mut pending = Pending::default();
-        for (sequence, bytes) in (10..).zip(sizes) {
+        for (number, bytes) in (10..).zip(sizes) {
+            let sequence = at(number);
             let row = Stored { received_at: Timestamp::MIN, ingest: Ingest::Live, event: live(1) };
             pending.push(Waiting { sequence, bytes: *bytes, row });
         }
@@ -76,8 +82,8 @@ mod tests {
 
     #[track_caller]
     fn check(before: u64, events: usize, bytes: u64, expected: &[u64]) {
-        let oldest = filled(&[5, 50, 5, 5]).oldest(before, events, bytes);
-        let numbers: Vec<u64> = oldest.iter().map(|waiting| waiting.sequence).collect();
+        let oldest = filled(&[5, 50, 5, 5]).oldest(at(before), events, bytes);
+        let numbers: Vec<u64> = oldest.iter().map(|waiting| waiting.sequence.get()).collect();
         assert_eq!(numbers, expected);
     }
 
@@ -98,8 +104,8 @@ mod tests {
     #[test]
     fn what_is_forgotten_no_longer_counts() {
         let mut pending = filled(&[5, 50, 5]);
-        assert_eq!(pending.forget_before(12), 2);
+        assert_eq!(pending.forget_before(at(12)), 2);
         assert_eq!((pending.len(), pending.bytes()), (1, 5));
-        assert_eq!(pending.forget_before(3), 0);
+        assert_eq!(pending.forget_before(at(3)), 0);
     }
 }

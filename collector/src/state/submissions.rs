@@ -2,34 +2,33 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use tidemark_schema::{EventId, Stored, Timestamp};
-use tidemark_wal::Storage;
+use tidemark_schema::{EventId, Ingest, Stored};
+use tidemark_wal::{Error as WalError, Sequence};
 
+use super::State;
+use super::pending::Waiting;
 use crate::collector::{Receipt, Verdict};
 use crate::decode::Event;
-use crate::dedup::admit;
+use crate::effect::{Effect, LogCall};
 use crate::error::Error;
-use crate::flusher::answer;
 use crate::health::Refusal;
-use crate::log::Log;
-use crate::message::{Reply, Submission};
 use crate::mode::Mode;
-use crate::pending::Waiting;
 use crate::record;
 
 /// What is about to be written.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     rows: Vec<Stored<Event>>,
     records: Vec<Vec<u8>>,
     /// Bytes of the records.
     log_bytes: u64,
     /// What the events take in memory.
     bytes: u64,
+    /// They count as known, but enter the window only once they are durable.
     ids: HashSet<EventId>,
-    waiting: Vec<(Reply<Receipt>, Receipt)>,
+    /// The submissions that it answers.
+    receipts: Vec<(usize, Receipt)>,
 }
 
 /// The rows of one submission that are new, and their records.
@@ -40,28 +39,18 @@ struct Admitted {
     bytes: u64,
 }
 
-impl<T: Storage> Log<T> {
+impl State {
     /// One write and one fsync for all submissions that have gathered.
-    pub(crate) fn write(&mut self, submissions: Vec<Submission>) {
-        if submissions.is_empty() {
-            return;
-        }
-        if !self.shared.standing().mode.takes_events() || self.wal.is_none() {
-            for Submission { events, reply, .. } in submissions {
-                let refused = self.refusal();
-                self.count_refusal(&refused, events.len());
-                answer(reply, Err(refused));
-            }
-            return;
-        }
-        let now = self.clock.now();
+    pub(super) fn submit(&mut self, submissions: Vec<Vec<Event>>) {
+        let refuses = !self.health.mode.takes_events() || self.log.is_none();
         let mut group = Group::default();
-        let mut shares = Vec::with_capacity(submissions.len());
-        for Submission { events, reply, share } in submissions {
-            // Held until everything has been answered, because until then the events are in memory.
-            shares.push(share);
+        for (submission, events) in submissions.into_iter().enumerate() {
             let count = events.len();
-            let (verdicts, rows) = admit(events, now, self.settings.ahead_s, &self.window, &mut group.ids);
+            if refuses {
+                self.refuse(submission, count, self.health.refusal());
+                continue;
+            }
+            let (receipt, rows) = self.admit(events, &mut group.ids);
             let ids: Vec<EventId> = rows.iter().map(|row| row.event.event_id()).collect();
             match encode(rows).and_then(|new| self.check_room(&group, new)) {
                 Ok(new) => {
@@ -69,26 +58,48 @@ impl<T: Storage> Log<T> {
                     group.records.extend(new.records);
                     group.log_bytes += new.log_bytes;
                     group.bytes += new.bytes;
-                    group.waiting.push((reply, verdicts));
+                    group.receipts.push((submission, receipt));
                 }
                 Err(refused) => {
                     for id in ids {
                         group.ids.remove(&id);
                     }
-                    self.count_refusal(&refused, count);
-                    answer(reply, Err(refused));
+                    self.refuse(submission, count, refused);
                 }
             }
         }
-        self.commit(now, group);
+        let records = std::mem::take(&mut group.records);
+        if records.is_empty() {
+            return self.acknowledge(self.durable, group);
+        }
+        self.group = Some(group);
+        self.ask_log(LogCall::Append(records));
     }
 
-    fn count_refusal(&self, error: &Error, events: usize) {
+    fn refuse(&mut self, submission: usize, events: usize, error: Error) {
         match error {
-            Error::Refused { refusal, .. } => self.shared.refuse(*refusal, events),
-            Error::TooLarge { .. } => self.shared.refuse(Refusal::TooLarge, events),
+            Error::Refused { refusal, .. } => self.health.refuse(refusal, events),
+            Error::TooLarge { .. } => self.health.refuse(Refusal::TooLarge, events),
             _ => {}
         }
+        self.effects.push(Effect::AnswerSubmission { submission, result: Err(error) });
+    }
+
+    /// Splits events into a verdict each and the rows that are new.
+    fn admit(&self, events: Vec<Event>, group: &mut HashSet<EventId>) -> (Receipt, Vec<Stored<Event>>) {
+        let mut rows = Vec::with_capacity(events.len());
+        let verdicts = events.into_iter().map(|event| {
+            let id = event.event_id();
+            if self.window.contains(&id) || !group.insert(id) {
+                return Verdict::Duplicate;
+            }
+            let live = self.window.reaches_back_to(event.occurred_at(), self.settings.ahead_s);
+            let ingest = if live { Ingest::Live } else { Ingest::Late };
+            rows.push(Stored { received_at: self.now.wall, ingest, event });
+            Verdict::Accepted
+        });
+        let receipt = verdicts.collect();
+        (receipt, rows)
     }
 
     /// Refuses what does not fit beside what waits, and what would never fit.
@@ -108,9 +119,8 @@ impl<T: Storage> Log<T> {
         }
         let pending = self.pending.len() + group.rows.len();
         let bytes = self.pending.bytes() + group.bytes;
-        let fits_log = self.wal.as_ref().is_some_and(|wal| {
-            wal.fits((group.records.len() + new.records.len()) as u64, group.log_bytes.saturating_add(new.log_bytes))
-        });
+        let records = (group.records.len() + new.records.len()) as u64;
+        let log_bytes = group.log_bytes.saturating_add(new.log_bytes);
         let refuse = |refusal: Refusal, reason: String| {
             let retry_after_s = refusal.retry_after_s();
             // Whoever refuses for a bound is shedding, even if the next submission may be smaller and fit.
@@ -122,62 +132,53 @@ impl<T: Storage> Log<T> {
         } else if bytes.saturating_add(new.bytes) > settings.pending_bytes {
             let limit = settings.pending_bytes;
             refuse(Refusal::PendingBytes, format!("{bytes} bytes of events wait for the table, the limit is {limit}"))
-        } else if !fits_log {
-            let used = self.shared.log_bytes.load(Ordering::Relaxed);
+        } else if !self.log.is_some_and(|log| log.room.fits(records, log_bytes)) {
+            let used = self.health.log_bytes;
             refuse(Refusal::LogBudget, format!("{used} of {budget} bytes of the log are used"))
         } else {
             Ok(new)
         }
     }
 
-    fn commit(&mut self, now: Timestamp, group: Group) {
-        match self.append(&group) {
-            Ok(first) => self.acknowledge(first, now, group),
+    pub(super) fn appended(&mut self, first: Result<Sequence, WalError>) {
+        let (Some(group), log) = (self.group.take(), self.log) else { return };
+        match first {
+            Ok(first) => {
+                self.durable = log.map_or(self.durable, |log| log.durable);
+                self.log_pauses.reset();
+                self.acknowledge(first, group);
+            }
             Err(source) => {
                 self.note_failure(&source, group.log_bytes.max(1));
                 // The error says the mode that follows from it.
                 self.observe();
-                let (mode, source) = (self.shared.standing().mode, Arc::new(source));
+                let (mode, source) = (self.health.mode, Arc::new(source));
                 let refusal = if mode == Mode::Recovering { Refusal::Recovering } else { Refusal::ReadOnly };
-                for (reply, receipt) in group.waiting {
-                    self.shared.refuse(refusal, receipt.len());
-                    answer(
-                        reply,
-                        Err(Error::Append {
-                            events: receipt.len(),
-                            mode,
-                            retry_after_s: refusal.retry_after_s(),
-                            source: source.clone(),
-                        }),
-                    );
+                for (submission, receipt) in group.receipts {
+                    let (events, source) = (receipt.len(), source.clone());
+                    self.health.refuse(refusal, events);
+                    let retry_after_s = refusal.retry_after_s();
+                    let result = Err(Error::Append { events, mode, retry_after_s, source });
+                    self.effects.push(Effect::AnswerSubmission { submission, result });
                 }
             }
         }
     }
 
-    /// Makes the records durable; gives the number of the first.
-    fn append(&mut self, group: &Group) -> Result<u64, tidemark_wal::Error> {
-        let Some(wal) = self.wal.as_mut().filter(|_| !group.records.is_empty()) else { return Ok(self.durable.get()) };
-        let range = wal.append(&group.records)?;
-        self.durable = wal.sync()?;
-        self.pauses.reset();
-        Ok(range.start.get())
-    }
-
-    fn acknowledge(&mut self, first: u64, now: Timestamp, group: Group) {
-        for (sequence, row) in (first..).zip(group.rows) {
-            self.window.insert(now, row.event.event_id());
+    fn acknowledge(&mut self, first: Sequence, group: Group) {
+        let mut sequence = first;
+        for row in group.rows {
+            self.window.insert(row.received_at, row.event.event_id());
             self.pending.push(Waiting { sequence, bytes: row.event.bytes(), row });
+            sequence = sequence.next();
         }
-        self.note_size();
-        if self.pending.len() >= self.settings.flush_events || self.pending.bytes() >= self.settings.flush_bytes {
-            self.due.notify_one();
-        }
-        for (reply, receipt) in group.waiting {
+        self.flush_due |=
+            self.pending.len() >= self.settings.flush_events || self.pending.bytes() >= self.settings.flush_bytes;
+        for (submission, receipt) in group.receipts {
             let accepted = receipt.iter().filter(|verdict| **verdict == Verdict::Accepted).count() as u64;
-            self.shared.accepted.fetch_add(accepted, Ordering::Relaxed);
-            self.shared.duplicates.fetch_add(receipt.len() as u64 - accepted, Ordering::Relaxed);
-            answer(reply, Ok(receipt));
+            self.health.accepted += accepted;
+            self.health.duplicates += receipt.len() as u64 - accepted;
+            self.effects.push(Effect::AnswerSubmission { submission, result: Ok(receipt) });
         }
     }
 }
