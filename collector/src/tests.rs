@@ -4,6 +4,7 @@ mod disk;
 mod floods;
 mod life;
 mod model;
+mod simulation;
 mod start;
 mod support;
 mod table;

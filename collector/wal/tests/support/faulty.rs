@@ -209,6 +209,12 @@ impl FaultyStorage {
         storage
     }
 
+    /// The files as they are after a power loss that keeps nothing but what was promised.
+    pub(crate) fn durable_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let disk = self.disk.borrow();
+        disk.durable.iter().map(|(name, number)| (name.clone(), disk.inodes[*number].durable.clone())).collect()
+    }
+
     /// The files as a reader sees them.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let disk = self.disk.borrow();

@@ -6,7 +6,7 @@ use tidemark_wal::{Error, Options, Wal};
 
 use super::Numbers;
 use super::faulty::FaultyStorage;
-use super::{plain, read_all, sequence};
+use super::{open, plain, read_all, sequence};
 
 const HEADER_BYTES: u64 = 24;
 
@@ -86,7 +86,11 @@ impl Harness {
     pub(crate) fn sync(&mut self) {
         let Some(wal) = self.wal.as_mut() else { return };
         match wal.sync() {
-            Ok(durable) => assert_eq!(durable.get(), self.next),
+            Ok(durable) => {
+                assert_eq!(durable.get(), self.next);
+                let (_, recovery) = open(FaultyStorage::with_files(&self.storage.durable_files()), self.options);
+                assert!(recovery.next_sequence >= durable, "what was synced does not survive a power loss");
+            }
             Err(error) => assert!(error.is_poisoned() && wal.is_poisoned()),
         }
         self.check();
