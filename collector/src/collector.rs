@@ -1,6 +1,6 @@
 //! The collector as its users see it: a thread that owns the log (`driver`), and a task that asks the table (`table`).
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,8 +93,7 @@ impl Collector {
             published: published.clone(),
             table: calls,
             submissions: Vec::new(),
-            requests: HashMap::new(),
-            requests_so_far: 0,
+            requests: VecDeque::new(),
             recovery_tried: Some(tried),
             free_bytes: None,
         };

@@ -4,7 +4,7 @@
 //! (group commit). Events that are durable wait in memory until the table has them, so the log is read only after a
 //! crash, and can be closed and opened again while they wait.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::collector::Receipt;
 use crate::decode::Event;
-use crate::effect::{Effect, Input, Now, Request, TableAnswer, TableCall};
+use crate::effect::{Effect, Input, Now, TableAnswer, TableCall};
 use crate::error::Error;
 use crate::files::Files;
 use crate::health::Published;
@@ -50,7 +50,7 @@ impl<T> Asked<T> {
 pub(crate) enum Message {
     /// Events that want to be durable.
     Submit { events: Vec<Event>, asked: Asked<Receipt> },
-    /// Everything durable is wanted in the table; see [`Request`].
+    /// Everything durable is wanted in the table; see [`Input::Request`].
     Request { forget: bool, asked: Asked<()> },
     /// The table has answered the last call.
     Table(Result<TableAnswer, SinkError>),
@@ -67,8 +67,7 @@ pub(crate) struct Driver<T, O> {
     /// The submissions of the present group. Their shares are held until all are answered, because until then their events
     /// are in memory.
     pub(crate) submissions: Vec<Asked<Receipt>>,
-    pub(crate) requests: HashMap<u64, Asked<()>>,
-    pub(crate) requests_so_far: u64,
+    pub(crate) requests: VecDeque<Asked<()>>,
     /// Waits for the first try of the recovery.
     pub(crate) recovery_tried: Option<oneshot::Sender<()>>,
     pub(crate) free_bytes: Option<(Instant, Option<u64>)>,
@@ -97,10 +96,8 @@ impl<T: Storage, O: FnMut() -> Result<T, WalError>> Driver<T, O> {
                     self.submissions.push(asked);
                 }
                 Message::Request { forget, asked } => {
-                    self.requests_so_far += 1;
-                    let id = self.requests_so_far;
-                    self.requests.insert(id, asked);
-                    self.feed(Input::Request(Request { id, forget }));
+                    self.requests.push_back(asked);
+                    self.feed(Input::Request { forget });
                 }
                 Message::Table(answer) => self.feed(Input::Table(answer)),
             }
@@ -152,8 +149,8 @@ impl<T: Storage, O: FnMut() -> Result<T, WalError>> Driver<T, O> {
                             asked.answer(result);
                         }
                     }
-                    Effect::AnswerRequest { id, result } => {
-                        if let Some(mut asked) = self.requests.remove(&id) {
+                    Effect::AnswerRequest(result) => {
+                        if let Some(mut asked) = self.requests.pop_front() {
                             asked.answer(result);
                         }
                     }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use tidemark_schema::{EventId, Timestamp};
-use tidemark_wal::{Error as WalError, Record, Recovery, Room, Sequence};
+use tidemark_wal::{Error as WalError, Record, Recovery, Sequence, Status};
 
 use crate::collector::Receipt;
 use crate::decode::Event;
@@ -25,8 +25,9 @@ pub(crate) struct Now {
 pub(crate) enum Input {
     /// Submissions that gathered, named by their place in this list: they share one fsync.
     Submissions(Vec<Vec<Event>>),
-    /// Everything durable is wanted in the table.
-    Request(Request),
+    /// Everything durable is wanted in the table, and nothing of it in the log any more if it is to be forgotten. Requests
+    /// are answered in their order.
+    Request { forget: bool },
     /// The log did the last [`LogCall`]. Nothing else may come in between.
     Log(LogAnswer),
     /// The table did the last [`TableCall`].
@@ -52,22 +53,11 @@ pub(crate) enum Effect {
         submission: usize,
         result: Result<Receipt, Error>,
     },
-    AnswerRequest {
-        id: u64,
-        result: Result<(), Error>,
-    },
+    AnswerRequest(Result<(), Error>),
     /// The mode has changed.
     Announce(Transition),
     /// The log was read back into the table, or could not be yet.
     RecoveryTried,
-}
-
-/// Somebody waits until everything that is durable now is in the table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Request {
-    pub(crate) id: u64,
-    /// Whether the log must hold nothing of what is in the table when it is done.
-    pub(crate) forget: bool,
 }
 
 #[derive(Debug)]
@@ -98,7 +88,7 @@ pub(crate) enum LogCall {
 pub(crate) struct LogAnswer {
     pub(crate) done: LogDone,
     /// `None` while it is closed.
-    pub(crate) log: Option<LogView>,
+    pub(crate) log: Option<Status>,
 }
 
 #[derive(Debug)]
@@ -111,23 +101,13 @@ pub(crate) enum LogDone {
     Truncated(Result<(), WalError>),
     Advanced(Result<(), WalError>),
     Probed(Result<(), WalError>),
-    Read(Result<Records, WalError>),
+    Read(Result<Chunk, WalError>),
     Quarantined(Result<(), io::Error>),
-}
-
-/// An open log.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LogView {
-    /// The number the next record gets.
-    pub(crate) next: Sequence,
-    /// One past the last durable record.
-    pub(crate) durable: Sequence,
-    pub(crate) room: Room,
 }
 
 /// Some records of the log.
 #[derive(Debug)]
-pub(crate) struct Records {
+pub(crate) struct Chunk {
     pub(crate) records: Vec<Record>,
     /// The number after the last record that was read.
     pub(crate) next: Sequence,
@@ -137,12 +117,16 @@ pub(crate) struct Records {
 
 #[derive(Debug)]
 pub(crate) enum TableCall {
-    /// How far each kind of events was committed.
-    Positions,
+    /// How far each kind of events was committed, and the newest `limit` events that were received since.
+    Recall { since: Timestamp, limit: usize },
     /// Stores a batch, and that nothing before `next` is needed again.
     Store { batch: Batch, next: Sequence },
-    /// The newest `limit` events that were received since.
-    ReceivedSince { since: Timestamp, limit: usize },
+}
+
+#[derive(Debug)]
+pub(crate) enum TableAnswer {
+    Recalled { positions: Positions, received: Vec<(Timestamp, EventId)> },
+    Stored,
 }
 
 /// The first record of the log that the table does not hold, by kind.
@@ -150,11 +134,4 @@ pub(crate) enum TableCall {
 pub(crate) struct Positions {
     pub(crate) retrievals: u64,
     pub(crate) outputs: u64,
-}
-
-#[derive(Debug)]
-pub(crate) enum TableAnswer {
-    Positions(Positions),
-    Stored,
-    Received(Vec<(Timestamp, EventId)>),
 }

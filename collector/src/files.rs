@@ -2,9 +2,9 @@
 
 use std::io;
 
-use tidemark_wal::{Error as WalError, Options, Record, Recovery, Sequence, Storage, Wal};
+use tidemark_wal::{Error as WalError, Options, Record, Recovery, Sequence, Status, Storage, Wal};
 
-use crate::effect::{LogAnswer, LogCall, LogDone, LogView, Records};
+use crate::effect::{Chunk, LogAnswer, LogCall, LogDone};
 use crate::quarantine::Quarantine;
 
 /// An open log, or a way to open it.
@@ -22,10 +22,10 @@ impl<T: Storage, O: FnMut() -> Result<T, WalError>> Files<T, O> {
         mut open: O,
         options: Options,
         quarantine: Quarantine,
-    ) -> Result<(Self, LogView, Recovery), WalError> {
+    ) -> Result<(Self, Status, Recovery), WalError> {
         let (wal, recovery) = open_log(&mut open, options)?;
-        let view = view(&wal);
-        Ok((Self { wal: Some(wal), open, options, quarantine }, view, recovery))
+        let status = wal.status();
+        Ok((Self { wal: Some(wal), open, options, quarantine }, status, recovery))
     }
 
     pub(crate) fn close(&mut self) {
@@ -49,7 +49,7 @@ impl<T: Storage, O: FnMut() -> Result<T, WalError>> Files<T, O> {
             LogCall::Read { from, records, bytes } => LogDone::Read(self.with(|wal| read(wal, from, records, bytes))),
             LogCall::Quarantine(records) => LogDone::Quarantined(self.keep(&records)),
         };
-        LogAnswer { done, log: self.wal.as_ref().map(view) }
+        LogAnswer { done, log: self.wal.as_ref().map(Wal::status) }
     }
 
     fn reopen(&mut self) -> Result<Recovery, WalError> {
@@ -83,14 +83,10 @@ fn open_log<T: Storage>(
     Ok((wal, recovery))
 }
 
-fn view<T: Storage>(wal: &Wal<T>) -> LogView {
-    LogView { next: wal.next_sequence(), durable: wal.durable_sequence(), room: wal.room() }
-}
-
 /// Damaged regions are stepped over: they were told when the log was opened.
-fn read<T: Storage>(wal: &Wal<T>, from: Sequence, most: usize, bytes: u64) -> Result<Records, WalError> {
+fn read<T: Storage>(wal: &Wal<T>, from: Sequence, most: usize, bytes: u64) -> Result<Chunk, WalError> {
     let from = from.max(wal.first_sequence()).min(wal.durable_sequence());
-    let mut read = Records { records: Vec::new(), next: from, end: false };
+    let mut read = Chunk { records: Vec::new(), next: from, end: false };
     let mut total = 0_u64;
     for record in wal.read_from(from)? {
         let record = record?;
@@ -102,5 +98,5 @@ fn read<T: Storage>(wal: &Wal<T>, from: Sequence, most: usize, bytes: u64) -> Re
         }
     }
     // Also behind a damaged end: what cannot be read now cannot be read later.
-    Ok(Records { next: wal.durable_sequence(), end: true, ..read })
+    Ok(Chunk { next: wal.durable_sequence(), end: true, ..read })
 }

@@ -20,10 +20,10 @@ mod submissions;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidemark_wal::{Recovery, Sequence};
+use tidemark_wal::{Recovery, Sequence, Status};
 
 use crate::backoff::Pauses;
-use crate::effect::{Effect, Input, LogAnswer, LogCall, LogDone, LogView, Now, Request, TableCall};
+use crate::effect::{Effect, Input, LogAnswer, LogCall, LogDone, Now, TableCall};
 use crate::health::Health;
 use crate::mode::{FLUSH_STALLED_AFTER, Level, Observations, QUEUE_REFUSAL_LASTS, Transition, decide};
 use crate::recent::RecentIds;
@@ -53,9 +53,9 @@ pub(crate) struct State {
     group: Option<Group>,
 
     /// `None` from a failure after which it takes no more writes until it is open again.
-    log: Option<LogView>,
+    log: Option<Status>,
     /// Set while a log that was opened again is made to agree with what was acknowledged.
-    reopened: Option<(LogView, Recovery)>,
+    reopened: Option<(Status, Recovery)>,
     /// Set while unreadable records that lay between these are set aside.
     replayed: Option<Replayed>,
     /// One past the last record that counts: acknowledged, or found in the log when it was opened.
@@ -81,7 +81,8 @@ pub(crate) struct State {
     recovered: bool,
     /// Why not yet.
     recovery_failure: Option<String>,
-    requests: VecDeque<Request>,
+    /// What is asked of each flush that somebody waits for: whether it forgets.
+    requests: VecDeque<bool>,
     table_pauses: Pauses,
     /// When the table is tried again after a failure.
     table_retry_at: Option<Duration>,
@@ -96,8 +97,8 @@ pub(crate) struct State {
 
 impl State {
     /// The state after the log was opened for the first time.
-    pub(crate) fn new(settings: Settings, now: Now, log: LogView, opened: &Recovery) -> Self {
-        let mut health = Health { mode_since: now.wall, log_bytes: log.room.bytes, ..Health::default() };
+    pub(crate) fn new(settings: Settings, now: Now, log: Status, opened: &Recovery) -> Self {
+        let mut health = Health { mode_since: now.wall, log_bytes: log.bytes, ..Health::default() };
         health.damage.add(opened);
         Self {
             window: RecentIds::new(settings.recent_ids, now.wall, Vec::new()),
@@ -139,7 +140,7 @@ impl State {
         self.now = now;
         match input {
             Input::Submissions(submissions) => self.submit(submissions),
-            Input::Request(request) => self.request(request),
+            Input::Request { forget } => self.request(forget),
             Input::Log(answer) => self.log_answered(answer),
             Input::Table(answer) => match std::mem::replace(&mut self.work, Work::Idle) {
                 Work::Recovering(step) => self.continue_recovery(step, answer),
@@ -163,7 +164,7 @@ impl State {
 
     fn log_answered(&mut self, LogAnswer { done, log }: LogAnswer) {
         match (&mut self.reopened, log) {
-            (Some((view, _)), Some(log)) => *view = log,
+            (Some((status, _)), Some(log)) => *status = log,
             (None, log) if self.log.is_some() => self.log = log,
             _ => {}
         }
@@ -206,7 +207,7 @@ impl State {
         let health = &mut self.health;
         (health.pending, health.pending_bytes) = (self.pending.len(), self.pending.bytes());
         if let Some(log) = &self.log {
-            health.log_bytes = log.room.bytes;
+            health.log_bytes = log.bytes;
         }
         let recovering = self.why_recovering();
         let (health, settings) = (&self.health, &self.settings);

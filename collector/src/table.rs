@@ -55,17 +55,15 @@ impl<S: EventSink> Table<S> {
 
     async fn answer(&self, call: TableCall) -> Result<TableAnswer, SinkError> {
         match call {
-            TableCall::Positions => {
+            TableCall::Recall { since, limit } => {
                 let retrievals = self.within(self.sink.committed(Kind::Retrieval, &self.writer)).await?.unwrap_or(0);
                 let outputs = self.within(self.sink.committed(Kind::Output, &self.writer)).await?.unwrap_or(0);
-                Ok(TableAnswer::Positions(Positions { retrievals, outputs }))
+                let received = self.within(self.sink.received_since(since, limit)).await?;
+                Ok(TableAnswer::Recalled { positions: Positions { retrievals, outputs }, received })
             }
             TableCall::Store { batch, next } => {
                 self.within(self.sink.append(batch, &self.writer, next.get())).await?;
                 Ok(TableAnswer::Stored)
-            }
-            TableCall::ReceivedSince { since, limit } => {
-                Ok(TableAnswer::Received(self.within(self.sink.received_since(since, limit)).await?))
             }
         }
     }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tidemark_schema::{Ingest, Stored};
-use tidemark_wal::{Error as WalError, Sequence};
+use tidemark_wal::{Error as WalError, Sequence, Status};
 
 use super::pending::Waiting;
 use super::{State, Work};
-use crate::effect::{Effect, LogCall, LogView, Request, TableCall};
+use crate::effect::{Effect, LogCall, TableCall};
 use crate::error::{Error, chain};
 use crate::sink::{Batch, SinkError};
 
@@ -15,29 +15,26 @@ use crate::sink::{Batch, SinkError};
 const RELEASE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A flush that is under way. Its events stay pending until the table has them.
+#[derive(Clone, Copy)]
 pub(super) struct Flush {
-    pub(super) request: Option<Request>,
+    /// Whether somebody waits for it.
+    pub(super) requested: bool,
+    /// Whether the log must hold nothing of what is in the table when it is done.
+    pub(super) forgets: bool,
     /// It stores everything before this: what was durable when it began.
     target: Sequence,
     pub(super) step: FlushStep,
 }
 
 /// What a flush waits for.
+#[derive(Clone, Copy)]
 pub(super) enum FlushStep {
     /// A new segment begins.
     Seal,
     /// The table stores so many events, all before `next`.
     Store { events: u64, next: Sequence },
-    /// These events leave the log.
-    Release,
-    /// Everything before the target has left the log.
-    Forget,
-}
-
-impl Flush {
-    fn forgets(&self) -> bool {
-        self.request.is_some_and(|request| request.forget)
-    }
+    /// What it stored leaves the log.
+    Truncate,
 }
 
 impl State {
@@ -67,27 +64,28 @@ impl State {
         }
     }
 
-    pub(super) fn request(&mut self, request: Request) {
+    pub(super) fn request(&mut self, forget: bool) {
         if self.recovered {
-            return self.requests.push_back(request);
+            return self.requests.push_back(forget);
         }
         let why = self.recovery_failure.clone().unwrap_or_else(|| "the log is still being read back".to_owned());
-        self.effects.push(Effect::AnswerRequest { id: request.id, result: Err(Error::Recover(why.into())) });
+        self.effects.push(Effect::AnswerRequest(Err(Error::Recover(why.into()))));
     }
 
     pub(super) fn flush_interval(&self) -> Duration {
         self.settings.flush_interval.max(Duration::from_millis(1))
     }
 
-    fn begin_flush(&mut self, request: Option<Request>) {
+    fn begin_flush(&mut self, request: Option<bool>) {
         self.flush_due = false;
         if self.now.elapsed >= self.next_flush_at {
             self.next_flush_at = self.now.elapsed + self.flush_interval();
         }
-        let flush = Flush { request, target: self.durable, step: FlushStep::Seal };
+        let (requested, forgets) = (request.is_some(), request.unwrap_or(false));
+        let flush = Flush { requested, forgets, target: self.durable, step: FlushStep::Seal };
         match &self.log {
-            None if flush.forgets() => self.finish_flush(request, Err(self.health.refusal())),
-            Some(log) if flush.forgets() || self.should_seal(log) => {
+            None if forgets => self.finish_flush(requested, Err(self.health.refusal())),
+            Some(log) if forgets || self.should_seal(log) => {
                 self.work = Work::Flushing(flush);
                 self.ask_log(LogCall::Rotate);
             }
@@ -97,9 +95,9 @@ impl State {
 
     /// Whether the present segment has been open for long enough, so that what the coming flush stores can be removed from
     /// the disk right after it. While the table takes nothing, it would only make many small segments.
-    fn should_seal(&self, log: &LogView) -> bool {
+    fn should_seal(&self, log: &Status) -> bool {
         self.health.flushing
-            && (!self.is_within(self.rotated_at, self.settings.release_after) || log.room.bytes >= RELEASE_BYTES)
+            && (!self.is_within(self.rotated_at, self.settings.release_after) || log.bytes >= RELEASE_BYTES)
     }
 
     pub(super) fn rotated(&mut self, rotated: Result<bool, WalError>) {
@@ -113,8 +111,8 @@ impl State {
             }
             Err(error) => {
                 self.note_failure(&error, 0);
-                if flush.forgets() {
-                    self.finish_flush(flush.request, Err(Error::Forget(error)));
+                if flush.forgets {
+                    self.finish_flush(flush.requested, Err(Error::Forget(error)));
                 } else {
                     self.store_next(flush);
                 }
@@ -122,7 +120,7 @@ impl State {
         }
     }
 
-    pub(super) fn store_next(&mut self, flush: Flush) {
+    fn store_next(&mut self, flush: Flush) {
         let (events, bytes) = (self.settings.flush_events, self.settings.flush_bytes);
         let oldest = self.pending.oldest(flush.target, events, bytes);
         let Some(next) = oldest.last().map(|last| last.sequence.next()) else { return self.nothing_left(flush) };
@@ -145,32 +143,31 @@ impl State {
         self.health.flushing = stored.is_ok();
         if let Err(error) = stored {
             self.health.flush_failures += 1;
-            return self.finish_flush(flush.request, Err(Error::Flush(error)));
+            return self.finish_flush(flush.requested, Err(Error::Flush(error)));
         }
         self.health.flushed += events;
         self.flushed = self.flushed.max(next);
         self.pending.forget_before(next);
-        if self.truncate() {
-            self.work = Work::Flushing(Flush { step: FlushStep::Release, ..flush });
-        } else {
-            self.store_next(flush);
-        }
+        self.untruncated = true;
+        self.store_next(flush);
     }
 
     fn nothing_left(&mut self, flush: Flush) {
-        if !flush.forgets() {
-            return self.finish_flush(flush.request, Ok(()));
+        if flush.forgets {
+            self.flushed = self.flushed.max(flush.target);
         }
-        self.flushed = self.flushed.max(flush.target);
-        if self.truncate() {
-            self.work = Work::Flushing(Flush { step: FlushStep::Forget, ..flush });
-        } else {
+        match self.log {
+            Some(log) if flush.forgets || self.untruncated => {
+                self.work = Work::Flushing(Flush { step: FlushStep::Truncate, ..flush });
+                self.truncate(log);
+            }
             // The records are there until the log is open again.
-            self.finish_flush(flush.request, Err(self.health.refusal()));
+            None if flush.forgets => self.finish_flush(flush.requested, Err(self.health.refusal())),
+            _ => self.finish_flush(flush.requested, Ok(())),
         }
     }
 
-    pub(super) fn finish_flush(&mut self, request: Option<Request>, result: Result<(), Error>) {
+    pub(super) fn finish_flush(&mut self, requested: bool, result: Result<(), Error>) {
         self.work = Work::Idle;
         self.table_retry_at = match &result {
             Ok(()) => {
@@ -183,8 +180,8 @@ impl State {
                 Some(self.now.elapsed + pause)
             }
         };
-        if let Some(Request { id, .. }) = request {
-            self.effects.push(Effect::AnswerRequest { id, result });
+        if requested {
+            self.effects.push(Effect::AnswerRequest(result));
         }
     }
 }

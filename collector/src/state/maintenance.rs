@@ -3,13 +3,13 @@
 use std::ops::RangeInclusive;
 
 use tidemark_schema::{Ingest, Stored};
-use tidemark_wal::{Error as WalError, Recovery};
+use tidemark_wal::{Error as WalError, Recovery, Status};
 
 use super::flush::{Flush, FlushStep};
 use super::pending::Waiting;
-use super::recovery::{Replayed, Step};
+use super::recovery::Replayed;
 use super::{State, Work};
-use crate::effect::{Effect, LogCall, LogView};
+use crate::effect::{Effect, LogCall};
 use crate::error::{Error, chain};
 
 /// A trial on a full disk writes at least and at most this much.
@@ -33,13 +33,13 @@ impl State {
         if !self.needs_maintenance() || self.now.elapsed < self.log_retry_at {
             return false;
         }
-        match (&self.log, &self.unwritable) {
+        match (self.log, &self.unwritable) {
             (None, _) => self.ask_log(LogCall::Open),
             (Some(_), Some(unwritable)) => {
                 let (least, most) = PROBE_BYTES.into_inner();
                 self.ask_log(LogCall::Probe(unwritable.bytes.clamp(least, most)));
             }
-            (Some(_), None) => _ = self.truncate(),
+            (Some(log), None) => self.truncate(log),
         }
         true
     }
@@ -57,15 +57,10 @@ impl State {
         }
     }
 
-    /// Removes what is in the table from the log. A log that is closed is shortened once it is open again; says whether it
-    /// is done now.
-    pub(super) fn truncate(&mut self) -> bool {
+    /// Removes what is in the table from the log.
+    pub(super) fn truncate(&mut self, log: Status) {
         self.untruncated = true;
-        let durable = self.log.as_ref().map(|log| log.durable);
-        if let Some(durable) = durable {
-            self.ask_log(LogCall::TruncateBefore(self.flushed.min(durable)));
-        }
-        durable.is_some()
+        self.ask_log(LogCall::TruncateBefore(self.flushed.min(log.durable)));
     }
 
     pub(super) fn truncated(&mut self, truncated: Result<(), WalError>) {
@@ -73,14 +68,10 @@ impl State {
             Ok(()) => self.untruncated = false,
             Err(error) => self.note_failure(error, 0),
         }
-        match std::mem::replace(&mut self.work, Work::Idle) {
+        if let Work::Flushing(Flush { step: FlushStep::Truncate, forgets, requested, .. }) = self.work {
             // What could not be removed is tried again, and counts only for those who need to know.
-            Work::Recovering(Step::Release { positions, next, end }) => self.released(positions, next, end),
-            Work::Flushing(flush @ Flush { step: FlushStep::Release, .. }) => self.store_next(flush),
-            Work::Flushing(Flush { step: FlushStep::Forget, request, .. }) => {
-                self.finish_flush(request, truncated.map_err(Error::Forget));
-            }
-            other => self.work = other,
+            let result = if forgets { truncated.map_err(Error::Forget) } else { Ok(()) };
+            self.finish_flush(requested, result);
         }
     }
 
@@ -118,27 +109,27 @@ impl State {
     /// - If acknowledged records are gone, their numbers must not be given again, since the table would take the new
     ///   records for known. The events are still in memory: the log stays closed until the table has them, and then
     ///   continues behind their numbers.
-    pub(super) fn log_opened(&mut self, opened: Result<Recovery, WalError>, log: Option<LogView>) {
-        let (view, recovery) = match (opened, log) {
-            (Ok(recovery), Some(view)) => (view, recovery),
+    pub(super) fn log_opened(&mut self, opened: Result<Recovery, WalError>, log: Option<Status>) {
+        let (status, recovery) = match (opened, log) {
+            (Ok(recovery), Some(status)) => (status, recovery),
             (Ok(_), None) => return,
             (Err(error), _) => return self.reopening_failed(&Error::Recover(error.into())),
         };
-        self.reopened = Some((view, recovery));
+        self.reopened = Some((status, recovery));
         let durable = self.durable;
         if !self.recovered {
             // Nothing was acknowledged yet; the recovery reads whatever is there.
-            self.durable = view.next;
+            self.durable = status.next;
             self.finish_reopening();
-        } else if view.next > durable {
+        } else if status.next > durable {
             self.ask_log(LogCall::Read { from: durable, records: usize::MAX, bytes: u64::MAX });
-        } else if view.next == durable {
+        } else if status.next == durable {
             self.finish_reopening();
         } else if self.pending.len() == 0 {
             self.ask_log(LogCall::AdvanceTo(durable));
         } else {
             self.flush_due = true;
-            let lost = format!("the log ends at {}, but records before {durable} were acknowledged", view.next);
+            let lost = format!("the log ends at {}, but records before {durable} were acknowledged", status.next);
             self.reopening_failed(&Error::Recover(format!("{lost}; the table must take them first").into()));
         }
     }
@@ -166,11 +157,11 @@ impl State {
     }
 
     fn finish_reopening(&mut self) {
-        let Some((view, recovery)) = self.reopened.take() else { return };
+        let Some((status, recovery)) = self.reopened.take() else { return };
         tracing::info!("the write-ahead log is open again");
         self.health.damage.add(&recovery);
         self.health.reopened += 1;
-        self.log = Some(view);
+        self.log = Some(status);
         self.failure = None;
         self.untruncated = true;
         // What is in the table is safe from whatever ails the disk.

@@ -9,7 +9,7 @@ use tidemark_wal::{Error as WalError, Sequence};
 use super::pending::Waiting;
 use super::{State, Work};
 use crate::decode::Event;
-use crate::effect::{Effect, LogCall, Positions, Records, TableAnswer, TableCall};
+use crate::effect::{Chunk, Effect, LogCall, Positions, TableAnswer, TableCall};
 use crate::error::{Error, chain};
 use crate::recent::RecentIds;
 use crate::record;
@@ -17,8 +17,11 @@ use crate::sink::{Batch, SinkError};
 
 /// What the recovery waits for.
 pub(super) enum Step {
-    /// The table says how far it got. It is asked anew at each try: a flush that failed may have reached one kind.
-    Positions,
+    /// The table says how far it got, and what it received since. It is asked anew at each try: a flush that failed may have
+    /// reached one kind.
+    Recall {
+        since: Timestamp,
+    },
     Read(Positions),
     /// The table stores what it does not have of the records before `next`.
     Store {
@@ -26,17 +29,6 @@ pub(super) enum Step {
         events: u64,
         next: Sequence,
         end: bool,
-    },
-    /// These records leave the log.
-    Release {
-        positions: Positions,
-        next: Sequence,
-        end: bool,
-    },
-    /// The table says what it received lately; it knows numbers before `ahead`.
-    Window {
-        since: Timestamp,
-        ahead: Sequence,
     },
     /// The numbers of the log move behind those that the table knows.
     Advance,
@@ -55,20 +47,22 @@ pub(super) struct Replayed {
 
 impl State {
     pub(super) fn begin_recovery(&mut self) {
-        self.work = Work::Recovering(Step::Positions);
-        self.ask_table(TableCall::Positions);
+        let since = self.now.wall.plus_seconds(-self.settings.recent_s);
+        self.work = Work::Recovering(Step::Recall { since });
+        self.ask_table(TableCall::Recall { since, limit: self.settings.recent_ids });
     }
 
     pub(super) fn continue_recovery(&mut self, step: Step, answer: Result<TableAnswer, SinkError>) {
         match (step, answer) {
             (_, Err(error)) => self.recovery_failed(&Error::Recover(error)),
-            (Step::Positions, Ok(TableAnswer::Positions(positions))) => self.read_from(Sequence::FIRST, positions),
+            (Step::Recall { since }, Ok(TableAnswer::Recalled { positions, received })) => {
+                let capacity = self.settings.recent_ids;
+                self.window = RecentIds::new(capacity, complete_since(since, &received, capacity), received);
+                self.read_from(Sequence::FIRST, positions);
+            }
             (Step::Store { positions, events, next, end }, Ok(TableAnswer::Stored)) => {
                 self.health.recovered += events;
-                self.release_replayed(positions, next, end);
-            }
-            (Step::Window { since, ahead }, Ok(TableAnswer::Received(received))) => {
-                self.window_received(since, ahead, received);
+                self.replayed_before(next, end, positions);
             }
             (step, Ok(_)) => self.work = Work::Recovering(step),
         }
@@ -84,8 +78,8 @@ impl State {
     }
 
     /// Makes events of records. Those of which none can be made are set aside first.
-    pub(super) fn read(&mut self, read: Result<Records, WalError>) {
-        let Records { records, next, end } = match read {
+    pub(super) fn read(&mut self, read: Result<Chunk, WalError>) {
+        let Chunk { records, next, end } = match read {
             Ok(records) => records,
             Err(error) => return self.reading_failed(&Error::Recover(error.into())),
         };
@@ -136,41 +130,28 @@ impl State {
         let Replayed { rows, next, end, .. } = replayed;
         let mut batch = Batch::default();
         for Waiting { sequence, row, .. } in rows {
+            self.window.insert(row.received_at, row.event.event_id());
             let retrieval = matches!(row.event, Event::Retrieval(_));
             if sequence.get() >= if retrieval { positions.retrievals } else { positions.outputs } {
                 batch.push(Stored { ingest: Ingest::Replayed, ..row });
             }
         }
         if batch.is_empty() {
-            return self.release_replayed(positions, next, end);
+            return self.replayed_before(next, end, positions);
         }
         self.work = Work::Recovering(Step::Store { positions, events: batch.len() as u64, next, end });
         self.ask_table(TableCall::Store { batch, next });
     }
 
-    fn release_replayed(&mut self, positions: Positions, next: Sequence, end: bool) {
+    /// The table has everything before `next`.
+    fn replayed_before(&mut self, next: Sequence, end: bool, positions: Positions) {
         self.flushed = self.flushed.max(next);
-        if self.truncate() {
-            self.work = Work::Recovering(Step::Release { positions, next, end });
-        } else {
-            self.released(positions, next, end);
-        }
-    }
-
-    pub(super) fn released(&mut self, positions: Positions, next: Sequence, end: bool) {
+        self.untruncated = true;
         if !end {
             return self.read_from(next, positions);
         }
-        let since = self.now.wall.plus_seconds(-self.settings.recent_s);
-        let ahead = Sequence::try_from(positions.retrievals.max(positions.outputs)).unwrap_or(Sequence::MAX);
-        self.work = Work::Recovering(Step::Window { since, ahead });
-        self.ask_table(TableCall::ReceivedSince { since, limit: self.settings.recent_ids });
-    }
-
-    fn window_received(&mut self, since: Timestamp, ahead: Sequence, received: Vec<(Timestamp, EventId)>) {
         let Some(log) = &self.log else { return self.recovery_failed(&self.health.refusal()) };
-        let capacity = self.settings.recent_ids;
-        self.window = RecentIds::new(capacity, complete_since(since, &received, capacity), received);
+        let ahead = Sequence::try_from(positions.retrievals.max(positions.outputs)).unwrap_or(Sequence::MAX);
         if ahead <= log.next {
             return self.finish_recovery();
         }
@@ -181,8 +162,8 @@ impl State {
     }
 
     pub(super) fn finish_recovery(&mut self) {
-        let Some(next) = self.log.as_ref().map(|log| log.next) else { return };
-        (self.durable, self.flushed) = (next, next);
+        let Some(log) = self.log else { return };
+        (self.durable, self.flushed) = (log.next, log.next);
         (self.recovered, self.recovery_failure) = (true, None);
         self.health.recovery_ms = Some(u64::try_from(self.now.elapsed.as_millis()).unwrap_or(u64::MAX));
         self.work = Work::Idle;
@@ -190,7 +171,7 @@ impl State {
         self.table_retry_at = None;
         self.next_flush_at = self.now.elapsed + self.flush_interval();
         // What could not be removed is tried again; the recovery is complete without it.
-        self.truncate();
+        self.truncate(log);
         self.effects.push(Effect::RecoveryTried);
     }
 

@@ -132,7 +132,7 @@ impl State {
         } else if bytes.saturating_add(new.bytes) > settings.pending_bytes {
             let limit = settings.pending_bytes;
             refuse(Refusal::PendingBytes, format!("{bytes} bytes of events wait for the table, the limit is {limit}"))
-        } else if !self.log.is_some_and(|log| log.room.fits(records, log_bytes)) {
+        } else if !self.log.is_some_and(|log| log.fits(records, log_bytes)) {
             let used = self.health.log_bytes;
             refuse(Refusal::LogBudget, format!("{used} of {budget} bytes of the log are used"))
         } else {

@@ -23,7 +23,7 @@ use self::faulty::{Fault, FaultyStorage};
 use self::table::{Running, Table, Temper};
 use super::support::{event, now, settings};
 use crate::decode::{Event, Kind};
-use crate::effect::{Effect, Input, Now, Request};
+use crate::effect::{Effect, Input, Now};
 use crate::files::Files;
 use crate::quarantine::Quarantine;
 use crate::state::State;
@@ -83,7 +83,6 @@ struct World {
     /// By how much the clock on the wall was moved on, in seconds.
     jumped_s: i64,
     process: Option<Process>,
-    requests: u64,
     /// The numbers of the events of each submission that waits for its answer.
     submissions: Vec<Vec<u32>>,
     /// When each number was said to have happened: a resend says the same.
@@ -124,7 +123,6 @@ impl World {
             elapsed: Duration::ZERO,
             jumped_s: 0,
             process: None,
-            requests: 0,
             submissions: Vec::new(),
             sent: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
@@ -176,14 +174,11 @@ impl World {
             self.table.abandon(running, &mut self.numbers);
         }
         drop(process.files);
-        if self.numbers.one_in(2) {
-            self.disk.restart(Some(&mut self.numbers))
-        } else {
-            self.disk.restart(None)
-        }
+        let power_loss = self.numbers.one_in(2).then_some(&mut self.numbers);
+        self.disk.restart(power_loss);
         if self.numbers.one_in(8) {
             // Another version wrote this.
-            let (mut wal, _) = Wal::open(self.disk.clone(), Options::default()).unwrap();
+            let (mut wal, _) = Wal::open(self.disk.clone(), self.settings.log).unwrap();
             if wal.append(&[b"{\"kind\":\"of the future\"}"]).is_ok() && wal.sync().is_ok() {
                 self.unreadable += 1;
             }
@@ -195,7 +190,7 @@ impl World {
     fn feed(&mut self, input: Input) {
         let (mut next, wall) = (Some(input), self.wall());
         while let (Some(input), Some(process)) = (next.take(), self.process.as_mut()) {
-            let now = Now { wall, elapsed: self.elapsed - process.began };
+            let now = Now { wall, elapsed: self.elapsed.saturating_sub(process.began) };
             let effects = process.state.step(now, input);
             assert!(effects.iter().filter(|effect| matches!(effect, Effect::Log(_))).count() <= 1);
             let mut acknowledged = false;
@@ -223,7 +218,7 @@ impl World {
                         acknowledged |= result.is_ok();
                         self.answered(submission, result);
                     }
-                    Effect::AnswerRequest { result, .. } => self.seen.forgotten += usize::from(result.is_ok()),
+                    Effect::AnswerRequest(result) => self.seen.forgotten += usize::from(result.is_ok()),
                     Effect::Announce(transition) => drop(self.seen.modes.insert(transition.to)),
                     Effect::RecoveryTried => {}
                 }
@@ -341,9 +336,8 @@ impl World {
         match self.numbers.up_to(39) {
             0..14 => self.submit(),
             14..17 => {
-                self.requests += 1;
                 let forget = self.numbers.one_in(2);
-                self.feed(Input::Request(Request { id: self.requests, forget }));
+                self.feed(Input::Request { forget });
             }
             17..20 => {
                 let tempers = [Temper::Works, Temper::Slow, Temper::Fails, Temper::Hangs, Temper::Mixed];

@@ -44,6 +44,7 @@ impl Sequence {
     }
 
     /// The sequence after this one. Saturates: `append` has refused long before.
+    #[must_use]
     pub const fn next(self) -> Self {
         match self.checked_add(1) {
             Some(next) => next,

@@ -8,9 +8,9 @@ use crate::format::{Place, RECORD_HEADER_BYTES, RecordHeader, encode_record};
 use crate::options::Options;
 use crate::reader::{Part, Reader};
 use crate::recovery::{Recovered, Recovery, create_segment, recover};
-use crate::room::Room;
 use crate::segment::Segment;
 use crate::sequence::Sequence;
+use crate::status::Status;
 use crate::storage::Storage;
 
 /// The file of [`Wal::probe`]. Its name is no segment's, so one that a crash left behind is in nobody's way.
@@ -208,9 +208,11 @@ impl<S: Storage> Wal<S> {
         self.storage.sync(PROBE_NAME)
     }
 
-    /// How full it is now.
-    pub fn room(&self) -> Room {
-        Room {
+    /// How it is now.
+    pub fn status(&self) -> Status {
+        Status {
+            next: self.next_sequence(),
+            durable: self.durable,
             bytes: self.bytes(),
             options: self.options,
             active_bytes: self.active.bytes,
@@ -304,18 +306,18 @@ impl<S: Storage> Wal<S> {
     fn make_room(&mut self, batch_bytes: u64) -> Result<(), Error> {
         // Until a removal is durable its bytes may come back, so they are not free to use.
         self.settle_removal()?;
-        let room = self.room();
-        if room.bytes_with(batch_bytes) > self.options.budget_bytes && room.fits_in_place_of_drained(batch_bytes) {
+        let status = self.status();
+        if status.bytes_with(batch_bytes) > self.options.budget_bytes && status.fits_in_place_of_drained(batch_bytes) {
             self.begin_segment(self.next_sequence())?;
             self.remove_released()?;
         }
-        let room = self.room();
-        let after = room.bytes_with(batch_bytes);
+        let status = self.status();
+        let after = status.bytes_with(batch_bytes);
         if after > self.options.budget_bytes {
-            let used = room.bytes;
+            let used = status.bytes;
             return Err(Error::Full { needed: after - used, used, budget: self.options.budget_bytes });
         }
-        if room.begins_segment(batch_bytes) {
+        if status.begins_segment(batch_bytes) {
             self.begin_segment(self.next_sequence())?;
         }
         Ok(())

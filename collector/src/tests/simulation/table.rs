@@ -66,20 +66,17 @@ impl Table {
 
     pub(super) fn end(&mut self, running: Running) -> Result<TableAnswer, SinkError> {
         let answer = match running.call {
-            TableCall::Positions => {
+            TableCall::Recall { since, limit } => {
                 let [retrievals, outputs] = self.committed;
-                TableAnswer::Positions(Positions { retrievals, outputs })
-            }
-            TableCall::Store { batch, next } => {
-                self.store(batch, next.get(), running.extent);
-                TableAnswer::Stored
-            }
-            TableCall::ReceivedSince { since, limit } => {
                 let mut received: Vec<_> = self.rows.iter().map(|(id, at)| (*at, *id)).collect();
                 received.retain(|(at, _)| *at >= since);
                 received.sort_unstable_by(|a, b| b.cmp(a));
                 received.truncate(limit);
-                TableAnswer::Received(received)
+                TableAnswer::Recalled { positions: Positions { retrievals, outputs }, received }
+            }
+            TableCall::Store { batch, next } => {
+                self.store(&batch, next.get(), running.extent);
+                TableAnswer::Stored
             }
         };
         running.error.map_or(Ok(answer), |error| Err(error.into()))
@@ -89,11 +86,11 @@ impl Table {
     pub(super) fn abandon(&mut self, running: Running, numbers: &mut Numbers) {
         if let TableCall::Store { batch, next } = running.call {
             let extent = [Extent::Nothing, Extent::Half, Extent::Everything][numbers.up_to(2)];
-            self.store(batch, next.get(), extent);
+            self.store(&batch, next.get(), extent);
         }
     }
 
-    fn store(&mut self, batch: Batch, next: u64, extent: Extent) {
+    fn store(&mut self, batch: &Batch, next: u64, extent: Extent) {
         let retrievals = batch.retrievals.iter().map(|row| (row.event.event_id, row.received_at, row.ingest));
         let outputs = batch.outputs.iter().map(|row| (row.event.event_id, row.received_at, row.ingest));
         match extent {

@@ -65,7 +65,7 @@ impl Harness {
             self.attempts.entry(number).or_default().push(payload.clone());
         }
         let before = wal.bytes();
-        let fits = wal.room().fits(batch.len() as u64, batch.iter().map(|payload| payload.len() as u64).sum());
+        let fits = wal.status().fits(batch.len() as u64, batch.iter().map(|payload| payload.len() as u64).sum());
         match wal.append(&batch) {
             Ok(range) => {
                 assert!(fits, "a batch was taken that was said not to fit");

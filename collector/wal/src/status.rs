@@ -1,11 +1,16 @@
-//! How full a log is.
+//! How a log is.
 
 use crate::format::{RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use crate::options::Options;
+use crate::sequence::Sequence;
 
-/// How full the log was when this was taken ([`crate::Wal::room`]): whether a batch fits can be decided without the log.
+/// How the log was when it was asked ([`crate::Wal::status`]): whether a batch fits can be decided without the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct Status {
+    /// The number the next record gets.
+    pub next: Sequence,
+    /// One past the last record that survives a power loss.
+    pub durable: Sequence,
     /// What all segments take on disk.
     pub bytes: u64,
     pub(crate) options: Options,
@@ -15,7 +20,7 @@ pub struct Room {
     pub(crate) released: bool,
 }
 
-impl Room {
+impl Status {
     /// Whether a batch of so many records with so many bytes of payload fits into the budget.
     pub fn fits(&self, records: u64, payload_bytes: u64) -> bool {
         let batch_bytes = payload_bytes.saturating_add(records.saturating_mul(RECORD_HEADER_BYTES as u64));
