@@ -28,10 +28,18 @@ enum Action {
     /// The process dies at the operation this many operations from now.
     CrashAfter(u64),
     /// That operation fails.
-    FailAfter(u64, ErrorKind),
+    FailAfter(u64, Fault),
     /// The disk has this much room left.
     FillDisk(usize),
     Heal,
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        Just(Fault::Error(ErrorKind::Other)),
+        Just(Fault::Error(ErrorKind::StorageFull)),
+        Just(Fault::ErrorTwice(ErrorKind::Other)),
+    ]
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -46,8 +54,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Kill),
         2 => any::<u64>().prop_map(Action::PowerLoss),
         3 => (0_u64..12).prop_map(Action::CrashAfter),
-        3 => (0_u64..8, prop_oneof![Just(ErrorKind::Other), Just(ErrorKind::StorageFull)])
-            .prop_map(|(after, kind)| Action::FailAfter(after, kind)),
+        3 => (0_u64..8, fault()).prop_map(|(after, fault)| Action::FailAfter(after, fault)),
         1 => (0_usize..600).prop_map(Action::FillDisk),
         2 => Just(Action::Heal),
     ]
@@ -72,7 +79,7 @@ fn act(harness: &mut Harness, action: Action, seed: u64) {
         Action::Rotate => harness.rotate(),
         Action::Probe(bytes) => harness.probe(bytes),
         Action::CrashAfter(after) => harness.storage.fail_after(after, Fault::Crash),
-        Action::FailAfter(after, kind) => harness.storage.fail_after(after, Fault::Error(kind)),
+        Action::FailAfter(after, fault) => harness.storage.fail_after(after, fault),
         Action::FillDisk(room) => harness.storage.fill_up_to(room),
         Action::Heal => harness.storage.heal(),
     }

@@ -19,6 +19,8 @@ use super::Numbers;
 pub(crate) enum Fault {
     /// The operation fails; a write leaves half of its bytes.
     Error(ErrorKind),
+    /// The same, and the cut that would take a half-written batch back fails too.
+    ErrorTwice(ErrorKind),
     /// The process is gone: the operation is done in part, all later ones fail until [`FaultyStorage::restart`].
     Crash,
 }
@@ -80,7 +82,9 @@ impl Disk {
         self.operations += 1;
         self.faults_met += u64::from(self.fault.is_some_and(|(at, _)| at == number));
         match self.fault {
-            Some((at, Fault::Error(kind))) if at == number => Ok(Verdict::DoInPart(io::Error::from(kind))),
+            Some((at, Fault::Error(kind) | Fault::ErrorTwice(kind))) if at == number => {
+                Ok(Verdict::DoInPart(io::Error::from(kind)))
+            }
             Some((at, Fault::Crash)) if at == number => {
                 self.down = true;
                 Ok(Verdict::DoInPart(io::Error::other("crash")))
@@ -262,6 +266,9 @@ impl Storage for FaultyStorage {
         disk.writes += 1;
         if let Verdict::DoInPart(error) = disk.begin()? {
             disk.write(name, &bytes[..bytes.len() / 2])?;
+            if let Some((_, Fault::ErrorTwice(kind))) = disk.fault {
+                disk.fault = Some((disk.operations, Fault::Error(kind)));
+            }
             return Err(error);
         }
         let room = disk.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(disk.used()));
