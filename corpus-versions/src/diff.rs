@@ -9,7 +9,7 @@ use crate::manifest::{Manifest, ManifestEntry};
 ///
 /// Each document of either manifest is added, removed, modified or unchanged, so the four counts add up. `rescoped` and
 /// `revectored` look closer at the unchanged ones and are counted among them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ManifestDiff {
     /// Only the newer manifest has it.
     pub added: Vec<DocumentId>,
@@ -23,24 +23,6 @@ pub struct ManifestDiff {
     pub rescoped: Vec<DocumentId>,
     /// Unchanged ones whose vector hash differs. Only where both manifests know it: not to know is no change.
     pub revectored: Vec<DocumentId>,
-    before: Manifest,
-    after: Manifest,
-}
-
-/// What happened to one document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// Only the newer manifest has it.
-    Added,
-    /// Only the older manifest has it.
-    Removed,
-    /// Its content differs.
-    Modified,
-    /// Its content is the same.
-    Unchanged,
-    /// Neither manifest has it.
-    Unknown,
 }
 
 /// A diff as counts and examples, as the contract writes it.
@@ -73,40 +55,63 @@ pub struct DiffExamples {
     pub modified: Vec<DocumentId>,
 }
 
-/// Compares two manifests, the older one first. One pass over both, O(n + m); the manifests are shared, not copied.
+/// Compares two manifests, the older one first. One pass over both, O(n + m).
 pub fn diff(before: &Manifest, after: &Manifest) -> ManifestDiff {
-    let mut found = ManifestDiff {
-        added: Vec::new(),
-        removed: Vec::new(),
-        modified: Vec::new(),
-        unchanged: 0,
-        rescoped: Vec::new(),
-        revectored: Vec::new(),
-        before: before.clone(),
-        after: after.clone(),
-    };
-    let mut old = before.entries().iter().peekable();
-    let mut new = after.entries().iter().peekable();
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (Some(o), Some(n)) => o.doc_id.cmp(&n.doc_id),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return found,
-        };
-        // What comes first in the order of ids is missing on the other side.
-        let removed = old.next_if(|_| order.is_le());
-        let added = new.next_if(|_| order.is_ge());
-        match (removed, added) {
-            (Some(o), Some(n)) => found.both_have(o, n),
-            (Some(o), None) => found.removed.push(o.doc_id.clone()),
-            (None, Some(n)) => found.added.push(n.doc_id.clone()),
-            (None, None) => {}
-        }
-    }
+    let mut found = ManifestDiff::default();
+    found.compare(before.entries(), after.entries());
+    found
 }
 
 impl ManifestDiff {
+    /// Compares all entries of some documents, in any order.
+    pub(crate) fn of(mut before: Vec<ManifestEntry>, mut after: Vec<ManifestEntry>) -> Self {
+        let mut found = Self::default();
+        for entries in [&mut before, &mut after] {
+            entries.sort_unstable_by(|a, b| a.doc_id.cmp(&b.doc_id));
+        }
+        found.compare(&before, &after);
+        found
+    }
+
+    /// Adds what happened to other documents.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        for (ids, others) in self.lists().into_iter().zip(other.lists()) {
+            ids.append(others);
+        }
+        self.unchanged += other.unchanged;
+    }
+
+    fn compare(&mut self, before: &[ManifestEntry], after: &[ManifestEntry]) {
+        let mut old = before.iter().peekable();
+        let mut new = after.iter().peekable();
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (Some(o), Some(n)) => o.doc_id.cmp(&n.doc_id),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return,
+            };
+            // What comes first in the order of ids is missing on the other side.
+            let removed = old.next_if(|_| order.is_le());
+            let added = new.next_if(|_| order.is_ge());
+            match (removed, added) {
+                (Some(o), Some(n)) => self.both_have(o, n),
+                (Some(o), None) => self.removed.push(o.doc_id.clone()),
+                (None, Some(n)) => self.added.push(n.doc_id.clone()),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Brings the lists into the byte order of the ids, after parts were compared in another one.
+    pub(crate) fn sort(&mut self) {
+        self.lists().into_iter().for_each(|ids| ids.sort_unstable());
+    }
+
+    fn lists(&mut self) -> [&mut Vec<DocumentId>; 5] {
+        [&mut self.added, &mut self.removed, &mut self.modified, &mut self.rescoped, &mut self.revectored]
+    }
+
     fn both_have(&mut self, old: &ManifestEntry, new: &ManifestEntry) {
         let id = || new.doc_id.clone();
         if old.content_hash != new.content_hash {
@@ -122,27 +127,6 @@ impl ManifestDiff {
         {
             self.revectored.push(id());
         }
-    }
-
-    /// What happened to one document. O(log n).
-    pub fn change_of(&self, doc_id: &DocumentId) -> Change {
-        match (self.before.get(doc_id), self.after.get(doc_id)) {
-            (Some(old), Some(new)) if old.content_hash == new.content_hash => Change::Unchanged,
-            (Some(_), Some(_)) => Change::Modified,
-            (None, Some(_)) => Change::Added,
-            (Some(_), None) => Change::Removed,
-            (None, None) => Change::Unknown,
-        }
-    }
-
-    /// The older manifest.
-    pub fn before(&self) -> &Manifest {
-        &self.before
-    }
-
-    /// The newer manifest.
-    pub fn after(&self) -> &Manifest {
-        &self.after
     }
 
     /// Whether the manifests agree in every id and content hash.

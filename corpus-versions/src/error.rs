@@ -74,6 +74,18 @@ pub enum Error {
         /// Which document.
         doc_id: DocumentId,
     },
+    /// Entries could not be put aside or fetched again while they were sorted.
+    #[error("the entries of the manifest cannot be sorted on disk")]
+    SortEntries {
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// A stored manifest is not as it was written.
+    #[error("the stored manifest is damaged: {reason}")]
+    StoredManifest {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The manifest could not be made into Parquet.
     #[error("the manifest cannot be written as Parquet")]
     WriteParquet {
@@ -251,10 +263,14 @@ impl Error {
             Self::UnknownCorpus { .. } | Self::UnknownVersion { .. } => ErrorKind::NotFound,
             Self::RegisterOtherRoot { .. } => ErrorKind::Conflict,
             Self::DecodeRecord { .. }
+            | Self::StoredManifest { .. }
             | Self::MissingManifest { .. }
             | Self::DecodeManifest { .. }
             | Self::VerifyManifest { .. } => ErrorKind::Corrupt,
-            Self::ListObjects { .. } | Self::ReadObject { .. } | Self::WriteObject { .. } => ErrorKind::Unavailable,
+            Self::SortEntries { .. }
+            | Self::ListObjects { .. }
+            | Self::ReadObject { .. }
+            | Self::WriteObject { .. } => ErrorKind::Unavailable,
             Self::WriteParquet { .. } | Self::EncodeRecord { .. } | Self::RunInBackground { .. } => ErrorKind::Internal,
         }
     }

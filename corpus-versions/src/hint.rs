@@ -39,7 +39,13 @@ impl Error {
             Self::RegisterOtherRoot { .. } => {
                 "a version never changes once it is registered: choose a new version name for the new content".to_owned()
             }
-            Self::MissingManifest { .. } | Self::DecodeManifest { .. } | Self::VerifyManifest { .. } => {
+            Self::SortEntries { .. } => {
+                "check that the directory of temporary files (TMPDIR) can be written and has room".to_owned()
+            }
+            Self::StoredManifest { .. }
+            | Self::MissingManifest { .. }
+            | Self::DecodeManifest { .. }
+            | Self::VerifyManifest { .. } => {
                 "register the original manifest under the same version again: it is written anew and the root is checked"
                     .to_owned()
             }

@@ -3,8 +3,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidemark_schema::{ContentHash, DocumentId, Label, Timestamp};
 
+use crate::buckets::{EncodedManifest, Encoder, Sizes};
+use crate::encoding::encode;
 use crate::error::Error;
-use crate::merkle::{self, MerkleRoot};
+use crate::merkle::{MerkleRoot, Placed, place_of, root_of, subtree};
 
 /// One document or chunk of a corpus version.
 ///
@@ -75,9 +77,27 @@ impl Manifest {
         self.entries.is_empty()
     }
 
-    /// What stands for the whole content: two manifests with the same root are equal. Computed at each call, O(n).
+    /// What stands for the whole content: two manifests with the same root are equal. Computed at each call, O(n log n).
     pub fn root(&self) -> MerkleRoot {
-        merkle::root_of(&self.entries)
+        let placed = |entry: &ManifestEntry| {
+            let mut encoding = Vec::new();
+            encode(entry, &mut encoding);
+            (place_of(&entry.doc_id), encoding)
+        };
+        let mut entries: Vec<Placed> = self.entries.iter().map(placed).collect();
+        entries.sort_unstable();
+        root_of(subtree(&entries, 0))
+    }
+
+    /// The stored form.
+    pub fn encode(&self) -> Result<EncodedManifest, Error> {
+        self.encode_with(Sizes::default())
+    }
+
+    pub(crate) fn encode_with(&self, sizes: Sizes) -> Result<EncodedManifest, Error> {
+        let mut encoder = Encoder::new(sizes);
+        self.entries.iter().try_for_each(|entry| encoder.push(entry))?;
+        encoder.finish()
     }
 }
 

@@ -1,16 +1,19 @@
 //! The Merkle root of a manifest: 32 bytes that stand for every field of every entry.
 //!
-//! The tree is that of Certificate Transparency ([RFC 6962, section 2.1]) with BLAKE3 in place of SHA-256, over the
-//! entries in the byte order of their ids:
+//! The tree is a binary trie over the hashes of the ids. The place of an entry is `BLAKE3(doc_id)`; a subtree holds the
+//! entries whose places begin with the same bits, and its halves those whose next bit (the most significant first) is 0
+//! and 1:
 //!
 //! | what | hash |
 //! | --- | --- |
 //! | no entries | `BLAKE3()` |
 //! | one entry | `BLAKE3(0x00 ‖ encoding)` |
-//! | n entries | `BLAKE3(0x01 ‖ root of the first k ‖ root of the others)`, k the largest power of two below n |
+//! | more entries | `BLAKE3(0x01 ‖ hash of the half of 0 ‖ hash of the half of 1)` |
+//! | the root | `BLAKE3(0x02 ‖ number of entries, 8 bytes, big endian ‖ hash of all entries)` |
 //!
-//! The leading byte keeps a node from passing as an entry, and the uneven split keeps a list from having the root of the
-//! same list with its end repeated.
+//! As in [RFC 6962, section 2.1], the leading byte keeps one of these from passing as another. Where an entry stands depends
+//! on its id alone: the same entries have the same root in any order, and a change of one entry changes the hashes above
+//! it and no others. So the subtrees at any depth can be compared without what is below them ([`crate::Registry::diff`]).
 //!
 //! The encoding of an entry is its known fields in this order, each as tag (1 byte), length (4 bytes, big endian), value.
 //! A field that is not known is left out, so a field added to the format later leaves the roots of older manifests alone.
@@ -24,16 +27,23 @@
 //! | 5 | `updated_at` | microseconds since 1970, 8 bytes, big endian |
 //! | 6 | `scope` | UTF-8 |
 //!
+//! Versions that were registered with their manifest in Parquet have the root of a list: the tree of RFC 6962 over the
+//! entries in the byte order of their ids, with the same hashes for none, one and more entries, whose first half holds as
+//! many as the largest power of two below their number, and without the last line of the table.
+//!
 //! [RFC 6962, section 2.1]: https://www.rfc-editor.org/rfc/rfc6962#section-2.1
+
+mod tree;
 
 use std::fmt;
 use std::str::FromStr;
 
 use blake3::{Hash, Hasher};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tidemark_schema::{ContentHash, Label};
 
+use crate::encoding::encode;
 use crate::manifest::ManifestEntry;
+pub(crate) use tree::{Place, Placed, Subtree, place_of, root_of, subtree};
 
 /// The root of a manifest, shown as `b3:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,52 +104,40 @@ impl<'de> Deserialize<'de> for MerkleRoot {
     }
 }
 
-/// The root of entries that are sorted already.
-pub(crate) fn root_of(entries: &[ManifestEntry]) -> MerkleRoot {
-    MerkleRoot(*subtree(entries, &mut Vec::new()).as_bytes())
+/// The root of a manifest in Parquet, from entries in the byte order of their ids.
+pub(crate) fn list_root(entries: &[ManifestEntry]) -> MerkleRoot {
+    MerkleRoot(*list_hash(entries, &mut Vec::new()).as_bytes())
 }
 
-/// `leaf` is scratch space, shared so that a million entries do not cost a million allocations. The depth of the
+/// `encoding` is scratch space, shared so that a million entries do not cost a million allocations. The depth of the
 /// recursion is the logarithm of the number of entries.
-fn subtree(entries: &[ManifestEntry], leaf: &mut Vec<u8>) -> Hash {
+fn list_hash(entries: &[ManifestEntry], encoding: &mut Vec<u8>) -> Hash {
     match entries {
         [] => blake3::hash(b""),
         [entry] => {
-            leaf.clear();
-            leaf.push(0);
-            encode(entry, leaf);
-            blake3::hash(leaf)
+            encoding.clear();
+            encode(entry, encoding);
+            leaf(encoding)
         }
         _ => {
             let half = 1 << (entries.len() - 1).ilog2();
             let (left, right) = entries.split_at(half);
-            let left = subtree(left, leaf);
-            let right = subtree(right, leaf);
-            let mut node = Hasher::new();
-            node.update(&[1]).update(left.as_bytes()).update(right.as_bytes());
-            node.finalize()
+            let left = list_hash(left, encoding);
+            node(&left, &list_hash(right, encoding))
         }
     }
 }
 
-fn encode(entry: &ManifestEntry, out: &mut Vec<u8>) {
-    let mut field = |tag: u8, value: Option<&[u8]>| {
-        if let Some(value) = value {
-            // The longest value is an id of 1024 bytes.
-            let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
-            out.push(tag);
-            out.extend_from_slice(&length.to_be_bytes());
-            out.extend_from_slice(value);
-        }
-    };
-    let tokens = entry.tokens.map(u32::to_be_bytes);
-    let updated_at = entry.updated_at.map(|time| time.micros().to_be_bytes());
-    field(1, Some(entry.doc_id.as_str().as_bytes()));
-    field(2, Some(entry.content_hash.as_str().as_bytes()));
-    field(3, entry.vector_hash.as_ref().map(ContentHash::as_str).map(str::as_bytes));
-    field(4, tokens.as_ref().map(<[u8; 4]>::as_slice));
-    field(5, updated_at.as_ref().map(<[u8; 8]>::as_slice));
-    field(6, entry.scope.as_ref().map(Label::as_str).map(str::as_bytes));
+fn leaf(encoding: &[u8]) -> Hash {
+    let mut leaf = Hasher::new();
+    leaf.update(&[0]).update(encoding);
+    leaf.finalize()
+}
+
+fn node(left: &Hash, right: &Hash) -> Hash {
+    let mut node = Hasher::new();
+    node.update(&[1]).update(left.as_bytes()).update(right.as_bytes());
+    node.finalize()
 }
 
 #[cfg(test)]

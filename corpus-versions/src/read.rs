@@ -7,7 +7,7 @@ mod column;
 mod ndjson;
 mod parquet;
 
-pub use ndjson::{MAX_LINE_BYTES, read_ndjson};
+pub use ndjson::{MAX_LINE_BYTES, encode_ndjson, read_ndjson};
 pub(crate) use parquet::read_own_parquet;
 pub use parquet::read_parquet;
 

@@ -1,6 +1,7 @@
 mod layout;
 mod nearest;
 mod objects;
+mod stored;
 
 use std::sync::Arc;
 
@@ -10,24 +11,27 @@ use object_store::path::Path;
 use serde::Serialize;
 use tidemark_schema::{CorpusName, CorpusVersion};
 
+use crate::buckets::{EncodedManifest, Sizes};
 use crate::diff::{ManifestDiff, diff};
 use crate::error::Error;
 use crate::judgements::Judgements;
 use crate::manifest::Manifest;
+use crate::merkle::{MerkleRoot, list_root};
 use crate::read::read_own_parquet;
-use crate::version::{CorpusVersionRecord, NewVersion};
+use crate::version::{CorpusVersionRecord, ManifestFormat, NewVersion};
 use crate::write::write_parquet;
 use layout::Layout;
 use nearest::nearest;
 use objects::{Objects, Written};
+use stored::Stored;
 
 /// Records read at once by [`Registry::list`].
 const READS_AT_ONCE: usize = 16;
 
 /// The corpus versions in an object store.
 ///
-/// Under the prefix lie `versions/<corpus>/<version>.json`, one record each, and `manifests/<root>.parquet`, which
-/// versions of the same content share; `judgements/<corpus>.json` is what people judged. Names are percent-encoded to one
+/// Under the prefix lie `versions/<corpus>/<version>.json`, one record each, and `manifests/<root>.buckets`, which
+/// versions of the same content share (`manifests/<root>.parquet` for those that were registered in the earlier format); `judgements/<corpus>.json` is what people judged. Names are percent-encoded to one
 /// path part each.
 ///
 /// A version is registered once its record is there. The manifest is written before, and the record is created, never
@@ -39,6 +43,7 @@ const READS_AT_ONCE: usize = 16;
 pub struct Registry {
     objects: Objects,
     layout: Layout,
+    sizes: Sizes,
 }
 
 /// A version is on record.
@@ -55,7 +60,7 @@ pub struct Registered {
 impl Registry {
     /// A registry under a prefix of a store. Reads and writes nothing yet.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
-        Self { objects: Objects::new(store), layout: Layout::new(prefix) }
+        Self { objects: Objects::new(store), layout: Layout::new(prefix), sizes: Sizes::default() }
     }
 
     /// Puts a version on record, in the state `Registered`.
@@ -63,18 +68,26 @@ impl Registry {
     /// The same version with the same root again is fine: the record stays, and a damaged or lost manifest is written
     /// anew. With another root it is refused ([`Error::RegisterOtherRoot`]), as is a parent that is not registered.
     pub async fn register(&self, new: NewVersion, manifest: Manifest) -> Result<Registered, Error> {
+        let sizes = self.sizes;
+        let encoded = in_background(move || manifest.encode_with(sizes)).await?;
+        self.register_encoded(new, encoded).await
+    }
+
+    /// [`Self::register`] for a manifest that was read without holding it in memory.
+    pub async fn register_encoded(&self, new: NewVersion, manifest: EncodedManifest) -> Result<Registered, Error> {
         let path = self.layout.record(&new.corpus, &new.version);
-        let (root, entries, parquet) =
-            in_background(move || Ok((manifest.root(), manifest.len() as u64, write_parquet(&manifest)?))).await?;
-        let offered = new.into_record(root, entries);
+        let offered = new.into_record(manifest.root(), manifest.len());
         let existing = self.read_record(&path).await?;
         if let Some(existing) = &existing {
-            same_root(existing, &offered)?;
+            if existing.format == ManifestFormat::Parquet {
+                return self.register_again_as_parquet(existing, &offered, manifest).await;
+            }
+            same_root(existing, offered.root)?;
         } else if let Some(parent) = &offered.parent {
             self.check_parent(&offered.corpus, parent).await?;
         }
         // Overwriting is safe: the name is made from the content, so whoever wrote it first wrote the same manifest.
-        self.objects.put(&self.layout.manifest(root), parquet).await?;
+        self.objects.put_manifest(&self.layout.manifest(offered.root, offered.format), manifest).await?;
         if let Some(existing) = existing {
             return Ok(already(existing, &offered));
         }
@@ -85,8 +98,25 @@ impl Registry {
         }
         // Somebody else was first, between the look above and now.
         let existing = self.show(&offered.corpus, &offered.version).await?;
-        same_root(&existing, &offered)?;
+        same_root(&existing, offered.root)?;
         Ok(already(existing, &offered))
+    }
+
+    /// A version that is on record with the root of a list keeps it, and its manifest in Parquet. All of it is in memory.
+    async fn register_again_as_parquet(
+        &self,
+        existing: &CorpusVersionRecord,
+        offered: &CorpusVersionRecord,
+        manifest: EncodedManifest,
+    ) -> Result<Registered, Error> {
+        let (root, parquet) = in_background(move || {
+            let manifest = manifest.into_manifest()?;
+            Ok((list_root(manifest.entries()), write_parquet(&manifest)?))
+        })
+        .await?;
+        same_root(existing, root)?;
+        self.objects.put(&self.layout.manifest(root, ManifestFormat::Parquet), parquet).await?;
+        Ok(already(existing.clone(), offered))
     }
 
     /// The versions of one corpus or of all, by corpus, then time, then name. Empty when there are none.
@@ -121,13 +151,34 @@ impl Registry {
     /// What a version holds. The root is computed again from what was read: a manifest that was altered in the store is
     /// reported ([`Error::VerifyManifest`]), never returned.
     pub async fn manifest(&self, corpus: &CorpusName, version: &CorpusVersion) -> Result<Manifest, Error> {
+        self.manifest_of(self.show(corpus, version).await?).await
+    }
+
+    /// Checks that the stored manifest of a version is what was registered, to the byte. Holds a few blocks of it at a time,
+    /// or all of it when it is stored as Parquet.
+    pub async fn verify(&self, corpus: &CorpusName, version: &CorpusVersion) -> Result<(), Error> {
         let record = self.show(corpus, version).await?;
-        let bytes = self.objects.get(&self.layout.manifest(record.root)).await?;
-        let bytes = bytes.ok_or_else(|| Error::MissingManifest { corpus: corpus.clone(), version: version.clone() })?;
+        if record.format == ManifestFormat::Parquet {
+            return self.manifest_of(record).await.map(drop);
+        }
+        let stored = self.stored(record).await?;
+        stored.parts(self.sizes.span_bytes).try_for_each(|_| std::future::ready(Ok(()))).await
+    }
+
+    async fn stored(&self, record: CorpusVersionRecord) -> Result<Stored, Error> {
+        Stored::open(&self.objects, &self.layout, record, self.sizes).await
+    }
+
+    async fn manifest_of(&self, record: CorpusVersionRecord) -> Result<Manifest, Error> {
+        if record.format == ManifestFormat::Buckets {
+            return self.stored(record).await?.manifest(self.sizes.span_bytes).await;
+        }
+        let CorpusVersionRecord { corpus, version, root, entries, .. } = record;
+        let bytes = self.objects.get(&self.layout.manifest(root, ManifestFormat::Parquet)).await?;
+        let Some(bytes) = bytes else { return Err(Error::MissingManifest { corpus, version }) };
         in_background(move || {
-            let decoded = read_own_parquet(bytes, record.entries);
-            let CorpusVersionRecord { corpus, version, root, .. } = record;
-            match decoded.map(|manifest| (manifest.root(), manifest)) {
+            let decoded = read_own_parquet(bytes, entries);
+            match decoded.map(|manifest| (list_root(manifest.entries()), manifest)) {
                 Ok((found, manifest)) if found == root => Ok(manifest),
                 Ok((found, _)) => Err(Error::VerifyManifest { corpus, version, registered: root, found }),
                 Err(source) => Err(Error::DecodeManifest { corpus, version, source: Box::new(source) }),
@@ -157,13 +208,21 @@ impl Registry {
     }
 
     /// What changed from the version `before` to the version `after` of a corpus.
+    ///
+    /// Of both manifests the index and the buckets that differ are read, so it costs as much as has changed; memory grows
+    /// with the documents that changed. Where one of them is stored as Parquet, both are read and held as a whole.
     pub async fn diff(
         &self,
         corpus: &CorpusName,
         before: &CorpusVersion,
         after: &CorpusVersion,
     ) -> Result<ManifestDiff, Error> {
-        let (before, after) = futures::try_join!(self.manifest(corpus, before), self.manifest(corpus, after))?;
+        let (before, after) = futures::try_join!(self.show(corpus, before), self.show(corpus, after))?;
+        if [before.format, after.format] == [ManifestFormat::Buckets; 2] {
+            let (before, after) = futures::try_join!(self.stored(before), self.stored(after))?;
+            return before.diff(&after, self.sizes.span_bytes).await;
+        }
+        let (before, after) = futures::try_join!(self.manifest_of(before), self.manifest_of(after))?;
         in_background(move || Ok(diff(&before, &after))).await
     }
 
@@ -207,15 +266,15 @@ impl Registry {
     }
 }
 
-fn same_root(existing: &CorpusVersionRecord, offered: &CorpusVersionRecord) -> Result<(), Error> {
-    if existing.root == offered.root {
+fn same_root(existing: &CorpusVersionRecord, offered: MerkleRoot) -> Result<(), Error> {
+    if existing.root == offered {
         return Ok(());
     }
     Err(Error::RegisterOtherRoot {
         corpus: existing.corpus.clone(),
         version: existing.version.clone(),
         registered: existing.root,
-        offered: offered.root,
+        offered,
     })
 }
 

@@ -19,6 +19,9 @@ pub struct CorpusVersionRecord {
     pub root: MerkleRoot,
     /// How many documents the manifest holds.
     pub entries: u64,
+    /// How the manifest is stored, and what kind of root it has. Records from before there was a choice do not say.
+    #[serde(default)]
+    pub format: ManifestFormat,
     /// The embedding model.
     pub embedder: Option<Label>,
     /// The index or collection that serves it.
@@ -34,6 +37,17 @@ pub struct CorpusVersionRecord {
     pub created_at: Timestamp,
     /// Where it is in its life.
     pub state: State,
+}
+
+/// How a manifest is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestFormat {
+    /// A Parquet file; the root is that of a list.
+    #[default]
+    Parquet,
+    /// Buckets by the hash of the id; the root is that of a trie.
+    Buckets,
 }
 
 /// Where a version is in its life.
@@ -94,6 +108,7 @@ impl NewVersion {
             parent: self.parent,
             root,
             entries,
+            format: ManifestFormat::Buckets,
             embedder: self.embedder,
             index: self.index,
             index_params: self.index_params,
@@ -131,8 +146,9 @@ mod tests {
   "corpus": "handbook",
   "version": "v2",
   "parent": "v1",
-  "root": "b3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+  "root": "b3:69c0ce4dff883f93dbc1b88d7b195af92afeb8ca6c69e9ded9e53c8b0ec2693f",
   "entries": 0,
+  "format": "buckets",
   "embedder": null,
   "index": null,
   "index_params": {

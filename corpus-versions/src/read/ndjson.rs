@@ -2,6 +2,7 @@ use std::io::{BufRead, Read};
 
 use serde_json::{Map, Value, json};
 
+use crate::buckets::{EncodedManifest, Encoder, Sizes};
 use crate::error::{Error, Fault};
 use crate::manifest::{Manifest, ManifestEntry};
 
@@ -14,8 +15,29 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads one JSON object per line, at most `max_entries` of them. Blank lines are skipped and counted.
 ///
 /// No more than [`MAX_LINE_BYTES`] are held beside the entries, whatever the input.
-pub fn read_ndjson(mut input: impl BufRead, max_entries: u64) -> Result<Manifest, Error> {
+pub fn read_ndjson(input: impl BufRead, max_entries: u64) -> Result<Manifest, Error> {
     let mut entries = Vec::new();
+    for_each_entry(input, max_entries, |entry| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    Manifest::from_entries(entries)
+}
+
+/// Reads as [`read_ndjson`] does, and brings the entries into their stored form as they come, so that memory does not grow
+/// with their number.
+pub fn encode_ndjson(input: impl BufRead, max_entries: u64) -> Result<EncodedManifest, Error> {
+    let mut encoder = Encoder::new(Sizes::default());
+    for_each_entry(input, max_entries, |entry| encoder.push(&entry))?;
+    encoder.finish()
+}
+
+fn for_each_entry(
+    mut input: impl BufRead,
+    max_entries: u64,
+    mut take: impl FnMut(ManifestEntry) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut entries = 0;
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
@@ -39,17 +61,15 @@ pub fn read_ndjson(mut input: impl BufRead, max_entries: u64) -> Result<Manifest
         if text.is_empty() {
             continue;
         }
-        if entries.len() as u64 >= max_entries {
+        if entries >= max_entries {
             return Err(Error::TooManyEntries { limit: max_entries });
         }
         let entry =
             serde_json::from_slice(text).map_err(|error| Error::InvalidLine { line, fault: fault_of(text, &error) })?;
-        entries.push(entry);
+        take(entry)?;
+        entries += 1;
     }
-    if entries.is_empty() {
-        return Err(Error::EmptyInput);
-    }
-    Manifest::from_entries(entries)
+    if entries == 0 { Err(Error::EmptyInput) } else { Ok(()) }
 }
 
 /// Which field is at fault. `serde_json` gives the place in the line and not the field, so a refused line is read once

@@ -2,6 +2,7 @@ use object_store::path::{Path, PathPart};
 use tidemark_schema::{CorpusName, CorpusVersion};
 
 use crate::merkle::MerkleRoot;
+use crate::version::ManifestFormat;
 
 /// The longest encoded name that stands in a path. File systems allow 255 bytes per part; `.json` and the suffix of a
 /// temporary file need some.
@@ -33,8 +34,12 @@ impl Layout {
         self.versions(corpus).join(name)
     }
 
-    pub(super) fn manifest(&self, root: MerkleRoot) -> Path {
-        let name = format!("{}.parquet", root.to_hex());
+    pub(super) fn manifest(&self, root: MerkleRoot, format: ManifestFormat) -> Path {
+        let extension = match format {
+            ManifestFormat::Parquet => "parquet",
+            ManifestFormat::Buckets => "buckets",
+        };
+        let name = format!("{}.{extension}", root.to_hex());
         self.prefix.clone().join("manifests").join(name)
     }
 

@@ -1,13 +1,22 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode};
+use tokio::io::AsyncWriteExt;
 
+use super::in_background;
 use super::layout::Layout;
+use crate::buckets::EncodedManifest;
 use crate::error::Error;
+
+/// What is uploaded at a time; object stores ask for 5 MiB at least.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+const PARTS_AT_ONCE: usize = 2;
 
 /// The store with the errors of this crate.
 #[derive(Debug, Clone)]
@@ -35,6 +44,54 @@ impl Objects {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(source) => Err(Error::ReadObject { path: path.clone(), source }),
         }
+    }
+
+    /// At most `bytes` from the start of an object, and how many it has; `None` when there is none.
+    pub(super) async fn start(&self, path: &Path, bytes: u64) -> Result<Option<(Bytes, u64)>, Error> {
+        let options = GetOptions { range: Some((0..bytes).into()), ..GetOptions::default() };
+        let read = async {
+            let found = self.0.get_opts(path, options).await?;
+            let size = found.meta.size;
+            Ok((found.bytes().await?, size))
+        };
+        match read.await {
+            Ok(read) => Ok(Some(read)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            // Of an object without bytes no part can be read.
+            Err(source) => match self.0.head(path).await {
+                Ok(object) if object.size == 0 => Ok(Some((Bytes::new(), 0))),
+                _ => Err(Error::ReadObject { path: path.clone(), source }),
+            },
+        }
+    }
+
+    /// A part of an object.
+    pub(super) async fn range(&self, path: &Path, range: Range<u64>) -> Result<Bytes, Error> {
+        let read = self.0.get_range(path, range).await;
+        read.map_err(|source| Error::ReadObject { path: path.clone(), source })
+    }
+
+    /// Writes a manifest, whether it is there or not. It is there once all of it is.
+    pub(super) async fn put_manifest(&self, path: &Path, mut manifest: EncodedManifest) -> Result<(), Error> {
+        let failed = |source| Error::WriteObject { path: path.clone(), source };
+        let writer = BufWriter::with_capacity(Arc::clone(&self.0), path.clone(), PART_BYTES);
+        let mut writer = writer.with_max_concurrency(PARTS_AT_ONCE);
+        manifest.rewind()?;
+        let mut part = manifest.index().encode();
+        while !part.is_empty() {
+            if let Err(source) = writer.put(part.into()).await {
+                // The first error is the one to report.
+                drop(writer.abort().await);
+                return Err(failed(source));
+            }
+            (manifest, part) = in_background(move || {
+                let part = manifest.read(PART_BYTES as u64)?;
+                Ok((manifest, part))
+            })
+            .await?;
+        }
+        let written = writer.shutdown().await;
+        written.map_err(|error| failed(object_store::Error::Generic { store: "upload", source: error.into() }))
     }
 
     /// Writes an object, whether it is there or not.
