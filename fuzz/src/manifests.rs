@@ -34,6 +34,7 @@ fn check_manifest(manifest: &Manifest) {
     let again = read_ndjson(lines.join("\n").as_bytes(), MAX_ENTRIES).unwrap();
     assert_eq!(&again, manifest);
     assert_eq!(again.root(), manifest.root());
+    assert_eq!(manifest.encode().unwrap().root(), manifest.root());
     let again = read_parquet(write_parquet(manifest).unwrap(), MAX_ENTRIES).unwrap();
     assert_eq!(&again, manifest);
 }

@@ -130,8 +130,8 @@ async fn registered(
         problems.push(format!("events of {corpus} declare no corpus_version: send it with each retrieval"));
         return Ok(false);
     };
-    match registry.manifest(corpus, version).await {
-        Ok(_) => Ok(true),
+    match registry.verify(corpus, version).await {
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             problems.push(format!(
                 "{corpus} {version} has no manifest: `tidemark corpus register {corpus} {version} MANIFEST`"

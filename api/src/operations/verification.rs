@@ -127,8 +127,8 @@ impl Operations {
         };
         for registered in store.registry.list(None).await? {
             verification.manifests += 1;
-            match store.registry.manifest(&registered.corpus, &registered.version).await {
-                Ok(_) => {}
+            match store.registry.verify(&registered.corpus, &registered.version).await {
+                Ok(()) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                     let (corpus, version) = (&registered.corpus, &registered.version);
                     verification.damaged_manifests.push(format!("{corpus} {version}: {error}"));

@@ -120,14 +120,18 @@ mod tests {
 
     #[track_caller]
     fn check(text: impl AsRef<[u8]>, expected: &str) {
-        let shown = match read_ndjson(text.as_ref(), 5) {
-            Ok(manifest) => {
-                let ids: Vec<_> = manifest.entries().iter().map(|e| e.doc_id.as_str()).collect();
-                ids.join(" ")
-            }
-            Err(error) => error.to_string(),
-        };
-        assert_eq!(shown, expected);
+        let at_once = read_ndjson(text.as_ref(), 5);
+        let one_by_one = encode_ndjson(text.as_ref(), 5).and_then(EncodedManifest::into_manifest);
+        for read in [at_once, one_by_one] {
+            let shown = match read {
+                Ok(manifest) => {
+                    let ids: Vec<_> = manifest.entries().iter().map(|e| e.doc_id.as_str()).collect();
+                    ids.join(" ")
+                }
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(shown, expected);
+        }
     }
 
     fn lines(middle: &str) -> String {

@@ -302,7 +302,9 @@ fn every_operation_may_move_between_threads() {
     shared::<(Error, Registry)>();
     let (_, registry) = in_memory();
     sendable(registry.register(new("cran", "v1", 1), v1()));
+    sendable(registry.register_encoded(new("cran", "v1", 1), v1().encode().unwrap()));
     sendable(registry.list(None));
+    sendable(registry.verify(&name("cran"), &name("v1")));
     sendable(registry.diff(&name("cran"), &name("v1"), &name("v2")));
 }
 

@@ -26,7 +26,7 @@ async fn a_version_is_registered_once_and_never_changes() {
         "index": null,
         "index_params": {},
         "parent": null,
-        "root": "b3:56d1b4a2c8b71c46ad1c1f98714d60997b065fd35deed5554c68c40e8e9ff377",
+        "root": "b3:46ded6d1f28bac3a0a428178098361f0a6e00fe8840e19aea585197053d89d52",
         "source": "nightly",
         "state": "registered",
         "version": "v1"

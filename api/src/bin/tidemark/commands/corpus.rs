@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use tidemark_collector::Compression;
 use tidemark_corpus::{
-    CorpusVersionRecord, DEFAULT_MAX_ENTRIES, Manifest, NewVersion, Registered, read_ndjson, read_parquet,
+    CorpusVersionRecord, DEFAULT_MAX_ENTRIES, EncodedManifest, NewVersion, Registered, encode_ndjson, read_parquet,
 };
 use tidemark_schema::Label;
 
@@ -51,7 +51,7 @@ async fn register(place: &Place, arguments: &CorpusRegister) -> Result<(), Failu
 pub(super) async fn register_in(
     session: &Session,
     version: NewVersion,
-    manifest: Manifest,
+    manifest: EncodedManifest,
 ) -> Result<Registered, Failure> {
     Ok(session.operations.register_version(&session.caller, version, manifest).await?)
 }
@@ -72,11 +72,11 @@ fn described(registered: &Registered) -> String {
     text
 }
 
-/// Reads a manifest, compressed or not, as NDJSON or Parquet.
-pub(crate) fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
+/// Reads a manifest, compressed or not, as NDJSON or Parquet. Of NDJSON only a part is in memory at a time.
+pub(crate) fn read_manifest(path: &Path) -> Result<EncodedManifest, Failure> {
     let failed = |source: std::io::Error| Failure::of(format!("{} cannot be read: {source}", path.display()));
     let manifest = if path == Path::new("-") {
-        read_ndjson(BufReader::new(std::io::stdin()), DEFAULT_MAX_ENTRIES)
+        encode_ndjson(BufReader::new(std::io::stdin()), DEFAULT_MAX_ENTRIES)
     } else {
         let mut file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
@@ -87,10 +87,10 @@ pub(crate) fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
         Read::by_ref(&mut file).take(4).read_to_end(&mut first).map_err(failed)?;
         let file = File::open(path).map_err(failed)?;
         if first == b"PAR1" {
-            read_parquet(file, DEFAULT_MAX_ENTRIES)
+            read_parquet(file, DEFAULT_MAX_ENTRIES).and_then(|manifest| manifest.encode())
         } else {
             let content = Compression::of(&first).reader(file).map_err(failed)?;
-            read_ndjson(BufReader::new(content), DEFAULT_MAX_ENTRIES)
+            encode_ndjson(BufReader::new(content), DEFAULT_MAX_ENTRIES)
         }
     };
     manifest.map_err(|error| {
