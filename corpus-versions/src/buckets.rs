@@ -1,19 +1,19 @@
 //! The stored form of a manifest: one object from which a few entries can be read without the others.
 //!
-//! Entries lie in buckets, the subtrees of [`crate::merkle`] at one depth: the smallest at which a bucket holds 512 entries
-//! on average or fewer. So the depth follows from the number of entries, and versions of about the same size have the
-//! same buckets. Where they do not, the buckets of the larger one are parts of those of the smaller one.
+//! Entries lie in buckets, the subtrees of [`crate::merkle`] at one depth: the smallest at which a bucket holds 512
+//! entries on average or fewer. So the depth follows from the number of entries, and versions of about the same size
+//! have the same buckets. Where they do not, the buckets of the larger one are parts of those of the smaller one.
 //!
 //! | bytes | what |
 //! | --- | --- |
 //! | 8 | `TMBUCKET` |
-//! | 80 for each bucket, 2^depth of them | entries (8), bytes of its block (8), BLAKE3 of its block (32), hash of its subtree (32) |
+//! | 80 for each bucket, 2^depth of them | entries (8), bytes of block (8), BLAKE3 of block (32), hash of subtree (32) |
 //! | 32 | BLAKE3 of all the above |
 //! | as the index says | the blocks, one after another; an empty bucket has none |
 //!
 //! A block is a zstd frame of the bucket's entries in the order of their places, each as length (4 bytes) and encoding.
-//! Numbers are big endian. The hashes of subtrees prove the content by the root on record; those of blocks and of the index
-//! find bytes that were altered without altering the content.
+//! Numbers are big endian. The hashes of subtrees prove the content by the root on record; those of blocks and of the
+//! index find bytes that were altered without altering the content.
 
 mod block;
 mod encode;

@@ -301,7 +301,7 @@ async fn in_background<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|source| Error::RunInBackground { source })?
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod tests;

@@ -72,23 +72,14 @@ impl Objects {
     }
 
     /// Writes a manifest, whether it is there or not. It is there once all of it is.
-    pub(super) async fn put_manifest(&self, path: &Path, mut manifest: EncodedManifest) -> Result<(), Error> {
-        let failed = |source| Error::WriteObject { path: path.clone(), source };
+    pub(super) async fn put_manifest(&self, path: &Path, manifest: EncodedManifest) -> Result<(), Error> {
         let writer = BufWriter::with_capacity(Arc::clone(&self.0), path.clone(), PART_BYTES);
         let mut writer = writer.with_max_concurrency(PARTS_AT_ONCE);
-        manifest.rewind()?;
-        let mut part = manifest.index().encode();
-        while !part.is_empty() {
-            if let Err(source) = writer.put(part.into()).await {
-                // The first error is the one to report.
-                drop(writer.abort().await);
-                return Err(failed(source));
-            }
-            (manifest, part) = in_background(move || {
-                let part = manifest.read(PART_BYTES as u64)?;
-                Ok((manifest, part))
-            })
-            .await?;
+        let failed = |source| Error::WriteObject { path: path.clone(), source };
+        if let Err(error) = upload(&mut writer, manifest, failed).await {
+            // The first error is the one to report.
+            drop(writer.abort().await);
+            return Err(error);
         }
         let written = writer.shutdown().await;
         written.map_err(|error| failed(object_store::Error::Generic { store: "upload", source: error.into() }))
@@ -133,4 +124,22 @@ impl Objects {
             .filter_map(|path| Layout::name_of(path.filename()?))
             .collect())
     }
+}
+
+async fn upload(
+    writer: &mut BufWriter,
+    mut manifest: EncodedManifest,
+    failed: impl Fn(object_store::Error) -> Error,
+) -> Result<(), Error> {
+    manifest.rewind()?;
+    let mut part = manifest.index().encode();
+    while !part.is_empty() {
+        writer.put(part.into()).await.map_err(&failed)?;
+        (manifest, part) = in_background(move || {
+            let part = manifest.read(PART_BYTES as u64)?;
+            Ok((manifest, part))
+        })
+        .await?;
+    }
+    Ok(())
 }

@@ -33,7 +33,7 @@ fn write_manifest(path: &std::path::Path, changed: u64) {
 }
 
 #[tokio::test]
-#[ignore = "takes half a minute without optimisation, and measures the whole process"]
+#[ignore = "takes half a minute without optimisation, and asks Linux for the memory of the whole process"]
 #[expect(clippy::print_stderr, reason = "the figures are what it is run for")]
 async fn a_million_entries_are_registered_within_a_hundred_megabytes_and_compared_within_a_second() {
     let root = tempfile::tempdir().unwrap();
