@@ -8,7 +8,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use tidemark_collector::Compression;
-use tidemark_corpus::{Error, Manifest, read_ndjson};
+use tidemark_corpus::{EncodedManifest, Error, encode_ndjson};
 
 use super::app::Limits;
 use super::problem::{MALFORMED, Problem, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE};
@@ -17,7 +17,7 @@ use super::problem::{MALFORMED, Problem, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE};
 const PARQUET: &[u8] = b"PAR1";
 
 /// Reads the manifest; meant for a blocking thread.
-pub(crate) fn read(bytes: &[u8], compression: Compression, limits: &Limits) -> Result<Manifest, Problem> {
+pub(crate) fn read(bytes: &[u8], compression: Compression, limits: &Limits) -> Result<EncodedManifest, Problem> {
     if bytes.is_empty() {
         let hint = "send the manifest as NDJSON, one entry per line";
         return Err(Problem::new(&MALFORMED, "the body is empty").hint(hint));
@@ -26,7 +26,7 @@ pub(crate) fn read(bytes: &[u8], compression: Compression, limits: &Limits) -> R
     let mut content = BufReader::new(Bounded::new(content, limits.manifest_content_bytes));
     let manifest = match content.fill_buf() {
         Ok(start) if start.starts_with(PARQUET) => Err(parquet()),
-        Ok(_) => read_ndjson(&mut content, limits.manifest_entries).map_err(refused),
+        Ok(_) => encode_ndjson(&mut content, limits.manifest_entries).map_err(refused),
         Err(error) => Err(broken(&error)),
     };
     if content.get_ref().exceeded {

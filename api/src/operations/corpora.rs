@@ -1,6 +1,6 @@
 //! What each version of a corpus holds.
 
-use tidemark_corpus::{CorpusVersionRecord, Judgements, Manifest, ManifestDiff, NewVersion, Registered};
+use tidemark_corpus::{CorpusVersionRecord, EncodedManifest, Judgements, ManifestDiff, NewVersion, Registered};
 use tidemark_schema::{CorpusName, CorpusVersion};
 
 use super::{Action, Caller, Error, Operations};
@@ -43,10 +43,10 @@ impl Operations {
         &self,
         caller: &Caller,
         new: NewVersion,
-        manifest: Manifest,
+        manifest: EncodedManifest,
     ) -> Result<Registered, Error> {
         let store = self.store_or_new(caller, Action::RegisterVersion).await?;
-        Ok(store.registry.register(new, manifest).await?)
+        Ok(store.registry.register_encoded(new, manifest).await?)
     }
 
     /// Puts the judgements of a corpus on record, in place of those that were there.

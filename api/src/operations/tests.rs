@@ -3,7 +3,7 @@ use std::sync::Arc;
 use strum::VariantArray;
 use tempfile::TempDir;
 use tidemark_analyzer::{Options, Segment};
-use tidemark_corpus::{Judgements, NewVersion, read_ndjson};
+use tidemark_corpus::{Judgements, NewVersion, encode_ndjson};
 use tidemark_lake::{Location, SqlForm, SqlLimits};
 use tidemark_schema::{ErrorKind, ManualClock, TenantName, Timestamp};
 
@@ -53,7 +53,7 @@ async fn perform(operations: &Operations, caller: &Caller, action: Action) -> Re
         Action::ShowVersion => operations.version(caller, &corpus, &version).await.map(drop),
         Action::DiffVersions => operations.diff_versions(caller, &corpus, [&version, &version]).await.map(drop),
         Action::RegisterVersion => {
-            let manifest = read_ndjson(&br#"{"doc_id":"a","content_hash":"b3:1"}"#[..], 10).unwrap();
+            let manifest = encode_ndjson(&br#"{"doc_id":"a","content_hash":"b3:1"}"#[..], 10).unwrap();
             let new = NewVersion::named(corpus, version, NOW.parse().unwrap());
             operations.register_version(caller, new, manifest).await.map(drop)
         }
