@@ -29,7 +29,6 @@ mod pipeline;
 mod presence;
 mod quality;
 pub mod read;
-pub mod render;
 pub mod report;
 mod scores;
 mod segments;

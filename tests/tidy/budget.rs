@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::files;
 
 /// The folders of our crates, the inner ones first: a file belongs to the first that holds it.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "analyzer/stats",
     "collector/client",
     "collector/lake",
@@ -15,6 +15,7 @@ const CRATES: [&str; 9] = [
     "api",
     "collector",
     "corpus-versions",
+    "report",
 ];
 
 /// Modules that are compiled for tests alone, as paths without their ending.

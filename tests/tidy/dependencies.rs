@@ -43,11 +43,12 @@ fn the_graph_of_our_crates_is_the_one_that_was_agreed() {
     let lines: BTreeSet<String> = lines.collect();
     insta::assert_snapshot!(lines.into_iter().collect::<Vec<_>>().join("\n"), @r"
     tidemark-analyzer <- tidemark-corpus, tidemark-lake, tidemark-schema, tidemark-stats
-    tidemark-api <- tidemark-analyzer, tidemark-collector, tidemark-corpus, tidemark-lake, tidemark-schema
+    tidemark-api <- tidemark-analyzer, tidemark-collector, tidemark-corpus, tidemark-lake, tidemark-report, tidemark-schema
     tidemark-client <- tidemark-schema
     tidemark-collector <- tidemark-schema, tidemark-wal
     tidemark-corpus <- tidemark-schema
     tidemark-lake <- tidemark-schema
+    tidemark-report <- tidemark-analyzer, tidemark-schema
     tidemark-schema <- 
     tidemark-stats <- 
     tidemark-tests <- 

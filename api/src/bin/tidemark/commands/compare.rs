@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tidemark_analyzer::report::Judgement;
-use tidemark_analyzer::{Options, Report, Segment, render};
+use tidemark_analyzer::{Options, Report, Segment};
 use tidemark_api::operations::Comparison;
+use tidemark_report::{comparison, explanation, markdown, text};
 
 use super::{Session, corpus_name, now, print, print_json, shell_word, style};
 use crate::arguments::{Compare, Dimension, Place, ReportFormat};
@@ -19,10 +20,10 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     let listed = if arguments.queries.is_some() { TO_LABEL } else { Options::default().queries_listed };
     let options = Options { seed: arguments.seed, queries_listed: listed, ..Options::default() };
     let windows = [arguments.reference.as_str(), arguments.current.as_str()];
-    let comparison = Comparison::new(&corpus, windows, segment, options, now())?;
+    let asked = Comparison::new(&corpus, windows, segment, options, now())?;
     let session = Session::of(place, "compare")?;
     let spinner = progress::spinner("comparing");
-    let report = session.operations.compare(&session.caller, comparison).await;
+    let report = session.operations.compare(&session.caller, asked).await;
     spinner.finish_and_clear();
     let report = report?;
     if let Some(file) = &arguments.queries {
@@ -30,9 +31,9 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     }
     match arguments.format {
         ReportFormat::Text => {
-            print(&render::text(&report, style()))?;
+            print(&text(&comparison(&report), style()))?;
             if arguments.explain {
-                print(&format!("\n{}", render::explain(&report, style())))?;
+                print(&format!("\n{}", text(&explanation(&report), style())))?;
             }
             // The report names commands, not stores.
             if let (Some(data), None) = (&place.data, std::env::var_os("TIDEMARK_DATA")) {
@@ -40,9 +41,9 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
             }
         }
         ReportFormat::Markdown => {
-            print(&render::markdown(&report))?;
+            print(&markdown(&comparison(&report)))?;
             if arguments.explain {
-                print(&format!("\n```text\n{}```\n", render::explain(&report, render::Style::Plain)))?;
+                print(&format!("\n{}", markdown(&explanation(&report))))?;
             }
         }
         // The numbers of the explanation are those of the report.
@@ -106,6 +107,6 @@ fn exit_code(report: &Report, dimensions: &[Dimension]) -> ExitCode {
 /// A comparison of two windows that are named in the program.
 pub(super) async fn between(session: &Session, corpus: &str, windows: [&str; 2]) -> Result<Report, Failure> {
     let corpus = corpus_name(corpus)?;
-    let comparison = Comparison::new(&corpus, windows, Segment::default(), Options::default(), now())?;
-    Ok(session.operations.compare(&session.caller, comparison).await?)
+    let asked = Comparison::new(&corpus, windows, Segment::default(), Options::default(), now())?;
+    Ok(session.operations.compare(&session.caller, asked).await?)
 }

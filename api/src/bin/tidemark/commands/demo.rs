@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use tidemark_analyzer::Report;
-use tidemark_analyzer::render::{self, Style};
 use tidemark_api::demo;
 use tidemark_api::operations::import::Options;
 use tidemark_corpus::NewVersion;
+use tidemark_report::{Style, comparison, markdown, text, trace};
 
 use super::{Session, compare, corpus, corpus_name, corpus_version, count, import, now, print, shell_word, style};
 use crate::arguments::{Demo, Place};
@@ -112,13 +112,13 @@ async fn register_versions(session: &Session, recording: &Path) -> Result<(), Fa
 /// Prints a report, and leaves it as a file for programs and one for people.
 fn present(directory: &Path, name: &str, title: &str, report: &Report) -> Result<(), Failure> {
     heading(title)?;
-    print(&render::text(report, style()))?;
+    print(&text(&comparison(report), style()))?;
     print("\n")?;
     let reports = directory.join("reports");
     std::fs::create_dir_all(&reports)?;
     let json = serde_json::to_string_pretty(report).map_err(Failure::of)?;
     std::fs::write(reports.join(format!("{name}.json")), json)?;
-    std::fs::write(reports.join(format!("{name}.md")), render::markdown(report))?;
+    std::fs::write(reports.join(format!("{name}.md")), markdown(&comparison(report)))?;
     Ok(())
 }
 
@@ -129,7 +129,7 @@ async fn one_trace(session: &Session, report: &Report) -> Result<(), Failure> {
     let parse = |text: &str| text.parse().map_err(|error| Failure::of(format!("the trace {text:?} {error}")));
     let (current, reference) = (parse(current)?, parse(reference)?);
     let diff = session.operations.diff(&session.caller, current, Some(reference), None).await?;
-    print(&render::trace_text(&diff, style()))?;
+    print(&text(&trace(&diff), style()))?;
     print("\n")
 }
 

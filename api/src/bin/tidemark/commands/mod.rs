@@ -19,11 +19,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tidemark_analyzer::render::Style;
 use tidemark_api::operations::{Caller, Operations};
 use tidemark_api::store::LocalDirectories;
 use tidemark_collector::policy::Policy;
 use tidemark_lake::Location;
+use tidemark_report::Style;
 use tidemark_schema::{Clock, CorpusName, CorpusVersion, SystemClock, Timestamp};
 
 use crate::arguments::Place;
