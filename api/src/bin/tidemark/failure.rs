@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use tidemark_api::fingerprint_key;
 use tidemark_api::operations::{self, import};
 
+use crate::commands::visible_lines;
+
 /// A failed command.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -51,6 +53,7 @@ impl Failure {
             text.push_str(hint);
             text.push('\n');
         }
+        let text = visible_lines(&text);
         // Standard error may be closed; then nobody can be told, and the exit code says it.
         if std::io::stderr().write_all(text.as_bytes()).is_err() {
             return ExitCode::from(self.code);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tidemark_report::visible;
 
 /// A bar that counts the bytes of a file.
 pub(crate) fn bytes(what: &str, total: Option<u64>) -> ProgressBar {
@@ -16,7 +17,7 @@ pub(crate) fn bytes(what: &str, total: Option<u64>) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("━╸ "));
     }
-    bar.set_prefix(what.to_owned());
+    bar.set_prefix(visible(what));
     bar
 }
 

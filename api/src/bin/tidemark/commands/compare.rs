@@ -8,7 +8,7 @@ use tidemark_analyzer::{Options, Report, Segment};
 use tidemark_api::operations::Comparison;
 use tidemark_report::{comparison, explanation, markdown, text};
 
-use super::{Session, corpus_name, now, print, print_json, shell_word, style};
+use super::{Session, corpus_name, now, print, print_as_it_is, print_json, shell_word, style};
 use crate::arguments::{Compare, Dimension, Place, ReportFormat};
 use crate::failure::Failure;
 use crate::progress;
@@ -31,9 +31,9 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     }
     match arguments.format {
         ReportFormat::Text => {
-            print(&text(&comparison(&report), style()))?;
+            print_as_it_is(&text(&comparison(&report), style()))?;
             if arguments.explain {
-                print(&format!("\n{}", text(&explanation(&report), style())))?;
+                print_as_it_is(&format!("\n{}", text(&explanation(&report), style())))?;
             }
             // The report names commands, not stores.
             if let (Some(data), None) = (&place.data, std::env::var_os("TIDEMARK_DATA")) {
@@ -41,9 +41,9 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
             }
         }
         ReportFormat::Markdown => {
-            print(&markdown(&comparison(&report)))?;
+            print_as_it_is(&markdown(&comparison(&report)))?;
             if arguments.explain {
-                print(&format!("\n{}", markdown(&explanation(&report))))?;
+                print_as_it_is(&format!("\n{}", markdown(&explanation(&report))))?;
             }
         }
         // The numbers of the explanation are those of the report.

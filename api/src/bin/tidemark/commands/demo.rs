@@ -10,7 +10,9 @@ use tidemark_api::operations::import::Options;
 use tidemark_corpus::NewVersion;
 use tidemark_report::{Style, comparison, markdown, text, trace};
 
-use super::{Session, compare, corpus, corpus_name, corpus_version, count, import, now, print, shell_word, style};
+use super::{
+    Session, compare, corpus, corpus_name, corpus_version, count, import, now, print, print_as_it_is, shell_word, style,
+};
 use crate::arguments::{Demo, Place};
 use crate::failure::Failure;
 
@@ -74,7 +76,7 @@ fn heading(text: &str) -> Result<(), Failure> {
         Style::Plain => format!("── {text} {rule}\n"),
         Style::Coloured => format!("── \u{1b}[1m{text}\u{1b}[0m {rule}\n"),
     };
-    print(&line)
+    print_as_it_is(&line)
 }
 
 async fn import_events(session: &Session, recording: &Path) -> Result<(), Failure> {
@@ -112,7 +114,7 @@ async fn register_versions(session: &Session, recording: &Path) -> Result<(), Fa
 /// Prints a report, and leaves it as a file for programs and one for people.
 fn present(directory: &Path, name: &str, title: &str, report: &Report) -> Result<(), Failure> {
     heading(title)?;
-    print(&text(&comparison(report), style()))?;
+    print_as_it_is(&text(&comparison(report), style()))?;
     print("\n")?;
     let reports = directory.join("reports");
     std::fs::create_dir_all(&reports)?;
@@ -129,7 +131,7 @@ async fn one_trace(session: &Session, report: &Report) -> Result<(), Failure> {
     let parse = |text: &str| text.parse().map_err(|error| Failure::of(format!("the trace {text:?} {error}")));
     let (current, reference) = (parse(current)?, parse(reference)?);
     let diff = session.operations.diff(&session.caller, current, Some(reference), None).await?;
-    print(&text(&trace(&diff), style()))?;
+    print_as_it_is(&text(&trace(&diff), style()))?;
     print("\n")
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tidemark_analyzer::Selector;
 use tidemark_schema::TraceId;
 
-use super::{Session, print, print_json, style};
+use super::{Session, print_as_it_is, print_json, style};
 use crate::arguments::{Diff, Format, Place};
 use crate::failure::Failure;
 
@@ -16,7 +16,7 @@ pub(crate) async fn run(place: &Place, arguments: &Diff) -> Result<ExitCode, Fai
     let Session { operations, caller } = Session::of(place, "diff")?;
     let diff = operations.diff(&caller, trace, other, reference).await?;
     match arguments.format {
-        Format::Text => print(&tidemark_report::text(&tidemark_report::trace(&diff), style()))?,
+        Format::Text => print_as_it_is(&tidemark_report::text(&tidemark_report::trace(&diff), style()))?,
         Format::Json => print_json(&diff)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use tidemark_api::operations;
 use tidemark_api::operations::export::{Error, Exported, Format, Scores, Selection};
 use tidemark_schema::Timestamp;
 
-use super::{Session, corpus_name, count};
+use super::{Session, corpus_name, count, visible_lines};
 use crate::arguments::{Export, ExportFormat, ExportKind, Place, RunScores};
 use crate::failure::Failure;
 use crate::progress;
@@ -46,7 +46,8 @@ pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, F
     spinner.finish_and_clear();
     let exported = result?;
     tell(&exported)?;
-    writeln!(std::io::stderr(), "{} {} written to {}", count(exported.events), selection.name(), path.display())?;
+    let written = format!("{} {} written to {}", count(exported.events), selection.name(), path.display());
+    writeln!(std::io::stderr(), "{}", visible_lines(&written))?;
     Ok(ExitCode::SUCCESS)
 }
 

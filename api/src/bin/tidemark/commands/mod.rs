@@ -23,7 +23,7 @@ use tidemark_api::operations::{Caller, Operations};
 use tidemark_api::store::LocalDirectories;
 use tidemark_collector::policy::Policy;
 use tidemark_lake::Location;
-use tidemark_report::Style;
+use tidemark_report::{Style, visible};
 use tidemark_schema::{Clock, CorpusName, CorpusVersion, SystemClock, Timestamp};
 
 use crate::arguments::Place;
@@ -77,8 +77,15 @@ fn style() -> Style {
     }
 }
 
-/// Onto standard output. Whoever closed it (`| head`) has seen enough.
+/// Lines of ours onto standard output. What they hold of others (names, paths, errors) is written out where a terminal would
+/// obey it.
 fn print(text: &str) -> Result<(), Failure> {
+    print_as_it_is(&visible_lines(text))
+}
+
+/// A document that was made visible already, with its colours, or what programs read. Whoever closed the output (`| head`) has
+/// seen enough.
+fn print_as_it_is(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -86,9 +93,14 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// A text whose line breaks are ours and whose other characters are all seen.
+pub(crate) fn visible_lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(Failure::of)?;
-    print(&format!("{text}\n"))
+    print_as_it_is(&format!("{text}\n"))
 }
 
 /// A path as it can be typed.
@@ -137,6 +149,12 @@ mod tests {
     fn counts_have_separators_of_thousands() {
         let shown: Vec<String> = [0_u64, 999, 1_000, 1_234_567].into_iter().map(count).collect();
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        let hostile = "a\u{1b}[2J\u{202e}b\nc\r\n";
+        assert_eq!(visible_lines(hostile), "a\\u{1b}[2J\\u{202e}b\nc\\r\n");
     }
 
     #[test]
