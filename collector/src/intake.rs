@@ -22,6 +22,7 @@ use crate::policy::Policy;
 use crate::quota::{OverQuota, Quotas};
 
 pub use memory::{Full, Memory, Room};
+use table::TableRows;
 
 /// How the events are written in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,8 +212,8 @@ impl Intake {
         let mut room = self.memory.reserve(content.len())?;
         let mut sorted = Sorted::new(self, now);
         if tabular::is_ipc_stream(content) {
-            let (rows, ignored_columns) = table::read(self, content, kind, &context, &mut room)?;
-            for (row, event) in (1..).zip(rows) {
+            let TableRows { events, ignored_columns } = table::read(self, content, kind, &context, &mut room)?;
+            for (row, event) in (1..).zip(events) {
                 sorted.push(row, None, Some(kind), event);
             }
             sorted.answers.ignored_columns = ignored_columns;

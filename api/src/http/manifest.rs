@@ -1,7 +1,7 @@
 //! A manifest from the body of a request: NDJSON, compressed or not.
 //!
-//! What it may take of memory: the body as it was sent (64 MiB by default), one buffer of the decompressor, and the
-//! entries (a million by default). It is decompressed as it is read, so the 256 MiB that it may have are never in memory
+//! What it may take of memory: the body as it was sent (64 MiB by default), one buffer of the decompressor, and some 50 MiB
+//! to sort its entries, which are spilled to a temporary file. It is decompressed as it is read, so the 256 MiB that it may have are never in memory
 //! at once. Parquet is refused: its decoder takes a file at its word about how much memory it needs, so that it is read
 //! only from files that an operator names.
 

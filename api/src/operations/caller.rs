@@ -30,6 +30,7 @@ impl Caller {
     }
 
     /// The same caller for another tenant.
+    #[must_use]
     pub fn of_tenant(&self, tenant: TenantName) -> Self {
         Self { tenant, ..self.clone() }
     }

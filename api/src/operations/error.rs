@@ -63,16 +63,20 @@ impl Error {
         match self {
             Self::Denied { .. } => ErrorKind::Forbidden,
             Self::NoTrace(_) => ErrorKind::NotFound,
-            Self::Store(StoreError::Lake(error)) | Self::Lake(error) => error.kind(),
-            Self::Store(StoreError::NoState(_)) | Self::Import(_) | Self::Export(_) => ErrorKind::Invalid,
+            Self::Store(StoreError::Lake(error)) | Self::Lake(error) | Self::Sql(SqlError::Store(error)) => {
+                error.kind()
+            }
             Self::Analysis(error) => error.kind(),
             Self::Registry(error) => error.kind(),
             Self::Collector(error) => error.kind(),
-            Self::Sql(SqlError::Query(_) | SqlError::Limit(_)) => ErrorKind::Invalid,
-            Self::Sql(SqlError::Store(error)) => error.kind(),
-            Self::Sql(SqlError::Write(_) | SqlError::Thread) => ErrorKind::Internal,
             Self::Keys(_) => ErrorKind::Conflict,
-            Self::ReadAudit(_) | Self::WriteAudit(_) => ErrorKind::Internal,
+            Self::Store(StoreError::NoState(_))
+            | Self::Import(_)
+            | Self::Export(_)
+            | Self::Sql(SqlError::Query(_) | SqlError::Limit(_)) => ErrorKind::Invalid,
+            Self::Sql(SqlError::Write(_) | SqlError::Thread) | Self::ReadAudit(_) | Self::WriteAudit(_) => {
+                ErrorKind::Internal
+            }
         }
     }
 

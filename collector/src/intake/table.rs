@@ -8,7 +8,14 @@ use crate::decode::{Context, Event, Kind, Rejection};
 /// What the rows may take when they are read, whatever limits there are besides.
 const TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The rows as events, and the columns that were passed over. A stream that breaks off is refused as a whole: unlike lines of
+/// What a table holds.
+pub(super) struct TableRows {
+    pub(super) events: Vec<Result<Event, Rejection>>,
+    /// Columns that were passed over.
+    pub(super) ignored_columns: Vec<String>,
+}
+
+/// The rows as events. A stream that breaks off is refused as a whole: unlike lines of
 /// text, its rows say nothing before their batch is complete.
 pub(super) fn read(
     intake: &Intake,
@@ -16,7 +23,7 @@ pub(super) fn read(
     kind: Kind,
     context: &Context<'_>,
     room: &mut Room,
-) -> Result<(Vec<Result<Event, Rejection>>, Vec<String>), ReadError> {
+) -> Result<TableRows, ReadError> {
     let row = context.limits.event_bytes;
     let most = intake.memory.bytes();
     let mut rows = tabular::ipc_stream(content, 0)?.rows(kind, RowLimits { row, table: TABLE_BYTES })?;
@@ -34,7 +41,7 @@ pub(super) fn read(
         }
         let Some(draft) = rows.next().transpose()? else {
             room.shrink(content.len() + written);
-            return Ok((events, rows.ignored().to_vec()));
+            return Ok(TableRows { events, ignored_columns: rows.ignored().to_vec() });
         };
         if events.len() >= intake.limits.batch_events {
             return Err(intake.too_many());

@@ -35,7 +35,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<J
     let segment = Segment::new(asked.segment)?;
     let windows = [asked.reference.as_str(), asked.current.as_str()];
     let comparison = Comparison::new(&corpus, windows, segment, app.options.comparison, app.clock.now())?;
-    let compare = app.operations.compare(&app.caller, comparison);
+    let compare = Box::pin(app.operations.compare(&app.caller, comparison));
     Ok(Json(app.gate.compute(move || compare).await??))
 }
 
