@@ -109,7 +109,7 @@ pub async fn compare(
         }
     }
     refuse_shared_version((reference, current), (&before, &after), &vocabulary)?;
-    let mut windows = Windows { vocabulary, before, after, manifests: BTreeMap::new(), judgements: None };
+    let mut windows = Windows { vocabulary, before, after, manifests: BTreeMap::new(), qrels: None };
     let versions = windows.declared_versions();
     let mut notes = Vec::new();
     if windows.vocabulary.aliases.is_full() {
@@ -119,13 +119,13 @@ pub async fn compare(
     let [declared_before, declared_after] = versions;
     let reference_report = window_report(reference, &windows.before, declared_before, tables);
     let current_report = window_report(current, &windows.after, declared_after, tables);
-    windows.judgements = registry.judgements(&reference.corpus).await?;
-    let judgements_known = windows.judgements.is_some();
+    windows.qrels = registry.qrels(&reference.corpus).await?;
+    let qrels_known = windows.qrels.is_some();
     let store = lake.identity(Table::Retrievals).await?;
     // From here on nothing waits for anything: it is arithmetic over what was read.
     let options = &for_part(options, segment);
     let judged = judge(windows, options)?;
-    if judgements_known && judged.relevance.is_none() {
+    if qrels_known && judged.relevance.is_none() {
         notes.push("no query that both windows asked has a document that was judged relevant".to_owned());
     }
     notes.extend(judged.notes);

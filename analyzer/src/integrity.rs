@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::intern::{DocumentNumber, FastSet};
 use crate::observe::{Observations, Observed};
 use crate::pipeline::Pipeline;
-use crate::presence::{Presence, Standing};
+use crate::presence::{Membership, Presence};
 use crate::report::{IntegrityKind, IntegrityReport};
 use crate::sightings::Breaches;
 use crate::units::MatchedUnit;
@@ -76,7 +76,7 @@ impl Evidence<'_> {
             for ((version, state), count) in window.sightings.declared() {
                 let document = self.vocabulary.state_of(state).document;
                 let version = self.vocabulary.versions.text(version);
-                if self.presence.standing(Some(version), document) == Standing::Absent {
+                if self.presence.membership(Some(version), document) == Membership::Absent {
                     *documents.entry(document).or_default() += u64::from(count);
                 }
             }
@@ -188,10 +188,11 @@ impl Evidence<'_> {
 
     fn content(&self, version: u32, document: DocumentNumber, content: u32, earlier: Option<&HashSet<u32>>) -> Content {
         let version = self.vocabulary.versions.text(version);
-        match self.presence.standing(Some(version), document) {
-            Standing::Present(listed) if self.vocabulary.contents_differ(listed, content) => {
+        match self.presence.membership(Some(version), document) {
+            Membership::Present(listed) if self.vocabulary.contents_differ(listed, content) => {
                 let elsewhere = self.manifests.keys().filter(|other| other.as_str() != version);
-                let same = |other: &String| self.presence.standing(Some(other), document) == Standing::Present(content);
+                let same =
+                    |other: &String| self.presence.membership(Some(other), document) == Membership::Present(content);
                 if elsewhere.into_iter().any(same) { Content::OfOtherVersion } else { Content::Mutated }
             }
             // A manifest that was registered after the change agrees with what came of it; the reference still knows.

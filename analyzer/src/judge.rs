@@ -14,7 +14,7 @@ pub(crate) use verdicts::verdict;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidemark_corpus::{Judgements, Manifest};
+use tidemark_corpus::{Manifest, Qrels};
 use tidemark_stats::Persistence;
 
 use crate::answer::Place;
@@ -65,7 +65,7 @@ pub struct Windows {
     /// The registered manifests of the declared versions.
     pub manifests: BTreeMap<String, Manifest>,
     /// What people judged relevant, if anything was registered.
-    pub judgements: Option<Judgements>,
+    pub qrels: Option<Qrels>,
 }
 
 /// What was found.
@@ -134,7 +134,7 @@ const CAUSES_DATED: f64 = 0.1;
 pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
     let versions = windows.declared_versions();
     let declared = (versions[0].as_slice(), versions[1].as_slice());
-    let Windows { mut vocabulary, mut before, mut after, manifests, judgements } = windows;
+    let Windows { mut vocabulary, mut before, mut after, manifests, qrels } = windows;
     let p = Persistence::new(options.persistence)?;
     before.keep_alike(&mut after, &vocabulary);
     let mut notes: Vec<String> = kept_note(&before).into_iter().collect();
@@ -261,8 +261,8 @@ pub fn judge(windows: Windows, options: &Options) -> Result<Judged, Error> {
             rayon::join(
                 || {
                     // What people judged holds for a question and not for similar ones.
-                    let judgements = judgements.as_ref().filter(|_| neighbours.is_none());
-                    let quality = quality(&judged_units, &matched, &changes, judgements, (&vocabulary, options))?;
+                    let qrels = qrels.as_ref().filter(|_| neighbours.is_none());
+                    let quality = quality(&judged_units, &matched, &changes, qrels, (&vocabulary, options))?;
                     Ok::<_, Error>((quality, symptoms(&judged_units, &matched, (&vocabulary, floors_known), options)?))
                 },
                 || {

@@ -12,7 +12,7 @@ use crate::vocabulary::Vocabulary;
 
 /// What is known of a document in one version of the corpus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Membership {
     /// The version has no registered manifest.
     Unknown,
     /// The manifest does not list it.
@@ -21,7 +21,7 @@ pub(crate) enum Standing {
     Present(u32),
 }
 
-/// The standing of every document that was seen, in every version that was declared.
+/// The membership of every document that was seen, in every version that was declared.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     versions: HashMap<String, Vec<Option<u32>>>,
@@ -74,12 +74,14 @@ impl Presence {
         change
     }
 
-    pub(crate) fn standing(&self, version: Option<&str>, document: DocumentNumber) -> Standing {
+    pub(crate) fn membership(&self, version: Option<&str>, document: DocumentNumber) -> Membership {
         match version.and_then(|version| self.versions.get(version)) {
-            None => Standing::Unknown,
-            Some(contents) => {
-                contents.get(document.place() as usize).copied().flatten().map_or(Standing::Absent, Standing::Present)
-            }
+            None => Membership::Unknown,
+            Some(contents) => contents
+                .get(document.place() as usize)
+                .copied()
+                .flatten()
+                .map_or(Membership::Absent, Membership::Present),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidemark_corpus::Judgements;
+use tidemark_corpus::Qrels;
 use tidemark_schema::DocumentId;
 use tidemark_stats::{ndcg_at, paired_randomisation_test, recall_at, reciprocal_rank};
 
@@ -48,7 +48,7 @@ pub(crate) fn quality(
     units: &[usize],
     matched: &Matched<'_>,
     changes: &[UnitChange],
-    judgements: Option<&Judgements>,
+    qrels: Option<&Qrels>,
     (vocabulary, options): (&Vocabulary, &Options),
 ) -> Result<(QualityReport, Option<RelevanceReport>), Error> {
     let changed: Vec<usize> = units
@@ -61,8 +61,8 @@ pub(crate) fn quality(
     let is_changed: BTreeSet<usize> = changed.iter().copied().collect();
     let mut found: Vec<(String, bool, Vec<Both>)> = Vec::new();
     let mut relevance = None;
-    if let Some(judgements) = judgements {
-        let graded = graded(units, matched, judgements, vocabulary)?;
+    if let Some(qrels) = qrels {
+        let graded = graded(units, matched, qrels, vocabulary)?;
         relevance = relevance_report(&graded, options)?;
         let ndcg = graded[0].iter().filter(|(unit, _, _)| is_changed.contains(unit)).copied().collect();
         found.push((MEASURES[0].0.to_owned(), true, ndcg));
@@ -198,13 +198,13 @@ fn measured(
 fn graded(
     units: &[usize],
     matched: &Matched<'_>,
-    judgements: &Judgements,
+    qrels: &Qrels,
     vocabulary: &Vocabulary,
 ) -> Result<[Vec<Both>; 3], Error> {
     let mut values: [Vec<Both>; 3] = Default::default();
     for at in units {
         let Some(unit) = matched.units.get(*at) else { continue };
-        let judged = judgements.of(vocabulary.queries.text(unit.query));
+        let judged = qrels.of(vocabulary.queries.text(unit.query));
         let Some(judged) = judged.filter(|judged| judged.values().any(|grade| *grade >= RELEVANT)) else { continue };
         let answers = unit.answers(vocabulary)?;
         for (values, (_, of)) in values.iter_mut().zip(MEASURES) {

@@ -33,6 +33,7 @@ use tidemark_collector::{Collector, Settings};
 use tidemark_lake::Location;
 use tidemark_schema::{Clock, TenantName, Timestamp};
 
+use crate::audit::Record;
 use crate::store::{LakeSink, LocalDirectories, Store, Stores};
 
 pub use action::{Action, Verb};
@@ -150,6 +151,11 @@ fn permit(caller: &Caller, action: Action) -> Result<(), Error> {
     }
     let named = caller.principal.as_ref().map_or_else(|| caller.actor.to_owned(), ToString::to_string);
     Err(Error::Denied { caller: named, action })
+}
+
+/// Whether a record of the audit log is about a tenant's data.
+fn is_about(record: &Record, tenant: &TenantName) -> bool {
+    record.detail["tenant"].as_str().map_or_else(|| tenant.is_default(), |named| named == tenant.as_str())
 }
 
 /// Records of the default tenant do not name it: there is none in most stores.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::TryStreamExt;
 use tidemark_collector::decode::Kind;
@@ -11,7 +11,7 @@ use tidemark_corpus::Registry;
 use tidemark_lake::{Filter, Lake, Location, Position, Scan, Table};
 use tidemark_schema::columns::Columns;
 use tidemark_schema::{EventId, TenantName, Timestamp};
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use crate::audit::AuditLog;
 use crate::fingerprint_key::KeyRing;
@@ -21,7 +21,7 @@ pub struct Stores {
     location: Location,
     keys: KeyRing,
     state: PathBuf,
-    open: Mutex<BTreeMap<TenantName, Arc<Store>>>,
+    open: Mutex<BTreeMap<TenantName, Arc<OnceCell<Arc<Store>>>>>,
 }
 
 /// What a store holds of one tenant.
@@ -56,7 +56,7 @@ impl StoreError {
 }
 
 impl Stores {
-    /// A store at a place. Neither reads nor makes anything yet.
+    /// A store at a place, which is neither read nor made yet; a fingerprint key that lies in it is moved beside it.
     pub fn at(location: Location, directories: LocalDirectories) -> Result<Self, StoreError> {
         let state = directories.state.or_else(|| location.directory());
         let state = state.ok_or_else(|| StoreError::NoState(location.to_string()))?;
@@ -77,16 +77,19 @@ impl Stores {
     }
 
     async fn get(&self, tenant: &TenantName, make: bool) -> Result<Arc<Store>, StoreError> {
-        let mut open = self.open.lock().await;
-        if let Some(store) = open.get(tenant) {
-            return Ok(Arc::clone(store));
-        }
-        let location = self.location.of_tenant(tenant)?;
-        let (objects, prefix) = location.object_store()?;
-        let lake = if make { Lake::create(location).await? } else { Lake::open(location).await? };
-        let store = Arc::new(Store { lake: Arc::new(lake), registry: Registry::new(objects, prefix.join("corpora")) });
-        open.insert(tenant.clone(), Arc::clone(&store));
-        Ok(store)
+        let known = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(open.entry(tenant.clone()).or_default())
+        };
+        // On the heap: each operation would carry what opening takes once.
+        let open = Box::pin(async {
+            let location = self.location.of_tenant(tenant)?;
+            let (objects, prefix) = location.object_store()?;
+            let lake = if make { Lake::create(location).await? } else { Lake::open(location).await? };
+            let registry = Registry::new(objects, prefix.join("corpora"));
+            Ok::<_, StoreError>(Arc::new(Store { lake: Arc::new(lake), registry }))
+        });
+        known.get_or_try_init(|| open).await.map(Arc::clone)
     }
 
     /// The tenants that have data, the default one first.

@@ -28,15 +28,15 @@ const REQUESTS_MAX: usize = 8;
 
 /// What became of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Acknowledgement {
     /// It is durable.
     Accepted,
     /// It was durable already.
     Duplicate,
 }
 
-/// The answer to a submission: a verdict per event, in order. Everything in it is durable.
-pub type Receipt = Vec<Verdict>;
+/// The answer to a submission: an acknowledgement per event, in order. Everything in it is durable.
+pub type Receipt = Vec<Acknowledgement>;
 
 /// Takes events, makes them durable and hands them on.
 pub struct Collector {

@@ -10,9 +10,9 @@ mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidemark_schema::{EventId, FingerprintKeys, Timestamp};
+use tidemark_schema::{Clock, EventId, FingerprintKeys, Timestamp};
 
-use crate::collector::{Collector, Verdict};
+use crate::collector::{Acknowledgement, Collector};
 use crate::compression::{Compression, CompressionError, decompress};
 use crate::decode::otlp::{self, Embeddings, Encoding, Malformed, Sources, VersionAt};
 use crate::decode::tabular::{self, TableError};
@@ -46,6 +46,7 @@ pub struct IntakeLimits {
 
 /// What turns bytes into events, the same for all senders.
 pub struct Intake {
+    clock: Arc<dyn Clock>,
     keys: Arc<FingerprintKeys>,
     policy: Arc<Policy>,
     sources: Sources,
@@ -162,6 +163,7 @@ pub struct Read {
 impl Intake {
     /// One that reads with these keys and sources, under this policy and within these limits.
     pub fn new(
+        clock: Arc<dyn Clock>,
         keys: Arc<FingerprintKeys>,
         policy: Arc<Policy>,
         sources: Sources,
@@ -169,7 +171,7 @@ impl Intake {
         memory: Memory,
     ) -> Self {
         let quotas = Mutex::new(Quotas::new(Quotas::PRINCIPALS));
-        Self { keys, policy, sources, limits, memory, quotas, embeddings: Embeddings::default() }
+        Self { clock, keys, policy, sources, limits, memory, quotas, embeddings: Embeddings::default() }
     }
 
     /// Whether spans get the version of their corpus from the registry.
@@ -179,17 +181,16 @@ impl Intake {
 
     /// Reads a request: decompresses it, cuts it into events, and decides of each whether it is right and allowed. One bad
     /// event does not touch the others. `version_at` says which version of a corpus was in use at a time.
-    pub fn read(
-        &self,
-        body: Body,
-        format: Format,
-        now: Timestamp,
-        version_at: &VersionAt<'_>,
-    ) -> Result<Read, ReadError> {
+    pub fn read(&self, body: Body, format: Format, version_at: &VersionAt<'_>) -> Result<Read, ReadError> {
+        let now = self.clock.now();
         let Body { bytes, compression, room } = body;
         let content = match compression {
             Compression::None if bytes.len() <= self.limits.content_bytes => bytes,
-            _ => decompress(&bytes, compression, self.limits.content_bytes)?,
+            _ => {
+                let content = decompress(&bytes, compression, self.limits.content_bytes)?;
+                drop(bytes);
+                content
+            }
         };
         drop(room);
         match format {
@@ -210,7 +211,7 @@ impl Intake {
     fn read_events(&self, content: &[u8], kind: Kind, now: Timestamp) -> Result<Read, ReadError> {
         let context = self.context(now);
         let mut room = self.memory.reserve(content.len())?;
-        let mut sorted = Sorted::new(self, now);
+        let mut sorted = Sorted::new(self);
         if tabular::is_ipc_stream(content) {
             let TableRows { events, ignored_columns } = table::read(self, content, kind, &context, &mut room)?;
             for (row, event) in (1..).zip(events) {
@@ -256,7 +257,7 @@ impl Intake {
             return Err(ReadError::TooLarge(format!("the request has {count} spans, the limit is {most}; {reason}")));
         }
         let spans = otlp::decode_spans(&request, &self.sources, version_at, &self.embeddings, &self.context(now));
-        let mut sorted = Sorted::new(self, now);
+        let mut sorted = Sorted::new(self);
         for (span, rejection) in spans.rejections {
             sorted.push(0, Some(span), None, Err(rejection));
         }
@@ -270,25 +271,25 @@ impl Intake {
     }
 
     /// Asks the quota of the event's principal, and takes from it.
-    fn admit(&self, event: &Event, now: Timestamp) -> Result<(), OverQuota> {
+    fn admit(&self, event: &Event) -> Result<(), OverQuota> {
         let principal = event.principal();
         let bounds = self.policy.bounds_for(event.service(), principal);
         let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
-        quotas.take(now, principal, &bounds, 1)
+        // Looked at under the lock: to a quota time never goes back, whichever request is decoded first.
+        quotas.take(self.clock.now(), principal, &bounds, 1)
     }
 }
 
 /// Events that may be stored, and the answers so far.
 struct Sorted<'a> {
     intake: &'a Intake,
-    now: Timestamp,
     events: Vec<Event>,
     answers: Answers,
 }
 
 impl<'a> Sorted<'a> {
-    fn new(intake: &'a Intake, now: Timestamp) -> Self {
-        Self { intake, now, events: Vec::new(), answers: Answers::default() }
+    fn new(intake: &'a Intake) -> Self {
+        Self { intake, events: Vec::new(), answers: Answers::default() }
     }
 
     fn push(&mut self, line: u64, span: Option<String>, kind: Option<Kind>, event: Result<Event, Rejection>) {
@@ -304,7 +305,7 @@ impl<'a> Sorted<'a> {
         self.answers.events.push(match event {
             Ok(event) => {
                 let (event_id, truncated_results) = (Some(event.event_id()), event.truncated_results());
-                match self.intake.admit(&event, self.now) {
+                match self.intake.admit(&event) {
                     Ok(()) => {
                         let marks = event.marks().iter().map(ToString::to_string).collect();
                         self.events.push(event);
@@ -350,14 +351,30 @@ fn decode_piece(
     }
 }
 
+impl Answers {
+    /// Seconds until the request is worth repeating, where nothing of it was stored and quotas alone stand in the way of
+    /// some of it.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        let stored = |answer: &Answer| matches!(answer.outcome, Outcome::Accepted | Outcome::Duplicate);
+        if self.events.iter().any(stored) {
+            return None;
+        }
+        let waits = self.events.iter().filter_map(|answer| match answer.outcome {
+            Outcome::OverQuota { retry_after_s, .. } => retry_after_s,
+            _ => None,
+        });
+        waits.max()
+    }
+}
+
 impl Collector {
     /// Makes the events of a request durable, and says what became of each.
     pub async fn ingest(&self, read: Read) -> Result<Answers, Error> {
         let Read { events, mut answers, _room } = read;
         let receipt = if events.is_empty() { Vec::new() } else { self.submit(events).await? };
         let submitted = answers.events.iter_mut().filter(|answer| answer.outcome == Outcome::Accepted);
-        for (answer, verdict) in submitted.zip(receipt) {
-            if verdict == Verdict::Duplicate {
+        for (answer, acknowledgement) in submitted.zip(receipt) {
+            if acknowledgement == Acknowledgement::Duplicate {
                 answer.outcome = Outcome::Duplicate;
             }
         }

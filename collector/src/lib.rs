@@ -54,7 +54,7 @@ mod yaml;
 
 pub use accept::accept;
 pub use backoff::Backoff;
-pub use collector::{Collector, Receipt, Verdict};
+pub use collector::{Acknowledgement, Collector, Receipt};
 pub use compression::{Compression, CompressionError, decompress};
 pub use error::Error;
 pub use health::{Damage, Health, Refusal};

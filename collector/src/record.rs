@@ -15,7 +15,7 @@ use crate::decode::{Event, Kind};
 pub struct Unreadable(#[from] serde_json::Error);
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct NewRecord<'a> {
     kind: Kind,
     received_at: Timestamp,
     ingest: Ingest,
@@ -34,7 +34,7 @@ struct Record<'a> {
 /// Writes a record.
 pub fn encode(row: &Stored<Event>) -> Result<Vec<u8>, serde_json::Error> {
     let (received_at, ingest) = (row.received_at, row.ingest);
-    serde_json::to_vec(&Written { kind: row.event.kind(), received_at, ingest, event: &row.event })
+    serde_json::to_vec(&NewRecord { kind: row.event.kind(), received_at, ingest, event: &row.event })
 }
 
 /// Reads a record. What a broken disk or another version left there is refused, never a panic.

@@ -14,15 +14,15 @@ use tidemark_schema::{CorpusName, CorpusVersion};
 use crate::buckets::{EncodedManifest, Sizes};
 use crate::diff::{ManifestDiff, diff};
 use crate::error::Error;
-use crate::judgements::Judgements;
 use crate::manifest::Manifest;
 use crate::merkle::{MerkleRoot, list_root};
+use crate::qrels::Qrels;
 use crate::read::read_own_parquet;
 use crate::version::{CorpusVersionRecord, ManifestFormat, NewVersion};
 use crate::write::write_parquet;
 use layout::Layout;
 use nearest::nearest;
-use objects::{Objects, Written};
+use objects::{Creation, Objects};
 use stored::Stored;
 
 /// Records read at once by [`Registry::list`].
@@ -93,7 +93,7 @@ impl Registry {
         }
         let json =
             serde_json::to_vec_pretty(&offered).map_err(|source| Error::EncodeRecord { path: path.clone(), source })?;
-        if self.objects.create(&path, json.into()).await? == Written::New {
+        if self.objects.create(&path, json.into()).await? == Creation::New {
             return Ok(Registered { record: offered, already_registered: false, kept: Vec::new() });
         }
         // Somebody else was first, between the look above and now.
@@ -188,15 +188,14 @@ impl Registry {
     }
 
     /// Keeps what people judged of a corpus, in place of what was kept before.
-    pub async fn put_judgements(&self, corpus: &CorpusName, judgements: &Judgements) -> Result<(), Error> {
+    pub async fn put_qrels(&self, corpus: &CorpusName, qrels: &Qrels) -> Result<(), Error> {
         let path = self.layout.judgements(corpus);
-        let json =
-            serde_json::to_vec(judgements).map_err(|source| Error::EncodeRecord { path: path.clone(), source })?;
+        let json = serde_json::to_vec(qrels).map_err(|source| Error::EncodeRecord { path: path.clone(), source })?;
         self.objects.put(&path, json.into()).await
     }
 
     /// What people judged of a corpus.
-    pub async fn judgements(&self, corpus: &CorpusName) -> Result<Option<Judgements>, Error> {
+    pub async fn qrels(&self, corpus: &CorpusName) -> Result<Option<Qrels>, Error> {
         let path = self.layout.judgements(corpus);
         let Some(bytes) = self.objects.get(&path).await? else { return Ok(None) };
         in_background(move || {

@@ -87,7 +87,7 @@ pub(crate) fn judge_rows(rows: [Rows<'_>; 2], manifests: &BTreeMap<String, Manif
         before: Observations::default(),
         after: Observations::default(),
         manifests: BTreeMap::new(),
-        judgements: None,
+        qrels: None,
     };
     for ((retrieved, answered), window) in rows.into_iter().zip([&mut windows.before, &mut windows.after]) {
         let batch = retrievals::encode(retrieved).unwrap();
@@ -116,7 +116,7 @@ pub(crate) fn judge_halves(rows: [Rows<'_>; 2]) -> Judged {
         }
         window
     });
-    let windows = Windows { vocabulary, before, after, manifests: BTreeMap::new(), judgements: None };
+    let windows = Windows { vocabulary, before, after, manifests: BTreeMap::new(), qrels: None };
     judge(windows, &Options::default()).unwrap()
 }
 

@@ -7,7 +7,7 @@ use super::limits::{outside_bounds, outside_scope};
 use super::{Account, Cause, Kept};
 use crate::answer::{Answer, aligned};
 use crate::intern::DocumentNumber;
-use crate::presence::{Contents, Presence, Standing};
+use crate::presence::{Contents, Membership, Presence};
 use crate::scores::{Direction, Rescoring, common_scores, direction};
 use crate::vocabulary::{Context, State, Vocabulary};
 
@@ -254,7 +254,7 @@ impl Pairs<'_, '_> {
             let document = state_at(self.known.vocabulary, pair.a, i).map(|state| state.document);
             let version = pair.context_b.corpus_version.as_deref();
             document.is_some_and(|document| {
-                matches!(self.known.presence.standing(version, document), Standing::Present(_))
+                matches!(self.known.presence.membership(version, document), Membership::Present(_))
                     && !self.is_outscored(pair, document)
             })
         };
@@ -360,24 +360,24 @@ impl Pairs<'_, '_> {
         let (version_a, version_b) =
             (pair.context_a.corpus_version.as_deref(), pair.context_b.corpus_version.as_deref());
         let presence = self.known.presence;
-        let (was, is) = (presence.standing(version_a, document), presence.standing(version_b, document));
+        let (was, is) = (presence.membership(version_a, document), presence.membership(version_b, document));
         let other_version = version_a != version_b;
         match (was, is) {
             // What was retrieved was there, whatever the manifest says; what it no longer lists is gone.
-            (Standing::Present(_) | Standing::Unknown, Standing::Absent) if after.is_none() => {
+            (Membership::Present(_) | Membership::Unknown, Membership::Absent) if after.is_none() => {
                 return Some(Reason::declared(Cause::CorpusRemoved, other_version));
             }
-            (Standing::Absent, Standing::Present(_)) if before.is_none() => {
+            (Membership::Absent, Membership::Present(_)) if before.is_none() => {
                 return Some(Reason::declared(Cause::CorpusAdded, other_version));
             }
             // Returned, and in no manifest: it came in beside the registry.
-            (Standing::Absent, Standing::Absent) if before.is_none() && after.is_some() => {
+            (Membership::Absent, Membership::Absent) if before.is_none() && after.is_some() => {
                 return Some(Reason::silent(Cause::CorpusAdded));
             }
             _ => {}
         }
         let listed = |standing| match standing {
-            Standing::Present(content) => Some(content),
+            Membership::Present(content) => Some(content),
             _ => None,
         };
         let seen = |state: Option<&State>, contents: &Contents| {
@@ -451,9 +451,9 @@ impl Pairs<'_, '_> {
 
     /// Whether the corpus held a document, as far as its manifest or, without one, the window's answers tell.
     fn is_there(&self, context: &Context, document: DocumentNumber, seen: &Contents) -> bool {
-        match self.known.presence.standing(context.corpus_version.as_deref(), document) {
-            Standing::Present(_) | Standing::Absent => true,
-            Standing::Unknown => seen.contains_key(&document),
+        match self.known.presence.membership(context.corpus_version.as_deref(), document) {
+            Membership::Present(_) | Membership::Absent => true,
+            Membership::Unknown => seen.contains_key(&document),
         }
     }
 

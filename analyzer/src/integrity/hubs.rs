@@ -16,7 +16,7 @@ use super::{EXAMPLES, Evidence};
 use crate::error::Error;
 use crate::intern::{DocumentNumber, FastMap, FastSet};
 use crate::observe::{Observations, Unit, UnitSample};
-use crate::presence::Standing;
+use crate::presence::Membership;
 use crate::report::{IntegrityKind, IntegrityReport};
 
 /// The part of the reference's documents that its tail is learnt from.
@@ -100,12 +100,12 @@ fn known(evidence: &Evidence<'_>) -> FastSet<DocumentNumber> {
         if versions.is_empty() {
             return evidence.rescored;
         }
-        versions.iter().any(|version| match evidence.presence.standing(Some(version), document) {
-            Standing::Present(before) => content.is_none_or(|content| content == before),
-            Standing::Absent => false,
+        versions.iter().any(|version| match evidence.presence.membership(Some(version), document) {
+            Membership::Present(before) => content.is_none_or(|content| content == before),
+            Membership::Absent => false,
             // Without a manifest a document that was not returned before may have been there; whether it came in can be
             // told only while documents that were there stand where they stood.
-            Standing::Unknown => evidence.rescored,
+            Membership::Unknown => evidence.rescored,
         })
     };
     let before = earlier(evidence.before);

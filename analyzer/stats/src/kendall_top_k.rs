@@ -32,7 +32,7 @@ impl TopKDistance {
 }
 
 /// Where one item of the union stands: the start of its tie group in each list, the length of a list it is absent from.
-pub(crate) type Standing = (usize, usize);
+pub(crate) type TieStarts = (usize, usize);
 
 /// Kendall's distance with penalty `q` for a pair that only one list orders.
 pub fn kendall_top_k<T: Copy + Eq + Ord + Hash>(a: &Ranking<T>, b: &Ranking<T>, penalty: f64) -> Result<TopKDistance> {
@@ -42,11 +42,11 @@ pub fn kendall_top_k<T: Copy + Eq + Ord + Hash>(a: &Ranking<T>, b: &Ranking<T>, 
     if !(0.0..=1.0).contains(&penalty) {
         return Err(Error::OutOfRange { what: "penalty", value: penalty, range: "[0, 1]" });
     }
-    let standings = standings(a, b);
+    let tie_starts = tie_starts(a, b);
     let mut opposed = 0_usize;
     let mut half_known = 0_usize;
-    for (index, first) in standings.iter().enumerate() {
-        for second in &standings[index + 1..] {
+    for (index, first) in tie_starts.iter().enumerate() {
+        for second in &tie_starts[index + 1..] {
             let (left, right) = (first.0.cmp(&second.0), first.1.cmp(&second.1));
             half_known += usize::from(left.is_eq() != right.is_eq());
             opposed += usize::from(left.is_ne() && left == right.reverse());
@@ -58,15 +58,15 @@ pub fn kendall_top_k<T: Copy + Eq + Ord + Hash>(a: &Ranking<T>, b: &Ranking<T>, 
 }
 
 /// The items of `a` in their order, then those only `b` has.
-fn standings<T: Copy + Eq + Ord + Hash>(a: &Ranking<T>, b: &Ranking<T>) -> Vec<Standing> {
-    let mut standings: Vec<Standing> = (0..a.len()).map(|i| (a.group(i).start, b.len())).collect();
+fn tie_starts<T: Copy + Eq + Ord + Hash>(a: &Ranking<T>, b: &Ranking<T>) -> Vec<TieStarts> {
+    let mut tie_starts: Vec<TieStarts> = (0..a.len()).map(|i| (a.group(i).start, b.len())).collect();
     let mut common = vec![false; b.len()];
     a.for_each_common(b, |i, j| {
-        standings[i].1 = b.group(j).start;
+        tie_starts[i].1 = b.group(j).start;
         common[j] = true;
     });
-    standings.extend((0..b.len()).filter(|&j| !common[j]).map(|j| (a.len(), b.group(j).start)));
-    standings
+    tie_starts.extend((0..b.len()).filter(|&j| !common[j]).map(|j| (a.len(), b.group(j).start)));
+    tie_starts
 }
 
 #[cfg(test)]

@@ -142,7 +142,8 @@ impl App {
         let metrics = Arc::new(Metrics::new(Arc::clone(&collector), &policy));
         let Limits { batch_events, content_bytes, .. } = options.limits;
         let limits = IntakeLimits { events: options.events, batch_events, content_bytes };
-        let intake = Arc::new(Intake::new(Arc::new(keys), policy, options.sources.clone(), limits, memory));
+        let intake =
+            Arc::new(Intake::new(Arc::clone(&clock), Arc::new(keys), policy, options.sources.clone(), limits, memory));
         let (options, registered) = (Arc::new(options), Arc::default());
         Self { operations, caller, collector, clock, intake, options, gate, metrics, registered }
     }

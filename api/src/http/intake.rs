@@ -25,8 +25,8 @@ pub(crate) async fn take(app: &App, format: Format, request: Request) -> Result<
 /// Stores the events of bytes that are there already.
 pub(crate) async fn take_bytes(app: &App, format: Format, body: Body) -> Result<Answers, Problem> {
     let versions = versions(app, format).await?;
-    let (intake, now) = (Arc::clone(&app.intake), app.clock.now());
-    let read = move || intake.read(body, format, now, &|corpus, time| versions.at(corpus, time));
+    let intake = Arc::clone(&app.intake);
+    let read = move || intake.read(body, format, &|corpus, time| versions.at(corpus, time));
     let read = app.gate.decode(read).await??;
     let answers = app.operations.ingest(&app.caller, read).await?;
     app.metrics.ingested(&answers);

@@ -17,7 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidemark_collector::accept;
 use tidemark_collector::decode::Kind;
 use tidemark_collector::decode::otlp;
-use tidemark_collector::intake::{Answers, Outcome};
+use tidemark_collector::intake::{Answer, Answers, OtherSpans, Outcome};
 use tidemark_collector::policy::Policy;
 use tidemark_collector::{Collector, Mode};
 use tonic::Code;
@@ -108,20 +108,18 @@ impl Metrics {
 
     /// Counts the events of a request, and the spans that became none.
     pub(crate) fn ingested(&self, answers: &Answers) {
-        let are_spans = answers.spans.is_some();
         for answer in &answers.events {
-            let (of_event, of_span) = match answer.outcome {
-                Outcome::Accepted => ("accepted", "event"),
-                Outcome::Duplicate => ("duplicate", "event"),
-                Outcome::Rejected(_) => ("rejected", "rejected"),
-                Outcome::OverQuota { .. } => ("rejected", "over_quota"),
+            let result = match answer.outcome {
+                Outcome::Accepted => "accepted",
+                Outcome::Duplicate => "duplicate",
+                Outcome::Rejected(_) | Outcome::OverQuota { .. } => "rejected",
             };
-            if are_spans {
-                self.span(of_span, 1);
-            }
-            // What a span should have been is not known.
-            if let Some(kind) = answer.kind {
-                self.events.get_or_create(&EventLabels { kind: name(kind), result: of_event }).inc();
+            // What a span that was refused should have been is counted among the spans.
+            if let Some(kind) = answer.kind.map(name).filter(|_| answers.spans.is_none() || result != "rejected") {
+                // All of them, so that none begins with its first event.
+                for other in ["accepted", "duplicate", "rejected"] {
+                    self.events.get_or_create(&EventLabels { kind, result: other }).inc_by((other == result).into());
+                }
             }
             if answer.outcome == Outcome::Accepted {
                 self.truncated.inc_by(answer.truncated_results.into());
@@ -129,12 +127,23 @@ impl Metrics {
             }
         }
         if let Some(spans) = answers.spans {
-            self.span("embedding", spans.embeddings);
-            self.span("failed", spans.failed);
-            self.span("other", spans.other);
-            self.span("without_content", spans.without_content);
-            self.ignored_attributes.inc_by(spans.ignored_attributes);
+            // An exporter sends such a request again, and then its other spans are counted.
+            let is_repeated = answers.retry_after_s().is_some();
+            self.spans(&answers.events, if is_repeated { OtherSpans::default() } else { spans }, is_repeated);
         }
+    }
+
+    fn spans(&self, events: &[Answer], others: OtherSpans, is_repeated: bool) {
+        let count = |wanted: fn(&Outcome) -> bool| events.iter().filter(|event| wanted(&event.outcome)).count() as u64;
+        let rejected = count(|outcome| matches!(outcome, Outcome::Rejected(_)));
+        self.span("embedding", others.embeddings);
+        self.span("event", count(|outcome| matches!(outcome, Outcome::Accepted | Outcome::Duplicate)));
+        self.span("failed", others.failed);
+        self.span("other", others.other);
+        self.span("over_quota", count(|outcome| matches!(outcome, Outcome::OverQuota { .. })));
+        self.span("rejected", if is_repeated { 0 } else { rejected });
+        self.span("without_content", others.without_content);
+        self.ignored_attributes.inc_by(others.ignored_attributes);
     }
 
     fn span(&self, result: &'static str, count: u64) {

@@ -16,6 +16,7 @@ use tonic::Code;
 use utoipa::ToSchema;
 
 use crate::operations;
+use crate::store::StoreError;
 
 /// A kind of problem: what its type, title and status are, and what to do about it when nothing better is known.
 #[derive(Debug)]
@@ -351,8 +352,11 @@ impl From<operations::Error> for Problem {
         match error {
             operations::Error::Collector(error) => error.into(),
             // Where the files lie is nothing for a client.
-            operations::Error::Lake(error) | operations::Error::Sql(SqlError::Store(error)) => {
-                tidemark_analyzer::Error::from(error).into()
+            operations::Error::Lake(error)
+            | operations::Error::Store(StoreError::Lake(error))
+            | operations::Error::Sql(SqlError::Store(error)) => tidemark_analyzer::Error::from(error).into(),
+            operations::Error::Keys(error) => {
+                Self::new(&CONFLICT, "the fingerprint keys cannot be used").caused_by(&error).hint(error.hint())
             }
             error => Self::of(error.kind(), &error, error.hint()),
         }

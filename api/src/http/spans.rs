@@ -14,14 +14,12 @@ const NAMED: usize = 5;
 /// Only an answer that refuses everything makes an exporter send it again: a success must not be repeated, whatever it says
 /// of some of the spans.
 pub(crate) fn answer(answers: &Answers) -> Result<ExportTraceServiceResponse, Problem> {
-    let over_quota = answers.events.iter().filter_map(|event| match &event.outcome {
-        Outcome::OverQuota { reason, retry_after_s } => Some((reason, *retry_after_s)),
+    let mut reasons = answers.events.iter().filter_map(|event| match &event.outcome {
+        Outcome::OverQuota { reason, .. } => Some(reason),
         _ => None,
     });
-    let stored = |event: &Answer| matches!(event.outcome, Outcome::Accepted | Outcome::Duplicate);
-    let longest = over_quota.clone().filter_map(|(_, seconds)| seconds).max();
-    if let (false, Some(seconds)) = (answers.events.iter().any(stored), longest) {
-        let detail = over_quota.clone().next().map_or_else(String::new, |(reason, _)| reason.clone());
+    if let Some(seconds) = answers.retry_after_s() {
+        let detail = reasons.next().cloned().unwrap_or_default();
         return Err(Problem::new(&OVER_QUOTA, detail).retry_after(seconds));
     }
     Ok(ExportTraceServiceResponse { partial_success: partial_success(answers) })

@@ -2,7 +2,7 @@
 
 use crate::audit::{Contents, Record};
 
-use super::{Action, Caller, Error, Operations, permit};
+use super::{Action, Caller, Error, Operations, is_about};
 
 /// A part of the audit log, oldest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,11 +43,12 @@ impl Operations {
     }
 
     async fn audit_log(&self, caller: &Caller, action: Option<&str>) -> Result<Contents, Error> {
-        permit(caller, Action::ReadAudit)?;
+        self.store(caller, Action::ReadAudit).await?;
         let log = self.stores.audit();
         let read = tokio::task::spawn_blocking(move || log.read()).await;
         let mut contents = read.map_err(std::io::Error::other).flatten().map_err(Error::ReadAudit)?;
-        contents.records.retain(|record| action.is_none_or(|action| record.action == action));
+        let wanted = |record: &Record| action.is_none_or(|action| record.action == action);
+        contents.records.retain(|record| wanted(record) && is_about(record, &caller.tenant));
         Ok(contents)
     }
 }

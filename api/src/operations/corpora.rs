@@ -1,6 +1,6 @@
 //! What each version of a corpus holds.
 
-use tidemark_corpus::{CorpusVersionRecord, EncodedManifest, Judgements, ManifestDiff, NewVersion, Registered};
+use tidemark_corpus::{CorpusVersionRecord, EncodedManifest, ManifestDiff, NewVersion, Qrels, Registered};
 use tidemark_schema::{CorpusName, CorpusVersion};
 
 use super::{Action, Caller, Error, Operations};
@@ -50,13 +50,8 @@ impl Operations {
     }
 
     /// Puts the judgements of a corpus on record, in place of those that were there.
-    pub async fn put_judgements(
-        &self,
-        caller: &Caller,
-        corpus: &CorpusName,
-        judgements: &Judgements,
-    ) -> Result<(), Error> {
+    pub async fn put_qrels(&self, caller: &Caller, corpus: &CorpusName, qrels: &Qrels) -> Result<(), Error> {
         let store = self.store_or_new(caller, Action::PutQrels).await?;
-        Ok(store.registry.put_judgements(corpus, judgements).await?)
+        Ok(store.registry.put_qrels(corpus, qrels).await?)
     }
 }

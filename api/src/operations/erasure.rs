@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 use tidemark_collector::{Collector, Settings};
 use tidemark_lake::{Erased, Filter, Scan, Table};
-use tidemark_schema::Label;
+use tidemark_schema::{FingerprintKey, Label};
 
-use super::{Action, Caller, Error, Operations};
+use super::{Action, Caller, Error, Operations, permit};
 use crate::store::Store;
 
 /// Nothing can be erased before the log was read and its newest events were looked up in the tables.
@@ -52,21 +52,32 @@ impl Operations {
         Ok(events)
     }
 
+    /// Brings what the write-ahead log holds into the tables and out of the log, for those who erase next and have reason to
+    /// wait for it elsewhere.
+    pub async fn empty_log(&self, caller: &Caller) -> Result<(), Error> {
+        permit(caller, Action::EraseEvents)?;
+        match &self.collector {
+            Some(collector) => Ok(collector.forget_flushed().await?),
+            None => Ok(()),
+        }
+    }
+
     /// Takes all events of a principal out of the store: rewrites every file that holds one, and deletes all earlier
     /// versions of the tables.
     ///
     /// What the write-ahead log still holds is brought into the tables first, so that it does not come back. Without a
-    /// collector of this process one is started for that, which fails while another process has the log.
+    /// collector of this process one is started for that, which fails while another process has the log. The log holds
+    /// events of the default tenant alone.
     pub async fn erase(&self, caller: &Caller, principal: &Label) -> Result<Erasure, Error> {
         let store = self.store(caller, Action::EraseEvents).await?;
-        let own = match &self.collector {
-            Some(collector) => {
-                collector.forget_flushed().await?;
-                None
-            }
-            None => Some(self.start_and_forget().await?),
+        let keys = self.stores.keys().load_or_create().await?;
+        let own = if caller.tenant.is_default() && self.collector.is_none() {
+            Some(self.start_and_forget().await?)
+        } else {
+            self.empty_log(caller).await?;
+            None
         };
-        let erased = self.erase_from(&store, caller, principal).await;
+        let erased = self.erase_from(&store, caller, principal, &keys.current).await;
         if let Some(own) = own {
             own.shutdown().await?;
         }
@@ -81,9 +92,16 @@ impl Operations {
         Ok(collector)
     }
 
-    async fn erase_from(&self, store: &Store, caller: &Caller, principal: &Label) -> Result<Erasure, Error> {
-        let keys = self.stores.keys().load_or_create().await?;
-        let tombstone = keys.current.fingerprint(&format!("erased principal {principal}")).to_string();
+    async fn erase_from(
+        &self,
+        store: &Store,
+        caller: &Caller,
+        principal: &Label,
+        key: &FingerprintKey,
+    ) -> Result<Erasure, Error> {
+        // Principals of two tenants who have the same name are not the same.
+        let of_tenant = if caller.tenant.is_default() { String::new() } else { format!(" of {}", caller.tenant) };
+        let tombstone = key.fingerprint(&format!("erased principal {principal}{of_tenant}")).to_string();
         let mut erasure = Erasure { tombstone, rows: 0, tables: Vec::new() };
         for table in Table::ALL {
             let erased = store.lake.erase(table, principal, &erasure.tombstone, self.now()).await?;

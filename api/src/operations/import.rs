@@ -91,7 +91,7 @@ pub enum Error {
     RunWithoutCorpus(PathBuf),
     /// It holds judgements, not events.
     #[error("{} holds judgements of TREC (qrels), not events", .0.display())]
-    Judgements(PathBuf),
+    Qrels(PathBuf),
     /// It is something else.
     #[error("{} looks like {looks}", path.display())]
     LooksLike {
@@ -138,7 +138,7 @@ impl Error {
                 Some("add --corpus NAME and --at TIME, and --corpus-version VERSION if it is known")
             }
             Self::LooksLike { .. } => Some("if it holds events all the same, say --format json"),
-            Self::Judgements(_) => Some("add --format qrels and --corpus NAME"),
+            Self::Qrels(_) => Some("add --format qrels and --corpus NAME"),
             Self::Form { .. } => Some("leave --format out to have the form recognised"),
             Self::Lake(error) => error.hint(),
         }

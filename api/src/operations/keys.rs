@@ -1,9 +1,14 @@
 //! The keys that make fingerprints of texts.
 
 use serde_json::json;
-use tidemark_schema::{FingerprintKey, FingerprintKeys};
+use tidemark_schema::{FingerprintKey, FingerprintKeys, TenantName};
 
 use super::{Action, Caller, Error, Operations, permit};
+
+/// The keys are those of all tenants, whichever is named.
+fn of_all_tenants(caller: &Caller) -> Caller {
+    caller.of_tenant(TenantName::default())
+}
 
 impl Operations {
     /// The keys, which are made if there are none.
@@ -20,7 +25,7 @@ impl Operations {
         let keys = self.stores.keys().rotate().await?;
         let previous = keys.previous.as_ref().map(FingerprintKey::id);
         let detail = json!({ "key": keys.current.id(), "previous": previous });
-        self.record(caller, "key", detail).map_err(Error::WriteAudit)?;
+        self.record(&of_all_tenants(caller), "key", detail).map_err(Error::WriteAudit)?;
         Ok(keys)
     }
 
@@ -30,7 +35,7 @@ impl Operations {
         self.stores.open(&caller.tenant).await?;
         self.stores.keys().forget_previous()?;
         let keys = self.stores.keys().load_or_create().await?;
-        self.record(caller, "key", json!({ "key": keys.current.id() })).map_err(Error::WriteAudit)?;
+        self.record(&of_all_tenants(caller), "key", json!({ "key": keys.current.id() })).map_err(Error::WriteAudit)?;
         Ok(keys)
     }
 }

@@ -74,7 +74,7 @@ impl Operations {
         Ok(maintain(&store, &rules, &record, self.now(), go_on).await)
     }
 
-    /// Maintains the stores of all tenants, one after the other; whether each of them is `over_budget` stands in its summary.
+    /// Maintains the stores of all tenants, one after the other. What fails for one is in its summary, and the others go on.
     pub async fn maintain_all(
         &self,
         caller: &Caller,
@@ -82,7 +82,12 @@ impl Operations {
     ) -> Result<Vec<Summary>, Error> {
         let mut summaries = Vec::new();
         for tenant in self.stores.tenants().await? {
-            summaries.push(self.maintain(&caller.of_tenant(tenant), go_on).await?);
+            let caller = caller.of_tenant(tenant);
+            summaries.push(self.maintain(&caller, go_on).await.unwrap_or_else(|error| {
+                let failure = format!("tenant {}: {error}", caller.tenant);
+                tracing::warn!(failure, "maintenance failed and will be tried again");
+                Summary { failures: vec![failure], ..Summary::default() }
+            }));
         }
         Ok(summaries)
     }

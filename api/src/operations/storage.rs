@@ -70,7 +70,12 @@ impl Operations {
             tables.push(store.lake.usage(table).await?);
         }
         let manifest_bytes = store.lake.bytes_under("corpora").await?;
-        let (log_bytes, audit_bytes) = (directory_bytes(&self.stores.log_directory()), self.stores.audit().bytes());
+        // What is there for all tenants is counted once.
+        let (log_bytes, audit_bytes) = if caller.tenant.is_default() {
+            (directory_bytes(&self.stores.log_directory()), self.stores.audit().bytes())
+        } else {
+            (0, 0)
+        };
         let in_tables: u64 = tables.iter().map(Usage::total_bytes).sum();
         let freeable_bytes = tables.iter().map(|usage| usage.removed_bytes).sum();
         let total_bytes = in_tables + manifest_bytes + log_bytes + audit_bytes;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use strum::VariantArray;
 use tempfile::TempDir;
 use tidemark_analyzer::{Options, Segment};
-use tidemark_corpus::{Judgements, NewVersion, encode_ndjson};
+use tidemark_corpus::{NewVersion, Qrels, encode_ndjson};
 use tidemark_lake::{Location, SqlForm, SqlLimits};
 use tidemark_schema::{ErrorKind, ManualClock, TenantName, Timestamp};
 
@@ -58,8 +58,8 @@ async fn perform(operations: &Operations, caller: &Caller, action: Action) -> Re
             operations.register_version(caller, new, manifest).await.map(drop)
         }
         Action::PutQrels => {
-            let judgements = Judgements::read_trec(&b"q 0 a 1\n"[..]).unwrap();
-            operations.put_judgements(caller, &corpus, &judgements).await
+            let qrels = Qrels::read_trec(&b"q 0 a 1\n"[..]).unwrap();
+            operations.put_qrels(caller, &corpus, &qrels).await
         }
         Action::ShowStorage => operations.storage(caller).await.map(drop),
         Action::ExamineStore => operations.examine(caller).await.map(drop),

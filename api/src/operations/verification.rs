@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidemark_lake::{FindingKind, Table, Verified};
 use tidemark_schema::{ErrorKind, TenantName, Timestamp};
 
-use super::{Action, Caller, Error, Operations};
+use super::{Action, Caller, Error, Operations, is_about};
 use crate::audit::Record;
 
 /// How long files that no commit names yet are given: a flush writes them a moment before.
@@ -62,22 +62,29 @@ impl Operations {
     /// Notes in the audit log which files no commit names, before anything is written: a process that was killed in the
     /// middle of a flush leaves some, and later they shall not be taken for something that was put there.
     pub async fn note_leftovers(&self, caller: &Caller) -> Result<(), Error> {
+        let mut outcome = Ok(());
         for tenant in self.stores.tenants().await? {
-            let caller = caller.of_tenant(tenant);
-            let store = self.store(&caller, Action::MaintainStore).await?;
-            let mut files = Vec::new();
-            for table in Table::ALL {
-                files.extend(store.lake.uncommitted(table).await?);
-            }
-            let before = self.stores.audit().read().map_err(Error::ReadAudit)?;
-            let known = leftovers(&before.records, &caller.tenant);
-            files.retain(|file| !known.contains(file.as_str()));
-            files.truncate(LEFTOVERS_NAMED);
-            if !files.is_empty() {
-                self.record(&caller, LEFTOVERS, json!({ "files": files })).map_err(Error::WriteAudit)?;
-            }
+            // A tenant that cannot be read keeps nobody else's from being noted.
+            let noted = self.note_leftovers_of(&caller.of_tenant(tenant)).await;
+            outcome = outcome.and(noted);
         }
-        Ok(())
+        outcome
+    }
+
+    async fn note_leftovers_of(&self, caller: &Caller) -> Result<(), Error> {
+        let store = self.store(caller, Action::MaintainStore).await?;
+        let mut files = Vec::new();
+        for table in Table::ALL {
+            files.extend(store.lake.uncommitted(table).await?);
+        }
+        let before = self.stores.audit().read().map_err(Error::ReadAudit)?;
+        let known = leftovers(&before.records, &caller.tenant);
+        files.retain(|file| !known.contains(file.as_str()));
+        files.truncate(LEFTOVERS_NAMED);
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.record(caller, LEFTOVERS, json!({ "files": files })).map_err(Error::WriteAudit)
     }
 
     /// Reads everything. `head`, if given, must be the head of one of the chains at some time. `progress` gets the bytes that
@@ -111,8 +118,8 @@ impl Operations {
         }
         let audit = self.stores.audit().read().map_err(Error::ReadAudit)?;
         let intact_before = |record: &&Record| record.action == "verify" && record.detail["intact"] == true;
-        let of_tenant = audit.records.iter().rev().filter(|record| is_of(record, &caller.tenant));
-        let last_intact = of_tenant.clone().find(intact_before).map(|record| record.at);
+        let mut of_tenant = audit.records.iter().rev().filter(|record| is_about(record, &caller.tenant));
+        let last_intact = of_tenant.find(intact_before).map(|record| record.at);
         let mut verification = Verification {
             intact: false,
             at: self.now(),
@@ -170,13 +177,8 @@ impl Operations {
     }
 }
 
-/// Whether a record is about a tenant's data.
-fn is_of(record: &Record, tenant: &TenantName) -> bool {
-    record.detail["tenant"].as_str().map_or_else(|| tenant.is_default(), |named| named == tenant.as_str())
-}
-
 /// The files of a tenant that interrupted writes left, as the audit log says.
 fn leftovers<'a>(records: &'a [Record], tenant: &TenantName) -> BTreeSet<&'a str> {
-    let noted = records.iter().filter(|record| record.action == LEFTOVERS && is_of(record, tenant));
+    let noted = records.iter().filter(|record| record.action == LEFTOVERS && is_about(record, tenant));
     noted.filter_map(|record| record.detail["files"].as_array()).flatten().filter_map(Value::as_str).collect()
 }

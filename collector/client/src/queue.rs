@@ -14,7 +14,7 @@ pub(crate) type Waiting = VecDeque<(Box<Event>, usize)>;
 
 /// What the queue gives the sender.
 #[derive(Debug)]
-pub(crate) enum Taken {
+pub(crate) enum Next {
     /// All that waited.
     Events(Waiting),
     /// Nothing came.
@@ -82,7 +82,7 @@ impl Queue {
 
     /// All that waits: when it fills a batch, after `linger` when it does not, at once when somebody waits for it. After
     /// `idle`, if there is nothing.
-    pub(crate) fn take(&self, linger: Duration, idle: Duration) -> Taken {
+    pub(crate) fn next_batch(&self, linger: Duration, idle: Duration) -> Next {
         let room = self.room();
         let begun = Instant::now();
         let mut state = self.lock();
@@ -91,15 +91,15 @@ impl Queue {
             if !state.events.is_empty() {
                 let waited = since.get_or_insert_with(Instant::now).elapsed();
                 if state.events.len() >= self.batch || waited >= linger || state.flushing > 0 || state.closed {
-                    return Taken::Events(swap(&mut state, room));
+                    return Next::Events(swap(&mut state, room));
                 }
                 state = self.wait(state, linger.saturating_sub(waited));
             } else if state.closed {
-                return Taken::End;
+                return Next::End;
             } else {
                 let left = idle.saturating_sub(begun.elapsed());
                 if left.is_zero() {
-                    return Taken::Nothing;
+                    return Next::Nothing;
                 }
                 state = self.wait(state, left);
             }
@@ -213,7 +213,7 @@ mod tests {
         let queue = Queue::new(3, 100, 10);
         assert!(queue.push(event(), 60));
         assert!(!queue.push(event(), 60), "there are forty bytes left");
-        let Taken::Events(taken) = queue.take(Duration::ZERO, Duration::ZERO) else { panic!() };
+        let Next::Events(taken) = queue.next_batch(Duration::ZERO, Duration::ZERO) else { panic!() };
         assert_eq!(taken.len(), 1);
         assert!(!queue.push(event(), 60), "what was taken out is still in memory");
         assert!(queue.push(event(), 20) && queue.push(event(), 10));
@@ -230,8 +230,8 @@ mod tests {
         queue.close(Instant::now());
         assert!(!queue.push(event(), 1));
         let hour = Duration::from_hours(1);
-        assert!(matches!(queue.take(hour, hour), Taken::Events(events) if events.len() == 1));
-        assert!(matches!(queue.take(hour, hour), Taken::End));
+        assert!(matches!(queue.next_batch(hour, hour), Next::Events(events) if events.len() == 1));
+        assert!(matches!(queue.next_batch(hour, hour), Next::End));
         assert!(queue.is_over());
     }
 }

@@ -10,7 +10,7 @@ use crate::answer::{Answered, Outcome};
 use crate::backoff::{Backoff, random};
 use crate::counters::{Counting, add, subtract};
 use crate::event::Kind;
-use crate::queue::{Queue, Taken, Waiting};
+use crate::queue::{Next, Queue, Waiting};
 use crate::settings::Settings;
 use crate::spill::Spilled;
 use crate::transport::Transport;
@@ -55,10 +55,10 @@ impl Sender {
             let mut ended = false;
             if self.backlog.is_empty() {
                 let idle = if self.spill_is_due() { Duration::ZERO } else { self.settings.linger };
-                match self.queue.take(self.settings.linger, idle) {
-                    Taken::Events(events) => self.backlog = events,
-                    Taken::Nothing => {}
-                    Taken::End => ended = true,
+                match self.queue.next_batch(self.settings.linger, idle) {
+                    Next::Events(events) => self.backlog = events,
+                    Next::Nothing => {}
+                    Next::End => ended = true,
                 }
             }
             self.send_batch();

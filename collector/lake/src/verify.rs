@@ -85,7 +85,7 @@ pub struct Verified {
 }
 
 /// What the entries of a chain say together.
-struct Told {
+struct History {
     chain: Chain,
     first: u64,
     heads: BTreeSet<String>,
@@ -100,7 +100,7 @@ struct Told {
 impl Lake {
     /// Reads every file of a table and compares it with the chain of evidence. `expected_head` must be in the chain if it
     /// is given. A commit that another process is about to make is waited for up to `patience`, because its files are
-    /// there before it. `progress` is told the bytes of each file that was read.
+    /// there before it. `progress` gets the bytes of each file that was read.
     pub async fn verify(
         &self,
         table: Table,
@@ -108,45 +108,45 @@ impl Lake {
         patience: Duration,
         mut progress: impl FnMut(u64),
     ) -> Result<Verified, Error> {
-        let mut told = self.told(table).await?;
+        let mut history = self.history(table).await?;
         let mut verified = Verified {
             table: table.name(),
-            first_version: told.first,
-            last_version: told.chain.next.saturating_sub(1),
-            head: told.chain.head.as_str().to_owned(),
+            first_version: history.first,
+            last_version: history.chain.next.saturating_sub(1),
+            head: history.chain.head.as_str().to_owned(),
             files: 0,
             bytes: 0,
             erasures: Vec::new(),
             set_aside: Vec::new(),
             gaps: Vec::new(),
-            contains_expected_head: expected_head.map(|head| told.heads.contains(head)),
+            contains_expected_head: expected_head.map(|head| history.heads.contains(head)),
             findings: Vec::new(),
         };
-        if told.chain.next == 0 {
+        if history.chain.next == 0 {
             verified.findings = vec![finding(table, FindingKind::NoEvidence, "", "nothing was ever recorded")];
             return Ok(verified);
         }
         let store = self.load(table).await?.object_store();
         let mut objects = list(table, store.as_ref()).await?;
-        let strange = |told: &Told, objects: &BTreeMap<String, ObjectMeta>| {
-            objects.keys().any(|path| is_data(path) && !told.chain.knows(path))
+        let strange = |history: &History, objects: &BTreeMap<String, ObjectMeta>| {
+            objects.keys().any(|path| is_data(path) && !history.chain.knows(path))
         };
         let mut waited = Duration::ZERO;
-        while strange(&told, &objects) && waited < patience {
+        while strange(&history, &objects) && waited < patience {
             let pause = Duration::from_millis(250);
             tokio::time::sleep(pause).await;
             waited += pause;
             self.record(table).await?;
-            told = self.told(table).await?;
+            history = self.history(table).await?;
             objects = list(table, store.as_ref()).await?;
         }
-        verified.last_version = told.chain.next.saturating_sub(1);
-        told.chain.head.as_str().clone_into(&mut verified.head);
-        let mut findings = std::mem::take(&mut told.findings);
+        verified.last_version = history.chain.next.saturating_sub(1);
+        history.chain.head.as_str().clone_into(&mut verified.head);
+        let mut findings = std::mem::take(&mut history.findings);
         // Nobody reads them any more but those who are at an earlier version, and they are about to be swept.
-        objects.retain(|path, _| !told.chain.removed.contains_key(path));
-        for file in told.chain.live.values() {
-            let recorded_at = told.recorded.get(&file.path).copied();
+        objects.retain(|path, _| !history.chain.removed.contains_key(path));
+        for file in history.chain.live.values() {
+            let recorded_at = history.recorded.get(&file.path).copied();
             let Some(object) = objects.remove(&file.path) else {
                 let missing = finding(table, FindingKind::Missing, &file.path, "it is gone, and its events with it");
                 findings.push(Finding { recorded_at, ..missing });
@@ -164,9 +164,9 @@ impl Lake {
             let extra = finding(table, FindingKind::Extra, path, "no commit names it, so no reader sees it");
             findings.push(Finding { since: Some(modified(object)), ..extra });
         }
-        findings.extend(self.check_log(table, store.as_ref(), &told, &objects).await?);
+        findings.extend(self.check_log(table, store.as_ref(), &history, &objects).await?);
         findings.sort();
-        let Told { erasures, set_aside, gaps, .. } = told;
+        let History { erasures, set_aside, gaps, .. } = history;
         Ok(Verified { erasures, set_aside, gaps, findings, ..verified })
     }
 
@@ -186,8 +186,8 @@ impl Lake {
     }
 
     /// Goes through the chain and checks that each entry follows from the one before.
-    async fn told(&self, table: Table) -> Result<Told, Error> {
-        let mut told = Told {
+    async fn history(&self, table: Table) -> Result<History, Error> {
+        let mut history = History {
             chain: Chain::empty(),
             first: 0,
             heads: BTreeSet::new(),
@@ -203,7 +203,7 @@ impl Lake {
             .read_chain(table, |place, read| {
                 let Some((link, entry)) = read else {
                     let detail = format!("{place} cannot be read");
-                    told.findings.push(finding(table, FindingKind::ChainBroken, "evidence", &detail));
+                    history.findings.push(finding(table, FindingKind::ChainBroken, "evidence", &detail));
                     return;
                 };
                 let place = format!("entry {}", entry.version);
@@ -212,39 +212,39 @@ impl Lake {
                     ..finding(table, FindingKind::ChainBroken, &place, detail)
                 };
                 if !link.is_intact() {
-                    told.findings.push(broken("the entry was altered: its hash is not that of what it says"));
+                    history.findings.push(broken("the entry was altered: its hash is not that of what it says"));
                 }
                 match &before {
-                    None => told.first = entry.version,
+                    None => history.first = entry.version,
                     // The same entry in its pack and by itself.
                     Some((version, hash)) if *version == entry.version && *hash == link.hash => return,
                     Some((version, hash)) => {
                         if entry.previous != *hash {
-                            told.findings.push(broken("it does not follow from the entry before"));
+                            history.findings.push(broken("it does not follow from the entry before"));
                         }
                         if entry.log.is_some() && entry.version != version + 1 {
-                            told.findings.push(broken(&format!("the entries after {version} are missing")));
+                            history.findings.push(broken(&format!("the entries after {version} are missing")));
                         }
                     }
                 }
                 if entry.log.is_none() {
-                    told.gaps.push(entry.version);
+                    history.gaps.push(entry.version);
                 }
                 match entry.note.as_ref().and_then(|note| note["action"].as_str()) {
-                    Some("erasure") => told.erasures.push(entry.version),
-                    Some(SET_ASIDE) => told.set_aside.push(entry.version),
+                    Some("erasure") => history.erasures.push(entry.version),
+                    Some(SET_ASIDE) => history.set_aside.push(entry.version),
                     _ => {}
                 }
                 if let Some(log) = &entry.log {
-                    told.logs.insert(entry.version, log.clone());
+                    history.logs.insert(entry.version, log.clone());
                 }
-                told.recorded.extend(entry.added.iter().map(|file| (file.path.clone(), entry.at)));
-                told.heads.insert(link.hash.as_str().to_owned());
+                history.recorded.extend(entry.added.iter().map(|file| (file.path.clone(), entry.at)));
+                history.heads.insert(link.hash.as_str().to_owned());
                 before = Some((entry.version, link.hash.clone()));
             })
             .await?;
-        told.chain = chain.unwrap_or_else(Chain::empty);
-        Ok(told)
+        history.chain = chain.unwrap_or_else(Chain::empty);
+        Ok(history)
     }
 
     /// The table's log against the chain: each commit that is still there, and the files that readers take for the table's.
@@ -252,12 +252,12 @@ impl Lake {
         &self,
         table: Table,
         store: &dyn ObjectStore,
-        told: &Told,
+        history: &History,
         objects: &BTreeMap<String, ObjectMeta>,
     ) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         let oldest = objects.keys().filter_map(|path| commit_version(path)).min();
-        for (version, expected) in told.logs.range(oldest.unwrap_or(0)..) {
+        for (version, expected) in history.logs.range(oldest.unwrap_or(0)..) {
             let path = format!("_delta_log/{version:020}.json");
             match (digest_of(store, &path).await?, objects.get(&path)) {
                 (Some(found), _) if found == *expected => {}
@@ -279,12 +279,12 @@ impl Lake {
             }
         }
         let mut delta = self.load(table).await?;
-        let last = told.chain.next.saturating_sub(1);
+        let last = history.chain.next.saturating_sub(1);
         if delta.version() != Some(last) {
             delta.load_version(last).await.map_err(|source| table.open_error(source))?;
         }
         let listed: BTreeSet<String> = live_files(table, &delta).await?.into_iter().map(|file| file.path).collect();
-        let committed: BTreeSet<String> = told.chain.live.keys().cloned().collect();
+        let committed: BTreeSet<String> = history.chain.live.keys().cloned().collect();
         for path in listed.symmetric_difference(&committed) {
             let detail = if listed.contains(path) {
                 "readers see it, and no recorded commit added it"

@@ -241,7 +241,7 @@ struct Reader<'a> {
 }
 
 /// The fields of an event, on their way to a draft.
-struct Written {
+struct EventFields {
     fields: Map<String, Value>,
     kind: Kind,
 }
@@ -252,7 +252,7 @@ impl Reader<'_> {
         retrieved: Retrieved,
         versions: &VersionAt<'_>,
         embedding: &EmbeddingOf<'_>,
-    ) -> Result<Written, Rejection> {
+    ) -> Result<EventFields, Rejection> {
         let (documents, cut) = match retrieved.documents {
             Listing::Told { documents, cut: true } if documents.is_empty() => {
                 let reason = "have lost the first of them with the attributes that the sender dropped, hence all ranks; raise \
@@ -309,10 +309,10 @@ impl Reader<'_> {
         }
         event.insert("results".to_owned(), Value::Array(results));
         event.insert("marks".to_owned(), json!(marks));
-        Ok(Written { fields: event, kind: Kind::Retrieval })
+        Ok(EventFields { fields: event, kind: Kind::Retrieval })
     }
 
-    fn output(&self, answered: Answered) -> Result<Written, Rejection> {
+    fn output(&self, answered: Answered) -> Result<EventFields, Rejection> {
         let mut marks = BTreeSet::new();
         let mut event = self.event(&mut marks)?;
         event.remove("environment");
@@ -331,7 +331,7 @@ impl Reader<'_> {
         insert(&mut event, "cost_usd", answered.cost_usd.filter(|cost| cost.is_finite()));
         insert(&mut event, "scores", Some(answered.scores).filter(|scores| !scores.is_empty()));
         event.insert("marks".to_owned(), json!(marks));
-        Ok(Written { fields: event, kind: Kind::Output })
+        Ok(EventFields { fields: event, kind: Kind::Output })
     }
 
     /// What both kinds of events have.
@@ -467,7 +467,7 @@ fn insert(fields: &mut Map<String, Value>, name: &str, value: Option<impl serde:
     }
 }
 
-impl Written {
+impl EventFields {
     /// The draft, with the limit of every other event and that of the request.
     fn read(self, room: &mut usize, context: &Context<'_>) -> Result<Event, Rejection> {
         let Self { fields, kind } = self;

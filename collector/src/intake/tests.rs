@@ -1,4 +1,4 @@
-use tidemark_schema::FingerprintKey;
+use tidemark_schema::{FingerprintKey, ManualClock};
 
 use super::*;
 
@@ -8,7 +8,8 @@ fn intake(policy: &str, memory: usize) -> Intake {
     let policy = Arc::new(Policy::parse(policy).unwrap());
     let limits = IntakeLimits { events: Limits::default(), batch_events: 3, content_bytes: 4_096 };
     let keys = Arc::new(FingerprintKey::new([7; 32]).into());
-    Intake::new(keys, policy, Sources::default(), limits, Memory::new(memory))
+    let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
+    Intake::new(clock, keys, policy, Sources::default(), limits, Memory::new(memory))
 }
 
 fn retrieval(number: usize) -> String {
@@ -19,7 +20,7 @@ fn retrieval(number: usize) -> String {
 
 fn read(intake: &Intake, content: &str) -> Result<Read, ReadError> {
     let body = Body { bytes: content.as_bytes().to_vec(), compression: Compression::None, room: None };
-    intake.read(body, Format::Events(Kind::Retrieval), NOW.parse().unwrap(), &|_, _| None)
+    intake.read(body, Format::Events(Kind::Retrieval), &|_, _| None)
 }
 
 /// The outcomes of a batch, a letter each: accepted, rejected, over quota.

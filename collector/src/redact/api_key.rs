@@ -32,8 +32,7 @@ static KEY: LazyLock<Regex> = LazyLock::new(|| {
         | tskey- [\w-]{20,}                                         # Tailscale
         | xai- \w{40,}                                              # xAI
         | eyJ [\w-]{13,} (?: \.[\w-]* ){1,4}                        # JSON Web Tokens (RFC 7519)
-        | (?i:bearer|basic) [\ \t:=]+                               # headers (RFC 6750, RFC 7617); but no further words
-            (?: [\w.~+/-]*\d[\w.~+/=-]{12,} | [\w.~+/-]{16,}= | [\w.~+/-]{32,} ) =*
+        | (?i:bearer|basic) [\ \t:=]+ (?<token> [\w.~+/-]{16,}=* ) # headers (RFC 6750, RFC 7617)
         )",
     )
 });
@@ -44,7 +43,12 @@ static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 pub(super) fn find(text: &str) -> Vec<Span> {
-    let keys = KEY.captures_iter(text).filter_map(|captures| captures.get(1));
+    // A long word after `basic` is no token: those are longer still, or have a digit.
+    let is_token = |token: &str| token.len() >= 32 || token.contains(|c: char| c.is_ascii_digit() || c == '=');
+    let keys = KEY.captures_iter(text).filter_map(|captures| {
+        let keeps = captures.name("token").is_none_or(|token| is_token(token.as_str()));
+        captures.get(1).filter(|_| keeps)
+    });
     keys.chain(PRIVATE_KEY.find_iter(text)).map(|found| found.range()).collect()
 }
 
@@ -78,6 +82,7 @@ mod tests {
         check_key("sk_live_", "0123456789abcdefABCDEF");
         check_key("rk_live_", "0123456789abcdefABCDEF");
         check_key("sk-", "0123456789abcdefghijABCDEFGHIJ");
+        check_key("Bearer ", "kfjAbQzLmNpRxTvWyZ42");
         check_key("sk-", "ant-api03-0123456789_abcdefghij-AA");
         check_key("AIza", "SyA0123456789abcdefghijABCDEFGHIJ-_");
         check_key("gsk_", "0123456789abcdefghijABCDEFGHIJ012345");

@@ -11,7 +11,7 @@ use super::{Span, regex};
 /// much more often than in them.
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r#"(?u) (?: \w[\w.%+'~!\#$&*^-]* | "[^"\n]+" ) (?: @ | %40 )
+        r#"(?u) (?: \w[\w.%+'~!\#$&*^-]* | "[^"\n]{1,64}" ) (?: @ | %40 )
         (?: (?:[\w-]+\.)+ \pL[\w-]*\w | \[ (?:IPv6:)?[0-9A-Fa-f.:]+ \] )"#,
     )
 });

@@ -14,11 +14,14 @@ const LENGTHS: &str = "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY
 /// A country, two check digits and 11 to 29 more characters, with up to two spaces, dashes or dots between any two. The
 /// word `IBAN` may touch it, and goes with it.
 static CANDIDATE: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?i) \b (?:IBAN)? [A-Z]{2} (?:[\ \t.-]{0,2}\d){2} (?:[\ \t.-]{0,2}[A-Z0-9]){11,29}"));
+    LazyLock::new(|| regex(r"(?i) (?:IBAN)? [A-Z]{2} (?:[\ \t.-]{0,2}\d){2} (?:[\ \t.-]{0,2}[A-Z0-9]){11,29}"));
 
 /// International bank account numbers: of the length of their country, and with the check digits of ISO 13616-1.
 pub(super) fn find(text: &str) -> Vec<Span> {
     scan(text, &CANDIDATE, |span| {
+        if text[..span.start].ends_with(|c: char| c.is_ascii_alphanumeric()) {
+            return None;
+        }
         let characters = text.get(span.clone())?.char_indices().filter(|(_, c)| c.is_ascii_alphanumeric());
         let (ends, code): (Vec<usize>, String) = characters.map(|(at, c)| (at + 1, c.to_ascii_uppercase())).unzip();
         let named = if code.starts_with("IBAN") { 4 } else { 0 };
@@ -52,6 +55,7 @@ mod tests {
     fn ibans_are_found_with_and_without_spaces() {
         check("DE89370400440532013000", &["DE89370400440532013000"]);
         check("to DE89 3704 0044 0532 0130 00 please", &["DE89 3704 0044 0532 0130 00"]);
+        check("iban_DE89370400440532013000", &["DE89370400440532013000"]);
         check("gb82-west-1234-5698-7654-32", &["gb82-west-1234-5698-7654-32"]);
         check("IBANDE89370400440532013000, NO9386011117947.", &["IBANDE89370400440532013000", "NO9386011117947"]);
     }

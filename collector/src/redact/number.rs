@@ -9,11 +9,14 @@ use super::{Span, regex};
 
 /// Dates with a year of 1900 to 2099, UUIDs (RFC 9562) and hexadecimal digests: digits of neither cards nor phones.
 static HARMLESS: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"\b (?:19|20)\d\d [-/.\ ] [0-3]?\d [-/.\ ] [0-3]?\d (?: \b | T )
-        | \b [0-3]?\d [-/.\ ] [0-3]?\d [-/.\ ] (?:19|20)\d\d (?: \b | T )
-        | (?i: [0-9a-f]{8} - (?:[0-9a-f]{4}-){3} [0-9a-f]{12} | [0-9a-f]{24,} )",
-    )
+    let (year, month, day) = (r"(?:19|20)\d\d", "(?: 0?[1-9] | 1[0-2] )", r"(?: 0?[1-9] | [12]\d | 3[01] )");
+    // One sign throughout: `2041 33 12` in a phone number is no date, nor is `2041-3.12`.
+    let dates = ["-", "/", r"\.", r"\ "].map(|sign| {
+        let rest = format!("(?: {month} {sign} {day} | {day} {sign} {month} )");
+        format!(r"\b (?: {year} {sign} {rest} | {rest} {sign} {year} ) (?: \b | T )")
+    });
+    let hexadecimal = "(?i: [0-9a-f]{8} - (?:[0-9a-f]{4}-){3} [0-9a-f]{12} | [0-9a-f]{24,} )";
+    regex(&format!("{} | {hexadecimal}", dates.join(" | ")))
 });
 
 /// Where those stand in a text, in order.
@@ -60,7 +63,7 @@ mod tests {
         check("2026-11-18T09:30", &["2026-11-18T"]);
         check("18.11.2026", &["18.11.2026"]);
         check("11/18/2026", &["11/18/2026"]);
-        check("2026-18-45 5555-11-18 030-11-1811", &[]);
+        check("2026-18-45 5555-11-18 030-11-1811 2041 33 12 45 2026-11.18", &[]);
     }
 
     #[test]

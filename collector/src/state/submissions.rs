@@ -8,7 +8,7 @@ use tidemark_wal::{Error as WalError, Sequence};
 
 use super::State;
 use super::pending::Waiting;
-use crate::collector::{Receipt, Verdict};
+use crate::collector::{Acknowledgement, Receipt};
 use crate::decode::Event;
 use crate::effect::{Effect, LogCall};
 use crate::error::Error;
@@ -85,20 +85,20 @@ impl State {
         self.effects.push(Effect::AnswerSubmission { submission, result: Err(error) });
     }
 
-    /// Splits events into a verdict each and the rows that are new.
+    /// Splits events into an acknowledgement each and the rows that are new.
     fn admit(&self, events: Vec<Event>, group: &mut HashSet<EventId>) -> (Receipt, Vec<Stored<Event>>) {
         let mut rows = Vec::with_capacity(events.len());
-        let verdicts = events.into_iter().map(|event| {
+        let acknowledgements = events.into_iter().map(|event| {
             let id = event.event_id();
             if self.window.contains(&id) || !group.insert(id) {
-                return Verdict::Duplicate;
+                return Acknowledgement::Duplicate;
             }
             let live = self.window.reaches_back_to(event.occurred_at(), self.settings.ahead_s);
             let ingest = if live { Ingest::Live } else { Ingest::Late };
             rows.push(Stored { received_at: self.now.wall, ingest, event });
-            Verdict::Accepted
+            Acknowledgement::Accepted
         });
-        let receipt = verdicts.collect();
+        let receipt = acknowledgements.collect();
         (receipt, rows)
     }
 
@@ -175,7 +175,8 @@ impl State {
         self.flush_due |=
             self.pending.len() >= self.settings.flush_events || self.pending.bytes() >= self.settings.flush_bytes;
         for (submission, receipt) in group.receipts {
-            let accepted = receipt.iter().filter(|verdict| **verdict == Verdict::Accepted).count() as u64;
+            let accepted =
+                receipt.iter().filter(|acknowledgement| **acknowledgement == Acknowledgement::Accepted).count() as u64;
             self.health.accepted += accepted;
             self.health.duplicates += receipt.len() as u64 - accepted;
             self.effects.push(Effect::AnswerSubmission { submission, result: Ok(receipt) });

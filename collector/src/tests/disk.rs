@@ -8,7 +8,7 @@ use tidemark_schema::ErrorKind as Kind;
 use tidemark_wal::Options;
 
 use super::support::{Disk, Seen, Step, Table, Trouble, live, settings, start, start_on, until, until_mode};
-use crate::{Collector, Error, FreeBytes, Mode, Refusal, Settings, Verdict};
+use crate::{Acknowledgement, Collector, Error, FreeBytes, Mode, Refusal, Settings};
 
 /// Lets steps fail while one event is sent: what was acknowledged before stays, the sender is told what is wrong, the
 /// mode has a name, everything comes back by itself, and each event is stored once.
@@ -45,7 +45,7 @@ async fn check(steps: &[(Step, ErrorKind)], expected: Mode) {
     until_mode(&collector, Mode::Normal).await;
     let answers = collector.submit(vec![live(4), live(5)]).await.unwrap();
     assert_eq!(answers.len(), 2);
-    assert_eq!(collector.submit(vec![live(3)]).await.unwrap(), [Verdict::Duplicate]);
+    assert_eq!(collector.submit(vec![live(3)]).await.unwrap(), [Acknowledgement::Duplicate]);
     let modes = seen.modes();
     assert_eq!((modes[0], modes[1], modes[modes.len() - 1]), (Mode::Normal, expected, Mode::Normal), "{modes:?}");
     assert!(modes[1..modes.len() - 1].iter().all(|mode| !mode.takes_events()), "it did not come and go: {modes:?}");
@@ -113,7 +113,7 @@ async fn a_segment_that_cannot_be_removed_is_removed_later() {
     assert_eq!(collector.health().mode, Mode::Normal);
     assert!(collector.health().log_bytes >= full, "nothing was removed");
     assert!(matches!(collector.forget_flushed().await, Err(Error::Forget(_))), "this is not passed over in silence");
-    assert_eq!(collector.submit(vec![live(20)]).await.unwrap(), [Verdict::Accepted]);
+    assert_eq!(collector.submit(vec![live(20)]).await.unwrap(), [Acknowledgement::Accepted]);
     disk.heal();
     until(&collector, |health| health.log_bytes < full / 2).await;
     collector.shutdown().await.unwrap();
@@ -133,7 +133,10 @@ async fn records_that_survived_although_they_were_refused_are_known() {
     disk.heal();
     let health = until_mode(&collector, Mode::Normal).await;
     assert_eq!((health.reopened, health.recovered), (1, 1));
-    assert_eq!(collector.submit(vec![live(2), live(3)]).await.unwrap(), [Verdict::Duplicate, Verdict::Accepted]);
+    assert_eq!(
+        collector.submit(vec![live(2), live(3)]).await.unwrap(),
+        [Acknowledgement::Duplicate, Acknowledgement::Accepted]
+    );
     collector.shutdown().await.unwrap();
     assert_eq!(sink.ids().len(), 3);
 }
@@ -157,7 +160,10 @@ async fn a_disk_that_loses_acknowledged_records_costs_none_that_memory_holds() {
     assert!(health.mode_reason.contains("acknowledged"), "{}", health.mode_reason);
     sink.set(Trouble::None);
     until_mode(&collector, Mode::Normal).await;
-    assert_eq!(collector.submit(vec![live(3), live(1)]).await.unwrap(), [Verdict::Accepted, Verdict::Duplicate]);
+    assert_eq!(
+        collector.submit(vec![live(3), live(1)]).await.unwrap(),
+        [Acknowledgement::Accepted, Acknowledgement::Duplicate]
+    );
     collector.crash().await;
     let collector = start_on(&disk, &settings, &sink).await.unwrap();
     assert_eq!(collector.health().recovered, 1, "its number was not one that the table knew");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidemark_schema::ErrorKind;
 
 use super::support::{Table, live, settings, start, until_mode};
-use crate::{Collector, Error, Mode, Refusal, Settings, Verdict};
+use crate::{Acknowledgement, Collector, Error, Mode, Refusal, Settings};
 
 async fn check(change: impl Fn(Settings) -> Settings, events: u32, refusal: Refusal) {
     let directory = tempfile::tempdir().unwrap();
@@ -74,7 +74,7 @@ async fn a_submission_that_would_never_fit_is_refused_for_good() {
     let refused = collector.submit((0..4).map(live).collect()).await.unwrap_err();
     assert!(matches!(refused, Error::TooLarge { events: 4, .. }), "{refused:?}");
     assert_eq!(refused.kind(), ErrorKind::Invalid);
-    assert_eq!(collector.submit((0..3).map(live).collect()).await.unwrap(), [Verdict::Accepted; 3]);
+    assert_eq!(collector.submit((0..3).map(live).collect()).await.unwrap(), [Acknowledgement::Accepted; 3]);
     collector.shutdown().await.unwrap();
 }
 
@@ -95,7 +95,7 @@ async fn one_event_that_is_too_long_for_the_log_spoils_no_other_submission() {
     let (refused, taken) =
         tokio::join!(collector.submit(vec![long, live(3)]), collector.submit(vec![live(2), live(3)]));
     assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
-    assert_eq!(taken.unwrap(), [Verdict::Accepted; 2], "an id of the refused one does not count as known");
+    assert_eq!(taken.unwrap(), [Acknowledgement::Accepted; 2], "an id of the refused one does not count as known");
     collector.shutdown().await.unwrap();
 }
 
@@ -127,7 +127,7 @@ async fn submissions_on_their_way_are_bounded_by_bytes() {
 
 /// Answers to a submission that is sent again while the queue is full: the bytes of a submission are given back just
 /// after it has been answered.
-async fn until_alone(collector: &Collector, events: impl Fn() -> Vec<crate::decode::Event>) -> Vec<Verdict> {
+async fn until_alone(collector: &Collector, events: impl Fn() -> Vec<crate::decode::Event>) -> Vec<Acknowledgement> {
     loop {
         match collector.submit(events()).await {
             Ok(answered) => return answered,

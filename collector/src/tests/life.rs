@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::support::{Table, Trouble, event, live, settings, start};
 use crate::decode::Kind;
-use crate::{Error, Refusal, Settings, Verdict};
+use crate::{Acknowledgement, Error, Refusal, Settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_answered_once_as_new_and_then_as_known() {
@@ -13,9 +13,9 @@ async fn an_event_is_answered_once_as_new_and_then_as_known() {
     let collector = start(&settings(directory.path()), &sink).await;
     assert_eq!(
         collector.submit(vec![live(1), live(2), live(1)]).await.unwrap(),
-        [Verdict::Accepted, Verdict::Accepted, Verdict::Duplicate]
+        [Acknowledgement::Accepted, Acknowledgement::Accepted, Acknowledgement::Duplicate]
     );
-    assert_eq!(collector.submit(vec![live(2)]).await.unwrap(), [Verdict::Duplicate]);
+    assert_eq!(collector.submit(vec![live(2)]).await.unwrap(), [Acknowledgement::Duplicate]);
     collector.shutdown().await.unwrap();
     assert_eq!(sink.ids().len(), 2);
 }
@@ -52,7 +52,11 @@ async fn what_the_sink_did_not_take_is_recovered_from_the_log_table_by_table() {
     let collector = start(&settings(directory.path()), &sink).await;
     assert_eq!(collector.health().recovered, 1, "only the output was missing");
     assert_eq!(sink.ids().len(), 2);
-    assert_eq!(collector.submit(vec![live(1)]).await.unwrap(), [Verdict::Duplicate], "a restart does not forget");
+    assert_eq!(
+        collector.submit(vec![live(1)]).await.unwrap(),
+        [Acknowledgement::Duplicate],
+        "a restart does not forget"
+    );
     collector.shutdown().await.unwrap();
 }
 
@@ -89,7 +93,7 @@ async fn beyond_its_bound_the_collector_refuses_and_takes_again_after_a_flush() 
     let refused = collector.submit(vec![live(3), live(4)]).await;
     assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::PendingEvents, .. })), "{refused:?}");
     collector.flush().await.unwrap();
-    assert_eq!(collector.submit(vec![live(3), live(4)]).await.unwrap(), [Verdict::Accepted; 2]);
+    assert_eq!(collector.submit(vec![live(3), live(4)]).await.unwrap(), [Acknowledgement::Accepted; 2]);
     collector.shutdown().await.unwrap();
     assert_eq!(sink.ids().len(), 4);
 }

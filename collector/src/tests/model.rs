@@ -14,7 +14,7 @@ use tidemark_wal::Options;
 
 use super::support::{Disk, Step, Table, Trouble, event, now, settings, until_mode};
 use crate::decode::{Event, Kind};
-use crate::{Collector, Error, FreeBytes, Mode, Settings, Verdict};
+use crate::{Acknowledgement, Collector, Error, FreeBytes, Mode, Settings};
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -144,8 +144,11 @@ impl World {
             Ok(receipt) => {
                 assert_eq!(receipt.len(), numbers.len());
                 let mut before = known;
-                for (number, verdict) in numbers.into_iter().zip(receipt) {
-                    assert!(verdict == Verdict::Accepted || before.contains(&number), "{number} was never sent before");
+                for (number, acknowledgement) in numbers.into_iter().zip(receipt) {
+                    assert!(
+                        acknowledgement == Acknowledgement::Accepted || before.contains(&number),
+                        "{number} was never sent before"
+                    );
                     before.insert(number);
                     self.acknowledged.insert(number);
                 }

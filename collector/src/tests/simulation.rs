@@ -27,7 +27,7 @@ use crate::effect::{Effect, Input, LogCall, Now};
 use crate::files::Files;
 use crate::quarantine::Quarantine;
 use crate::state::State;
-use crate::{Error, Mode, Receipt, Refusal, Settings, Verdict, record};
+use crate::{Acknowledgement, Error, Mode, Receipt, Refusal, Settings, record};
 
 const TICK: Duration = Duration::from_millis(100);
 /// How many acts a life has.
@@ -241,7 +241,9 @@ impl World {
         match result {
             Ok(receipt) => {
                 assert_eq!(receipt.len(), numbers.len());
-                let accepted = receipt.iter().filter(|verdict| **verdict == Verdict::Accepted).count() as u64;
+                let accepted =
+                    receipt.iter().filter(|acknowledgement| **acknowledgement == Acknowledgement::Accepted).count()
+                        as u64;
                 process.accepted += accepted;
                 process.duplicates += receipt.len() as u64 - accepted;
                 self.seen.duplicates += receipt.len() as u64 - accepted;

@@ -9,7 +9,7 @@ use tidemark_wal::{FileStorage, Wal};
 
 use super::support::{Seen, Table, Trouble, event, live, now, settings, start, until, until_mode};
 use crate::decode::Kind;
-use crate::{Collector, Error, Mode, Refusal, Settings, Verdict};
+use crate::{Acknowledgement, Collector, Error, Mode, Refusal, Settings};
 
 /// A log with one acknowledged event that the table does not have.
 async fn leave_one(settings: &Settings, sink: &Arc<Table>) {
@@ -43,7 +43,7 @@ async fn check(trouble: Trouble) {
     assert!(health.recovery_ms.is_some());
     assert_eq!(
         collector.submit(vec![live(1), live(2)]).await.unwrap(),
-        [Verdict::Duplicate, Verdict::Accepted],
+        [Acknowledgement::Duplicate, Acknowledgement::Accepted],
         "the window of recent ids is complete"
     );
     collector.shutdown().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_table_that_takes_and_fails_at_the_start_stores_everything_once() {
     sink.set(Trouble::TakesAndFails);
     let collector = start(&settings(directory.path()), &sink).await;
     until_mode(&collector, Mode::Normal).await;
-    assert_eq!(collector.submit(vec![live(1)]).await.unwrap(), [Verdict::Duplicate]);
+    assert_eq!(collector.submit(vec![live(1)]).await.unwrap(), [Acknowledgement::Duplicate]);
     sink.set(Trouble::None);
     collector.shutdown().await.unwrap();
     assert_eq!(sink.ids().len(), 1);
@@ -178,12 +178,16 @@ async fn a_resend_that_arrives_days_later_is_looked_up_and_one_of_today_is_known
 
     clock.set(now().plus_seconds(20 * 3_600));
     let collector = Collector::start(settings.clone(), sink.clone(), clock.clone()).await.unwrap();
-    assert_eq!(collector.submit(vec![live(1)]).await.unwrap(), [Verdict::Duplicate]);
+    assert_eq!(collector.submit(vec![live(1)]).await.unwrap(), [Acknowledgement::Duplicate]);
     collector.shutdown().await.unwrap();
 
     clock.set(now().plus_seconds(3 * 24 * 3_600));
     let collector = Collector::start(settings.clone(), sink.clone(), clock.clone()).await.unwrap();
-    assert_eq!(collector.submit(vec![live(1)]).await.unwrap(), [Verdict::Accepted], "the window no longer knows it");
+    assert_eq!(
+        collector.submit(vec![live(1)]).await.unwrap(),
+        [Acknowledgement::Accepted],
+        "the window no longer knows it"
+    );
     collector.shutdown().await.unwrap();
     assert_eq!(sink.ids().len(), 1, "the table does");
 }
@@ -196,10 +200,14 @@ async fn a_window_cut_by_its_capacity_lets_the_table_decide() {
     let collector = start(&settings, &sink).await;
     collector.submit((0..5).map(live).collect()).await.unwrap();
     collector.flush().await.unwrap();
-    assert_eq!(collector.submit(vec![live(0)]).await.unwrap(), [Verdict::Accepted], "forgotten, hence late");
+    assert_eq!(collector.submit(vec![live(0)]).await.unwrap(), [Acknowledgement::Accepted], "forgotten, hence late");
     collector.shutdown().await.unwrap();
     let collector = start(&settings, &sink).await;
-    assert_eq!(collector.submit(vec![live(1)]).await.unwrap(), [Verdict::Accepted], "forgotten after a restart too");
+    assert_eq!(
+        collector.submit(vec![live(1)]).await.unwrap(),
+        [Acknowledgement::Accepted],
+        "forgotten after a restart too"
+    );
     collector.shutdown().await.unwrap();
     assert_eq!(sink.ids().len(), 5);
 }

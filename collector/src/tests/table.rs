@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::support::{Table, Trouble, event, live, settings, start, until, until_mode};
 use crate::decode::Kind;
-use crate::{Collector, Error, Mode, Settings, Verdict};
+use crate::{Acknowledgement, Collector, Error, Mode, Settings};
 
 fn busy(directory: &std::path::Path) -> Settings {
     Settings {
@@ -66,16 +66,20 @@ async fn a_slow_table_leads_to_shedding_then_to_refusals_and_back() {
     }
     let health = until_mode(&collector, Mode::Shedding).await;
     assert_eq!(health.mode_reason, "9 of 10 events that wait for the table");
-    assert_eq!(collector.submit(vec![live(10)]).await.unwrap(), [Verdict::Accepted], "what fits is taken");
+    assert_eq!(collector.submit(vec![live(10)]).await.unwrap(), [Acknowledgement::Accepted], "what fits is taken");
     let refused = collector.submit(vec![live(11)]).await.unwrap_err();
     assert!(matches!(&refused, Error::Refused { mode: Mode::Shedding, retry_after_s: 2, .. }), "{refused:?}");
-    assert_eq!(collector.submit(vec![live(3)]).await.unwrap(), [Verdict::Duplicate], "what is known needs no room");
+    assert_eq!(
+        collector.submit(vec![live(3)]).await.unwrap(),
+        [Acknowledgement::Duplicate],
+        "what is known needs no room"
+    );
     collector.crash().await;
 
     sink.set(Trouble::None);
     let collector = start(&settings, &sink).await;
     assert_eq!(collector.health().recovered, 10);
-    assert_eq!(collector.submit(vec![live(11)]).await.unwrap(), [Verdict::Accepted]);
+    assert_eq!(collector.submit(vec![live(11)]).await.unwrap(), [Acknowledgement::Accepted]);
     collector.shutdown().await.unwrap();
     assert_eq!(sink.ids().len(), 11);
 }

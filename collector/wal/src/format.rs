@@ -34,7 +34,7 @@ pub(crate) enum SegmentHeader {
 /// Where a record lies. Part of its header checksum, so that a copy of a record elsewhere (inside a payload, in a
 /// renamed file, left over from earlier use of a block) is never taken for a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct RecordPosition {
     pub(crate) segment: Sequence,
     pub(crate) offset: u64,
 }
@@ -86,24 +86,24 @@ fn parse_segment_header(bytes: &[u8]) -> Option<SegmentHeader> {
     Some(SegmentHeader::Intact { first, bytes: u64::from(header_bytes) })
 }
 
-/// Appends one record to `batch`, as it will lie at `place`.
-pub(crate) fn encode_record(batch: &mut Vec<u8>, place: Place, header: RecordHeader, payload: &[u8]) {
+/// Appends one record to `batch`, as it will lie at `position`.
+pub(crate) fn encode_record(batch: &mut Vec<u8>, position: RecordPosition, header: RecordHeader, payload: &[u8]) {
     let start = batch.len();
     batch.extend_from_slice(&RECORD_MAGIC);
     batch.extend_from_slice(&header.payload_bytes.to_le_bytes());
     batch.extend_from_slice(&header.sequence.get().to_le_bytes());
     batch.extend_from_slice(&header.payload_checksum.to_le_bytes());
-    let checksum = header_checksum(batch.get(start..).unwrap_or_default(), place);
+    let checksum = header_checksum(batch.get(start..).unwrap_or_default(), position);
     batch.extend_from_slice(&checksum.to_le_bytes());
     batch.extend_from_slice(payload);
 }
 
-/// Reads a record header at `place`, or `None` if these bytes are none.
-pub(crate) fn decode_record_header(bytes: &[u8], place: Place) -> Option<RecordHeader> {
+/// Reads a record header at `position`, or `None` if these bytes are none.
+pub(crate) fn decode_record_header(bytes: &[u8], position: RecordPosition) -> Option<RecordHeader> {
     let (covered, rest) = bytes.split_first_chunk::<20>()?;
     let (checksum, _) = rest.split_first_chunk::<4>()?;
     let (magic, fields) = covered.split_first_chunk::<4>()?;
-    if *magic != RECORD_MAGIC || u32::from_le_bytes(*checksum) != header_checksum(covered, place) {
+    if *magic != RECORD_MAGIC || u32::from_le_bytes(*checksum) != header_checksum(covered, position) {
         return None;
     }
     let (payload_bytes, fields) = fields.split_first_chunk::<4>()?;
@@ -116,17 +116,17 @@ pub(crate) fn decode_record_header(bytes: &[u8], place: Place) -> Option<RecordH
     })
 }
 
-fn header_checksum(covered: &[u8], place: Place) -> u32 {
+fn header_checksum(covered: &[u8], position: RecordPosition) -> u32 {
     let checksum = crc32c::crc32c(covered);
-    let checksum = crc32c::crc32c_append(checksum, &place.segment.get().to_le_bytes());
-    crc32c::crc32c_append(checksum, &place.offset.to_le_bytes())
+    let checksum = crc32c::crc32c_append(checksum, &position.segment.get().to_le_bytes());
+    crc32c::crc32c_append(checksum, &position.offset.to_le_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PLACE: Place = Place { segment: Sequence::FIRST, offset: 24 };
+    const POSITION: RecordPosition = RecordPosition { segment: Sequence::FIRST, offset: 24 };
 
     fn header() -> RecordHeader {
         RecordHeader { payload_bytes: 3, sequence: Sequence::FIRST.next(), payload_checksum: crc32c::crc32c(b"abc") }
@@ -134,7 +134,7 @@ mod tests {
 
     fn record() -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode_record(&mut bytes, PLACE, header(), b"abc");
+        encode_record(&mut bytes, POSITION, header(), b"abc");
         bytes
     }
 
@@ -149,7 +149,7 @@ mod tests {
         let first = Sequence::MAX;
         let expected = SegmentHeader::Intact { first, bytes: 24 };
         assert_eq!(decode_segment_header(&encode_segment_header(first)), expected);
-        assert_eq!(decode_record_header(&record(), PLACE), Some(header()));
+        assert_eq!(decode_record_header(&record(), POSITION), Some(header()));
     }
 
     #[test]
@@ -160,15 +160,15 @@ mod tests {
             assert_eq!(decode_segment_header(&segment), SegmentHeader::Damaged);
             let mut bytes = record();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode_record_header(&bytes, PLACE), None);
+            assert_eq!(decode_record_header(&bytes, POSITION), None);
         }
     }
 
     #[test]
     fn a_record_is_only_valid_where_it_was_written() {
         let bytes = record();
-        assert_eq!(decode_record_header(&bytes, Place { offset: 25, ..PLACE }), None);
-        assert_eq!(decode_record_header(&bytes, Place { segment: Sequence::MAX, ..PLACE }), None);
+        assert_eq!(decode_record_header(&bytes, RecordPosition { offset: 25, ..POSITION }), None);
+        assert_eq!(decode_record_header(&bytes, RecordPosition { segment: Sequence::MAX, ..POSITION }), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::damage::{Damage, DamageKind};
 use crate::error::Error;
-use crate::format::{Place, RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHeader, decode_record_header};
+use crate::format::{RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHeader, RecordPosition, decode_record_header};
 use crate::sequence::Sequence;
 use crate::window::Window;
 
@@ -171,7 +171,7 @@ fn plausible_header(track: &Track, bytes: &[u8], offset: u64) -> Option<RecordHe
     if !bytes.starts_with(&RECORD_MAGIC) {
         return None;
     }
-    let header = decode_record_header(bytes, Place { segment: track.segment, offset })?;
+    let header = decode_record_header(bytes, RecordPosition { segment: track.segment, offset })?;
     let skipped = header.sequence.get().checked_sub(track.expected.get())?;
     let room = offset.checked_sub(track.offset)? / RECORD_HEADER_BYTES as u64;
     (skipped <= room).then_some(header)
@@ -193,7 +193,7 @@ mod tests {
         let sequence = |value: u64| Sequence::try_from(value).unwrap_or_default();
         let mut bytes = vec![0; 24];
         for number in laid {
-            let place = Place { segment: Sequence::FIRST, offset: bytes.len() as u64 };
+            let place = RecordPosition { segment: Sequence::FIRST, offset: bytes.len() as u64 };
             let payload_checksum = crc32c::crc32c(b"x");
             let header = RecordHeader { payload_bytes: 1, sequence: sequence(*number), payload_checksum };
             encode_record(&mut bytes, place, header, b"x");

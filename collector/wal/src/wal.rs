@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::format::{Place, RECORD_HEADER_BYTES, RecordHeader, encode_record};
+use crate::format::{RECORD_HEADER_BYTES, RecordHeader, RecordPosition, encode_record};
 use crate::options::Options;
 use crate::reader::{Part, Reader};
 use crate::recovery::{Recovered, Recovery, create_segment, recover};
@@ -286,7 +286,7 @@ impl<S: Storage> Wal<S> {
                 sequence,
                 payload_checksum: crc32c::crc32c(payload),
             };
-            encode_record(&mut batch, Place { segment: self.active.first, offset }, header, payload);
+            encode_record(&mut batch, RecordPosition { segment: self.active.first, offset }, header, payload);
             sequence = sequence.next();
         }
         batch

@@ -59,6 +59,10 @@ fn decode(input: impl ChunkReader + 'static, max_entries: u64) -> Result<Vec<Man
     let mut entries = Vec::new();
     for batch in file.with_batch_size(ROWS).build().map_err(undecodable)? {
         append(&mut entries, &batch.map_err(unreadable)?)?;
+        // What the file says of its rows may be wrong.
+        if entries.len() as u64 > max_entries {
+            return Err(Error::TooManyEntries { limit: max_entries });
+        }
     }
     Ok(entries)
 }

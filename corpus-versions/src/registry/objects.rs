@@ -24,11 +24,11 @@ pub(super) struct Objects(Arc<dyn ObjectStore>);
 
 /// What became of an object that was to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum Creation {
     /// It was not there and is now.
     New,
     /// It was there and is as it was.
-    ThereBefore,
+    Existing,
 }
 
 impl Objects {
@@ -94,10 +94,10 @@ impl Objects {
     }
 
     /// Writes an object that is not there yet. Of two writers at once, one is told that it was there before.
-    pub(super) async fn create(&self, path: &Path, bytes: Bytes) -> Result<Written, Error> {
+    pub(super) async fn create(&self, path: &Path, bytes: Bytes) -> Result<Creation, Error> {
         match self.0.put_opts(path, bytes.into(), PutMode::Create.into()).await {
-            Ok(_) => Ok(Written::New),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(Written::ThereBefore),
+            Ok(_) => Ok(Creation::New),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Creation::Existing),
             Err(source) => Err(Error::WriteObject { path: path.clone(), source }),
         }
     }

@@ -26,14 +26,14 @@ Exit codes: 0 done (compare: stable), 1 failed, 2 wrong usage, 3 drift, 4 insuff
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) store: StoreArguments,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 /// Where the store lies.
 #[derive(Debug, Args)]
-pub(crate) struct Place {
+pub(crate) struct StoreArguments {
     /// The store: a directory, or the URL of a prefix in an object store (s3, gs, az)
     #[arg(long, global = true, env = "TIDEMARK_DATA", value_name = "DIR|URL", help_heading = "Store")]
     pub(crate) data: Option<String>,
@@ -189,7 +189,7 @@ pub(crate) enum ImportFormat {
     Arrow,
     /// A run of TREC
     Trec,
-    /// Judgements of TREC: which documents are relevant; they replace those that were there
+    /// Qrels of TREC: which documents are relevant; they replace those that were there
     Qrels,
 }
 

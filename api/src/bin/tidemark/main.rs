@@ -62,21 +62,21 @@ fn begin_with_lean_allocator(milliseconds: &str) {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let place = &arguments.place;
+    let store = &arguments.store;
     match arguments.command {
-        Command::Demo(demo) => commands::demo::run(place, &demo).await,
-        Command::Serve(serve) => commands::serve::run(place, &serve).await,
-        Command::Import(import) => commands::import::run(place, &import).await,
-        Command::Export(export) => commands::export::run(place, &export).await,
-        Command::Corpus(corpus) => commands::corpus::run(place, &corpus).await,
-        Command::Compare(compare) => commands::compare::run(place, &compare).await,
-        Command::Diff(diff) => commands::diff::run(place, &diff).await,
+        Command::Demo(demo) => commands::demo::run(store, &demo).await,
+        Command::Serve(serve) => commands::serve::run(store, &serve).await,
+        Command::Import(import) => commands::import::run(store, &import).await,
+        Command::Export(export) => commands::export::run(store, &export).await,
+        Command::Corpus(corpus) => commands::corpus::run(store, &corpus).await,
+        Command::Compare(compare) => commands::compare::run(store, &compare).await,
+        Command::Diff(diff) => commands::diff::run(store, &diff).await,
         Command::Policy(policy) => commands::policy::run(&policy),
-        Command::Key(key) => commands::key::run(place, &key).await,
-        Command::Storage(storage) => commands::storage::run(place, &storage).await,
-        Command::Verify(verify) => commands::verify::run(place, &verify).await,
-        Command::Erase(erase) => commands::erase::run(place, &erase).await,
-        Command::Audit(audit) => commands::audit::run(place, &audit).await,
-        Command::Doctor(doctor) => commands::doctor::run(place, &doctor).await,
+        Command::Key(key) => commands::key::run(store, &key).await,
+        Command::Storage(storage) => commands::storage::run(store, &storage).await,
+        Command::Verify(verify) => commands::verify::run(store, &verify).await,
+        Command::Erase(erase) => commands::erase::run(store, &erase).await,
+        Command::Audit(audit) => commands::audit::run(store, &audit).await,
+        Command::Doctor(doctor) => commands::doctor::run(store, &doctor).await,
     }
 }

@@ -99,7 +99,7 @@ fn by_form(source: &Source, options: &Options, read: &Arc<AtomicU64>, reader: &m
         None if tabular::is_parquet(first) || tabular::is_ipc_file(first) => Err(Error::Packed(path).into()),
         Some(Form::Trec) => reader.run(content, options),
         None if trec::is_run(first) => reader.run(content, options),
-        None if trec::is_judgements(first) => Err(Error::Judgements(path).into()),
+        None if trec::is_judgements(first) => Err(Error::Qrels(path).into()),
         Some(Form::Json) => reader.pieces(content),
         None => match looks_like(first) {
             Some(looks) => Err(Error::LooksLike { path, looks }.into()),

@@ -23,25 +23,29 @@ use super::SqlError;
 #[rustfmt::skip]
 const OFFERED: &[&str] = &[
     "abs", "acos", "acosh", "array_add", "array_any_value", "array_append", "array_avg", "array_compact",
-    "array_concat", "array_dims", "array_distance", "array_distinct", "array_element", "array_except", "array_first",
-    "array_has", "array_has_all", "array_has_any", "array_intersect", "array_length", "array_max", "array_min",
-    "array_ndims", "array_normalize", "array_pop_back", "array_pop_front", "array_position", "array_positions",
-    "array_prepend", "array_product", "array_remove", "array_remove_all", "array_remove_n", "array_reverse",
-    "array_scale", "array_slice", "array_sort", "array_subtract", "array_sum", "array_union", "arrays_zip",
-    "arrow_typeof", "ascii", "asin", "asinh", "atan", "atan2", "atanh", "bit_length", "btrim", "cardinality",
-    "cast_to_type", "cbrt", "ceil", "character_length", "chr", "coalesce", "concat", "concat_ws", "contains", "cos",
-    "cosh", "cosine_distance", "cot", "current_date", "current_time", "date_bin", "date_part", "date_trunc", "decode",
-    "degrees", "digest", "empty", "encode", "ends_with", "exp", "factorial", "find_in_set", "flatten", "floor",
-    "from_unixtime", "gcd", "get_field", "greatest", "initcap", "inner_product", "isnan", "iszero", "lcm", "least",
-    "left", "length", "levenshtein", "ln", "log", "log10", "log2", "lower", "ltrim", "make_array", "make_date",
-    "make_time", "map", "map_entries", "map_extract", "map_keys", "map_values", "md5", "mod", "named_struct", "nanvl",
-    "now", "nullif", "nvl", "nvl2", "octet_length", "overlay", "pow", "power", "radians", "random", "regexp_count",
-    "regexp_instr", "regexp_like", "regexp_match", "reverse", "right", "round", "rtrim", "sha224", "sha256", "sha384",
-    "sha512", "signum", "sin", "sinh", "split_part", "sqrt", "starts_with", "string_to_array", "strpos", "struct",
-    "substr", "substr_index", "tan", "tanh", "to_char", "to_date", "to_hex", "to_local_time", "to_time",
-    "to_timestamp", "to_timestamp_micros", "to_timestamp_millis", "to_timestamp_nanos", "to_timestamp_seconds",
-    "to_unixtime", "translate", "trunc", "try_cast_to_type", "upper", "uuid", "version",
+    "array_concat", "array_dims", "array_distance", "array_distinct", "array_element", "array_except", "array_has",
+    "array_has_all", "array_has_any", "array_intersect", "array_length", "array_max", "array_min", "array_ndims",
+    "array_normalize", "array_pop_back", "array_pop_front", "array_position", "array_positions", "array_prepend",
+    "array_product", "array_remove", "array_remove_all", "array_remove_n", "array_reverse", "array_scale",
+    "array_slice", "array_sort", "array_subtract", "array_sum", "array_union", "arrays_zip", "arrow_field",
+    "arrow_metadata", "arrow_typeof", "ascii", "asin", "asinh", "atan", "atan2", "atanh", "bit_length", "btrim",
+    "cardinality", "cast_to_type", "cbrt", "ceil", "character_length", "chr", "coalesce", "concat", "concat_ws",
+    "contains", "cos", "cosh", "cosine_distance", "cot", "current_date", "current_time", "date_bin", "date_part",
+    "date_trunc", "decode", "degrees", "digest", "empty", "encode", "ends_with", "exp", "factorial", "find_in_set",
+    "flatten", "floor", "from_unixtime", "gcd", "get_field", "greatest", "initcap", "inner_product", "isnan",
+    "iszero", "lcm", "least", "left", "length", "levenshtein", "ln", "log", "log10", "log2", "lower", "ltrim",
+    "make_array", "make_date", "make_time", "map", "map_entries", "map_extract", "map_keys", "map_values", "md5",
+    "mod", "named_struct", "nanvl", "now", "nullif", "nvl", "nvl2", "octet_length", "overlay", "pi", "pow", "power",
+    "radians", "random", "regexp_count", "regexp_instr", "regexp_like", "regexp_match", "reverse", "right", "round",
+    "rtrim", "sha224", "sha256", "sha384", "sha512", "signum", "sin", "sinh", "split_part", "sqrt", "starts_with",
+    "string_to_array", "strpos", "struct", "substr", "substr_index", "tan", "tanh", "to_char", "to_date", "to_hex",
+    "to_local_time", "to_time", "to_timestamp", "to_timestamp_micros", "to_timestamp_millis", "to_timestamp_nanos",
+    "to_timestamp_seconds", "to_unixtime", "translate", "trunc", "try_cast_to_type", "union_extract", "union_tag",
+    "upper", "uuid", "version",
 ];
+
+/// The same for functions that are given a function: theirs give a part of a list, or a single value.
+const OFFERED_OF_LISTS: &[&str] = &["array_any_match", "array_filter", "array_first"];
 
 /// Tables and subqueries that a query may name.
 const NAMED: usize = 24;
@@ -61,7 +65,8 @@ pub(super) fn restrict(session: &SessionContext) {
     for name in others.filter(|name| !OFFERED.contains(name)) {
         session.deregister_udf(name);
     }
-    for name in state.higher_order_functions().keys() {
+    let others = state.higher_order_functions().values().map(|function| function.name());
+    for name in others.filter(|name| !OFFERED_OF_LISTS.contains(name)) {
         session.deregister_higher_order_function(name);
     }
 }
@@ -179,6 +184,8 @@ impl Measure {
         match expression {
             // Twice the bytes.
             Expr::ScalarFunction(function) if function.name() == "encode" => values = values.saturating_mul(2),
+            // `%+`, in two bytes, stands for a whole time.
+            Expr::ScalarFunction(function) if function.name() == "to_char" => values = values.saturating_mul(16),
             // As many rows as there are; then it should not be multiplied.
             Expr::AggregateFunction(function) if matches!(function.func.name(), "array_agg" | "string_agg") => {
                 values = values.max(PARTS / 2);

@@ -40,7 +40,7 @@ pub(super) struct Version {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Written {
+struct SourcesFile {
     document_id: Option<Vec<String>>,
     corpus: Corpus,
     corpus_version: Version,
@@ -73,15 +73,15 @@ impl Default for Sources {
 impl Sources {
     /// Reads the document. One without any key is the default.
     pub fn parse(text: &str) -> Result<Self, SourcesError> {
-        let written: Written = yaml::read(text, "a source").map_err(|unusable| match unusable {
+        let file: SourcesFile = yaml::read(text, "a source").map_err(|unusable| match unusable {
             Unusable::Yaml(reason) => SourcesError::Yaml(reason),
             Unusable::Key { path, reason } => SourcesError::Key { path, reason },
         })?;
         Ok(Self {
-            document_id: written.document_id.unwrap_or_else(|| Self::default().document_id),
-            corpus: written.corpus,
-            corpus_version: written.corpus_version,
-            segment: written.segment,
+            document_id: file.document_id.unwrap_or_else(|| Self::default().document_id),
+            corpus: file.corpus,
+            corpus_version: file.corpus_version,
+            segment: file.segment,
         })
     }
 

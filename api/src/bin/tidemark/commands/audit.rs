@@ -7,11 +7,11 @@ use tidemark_api::audit::Record;
 use tidemark_api::operations::AuditPage;
 
 use super::{Session, print, print_json, table};
-use crate::arguments::{Audit, Format, Place};
+use crate::arguments::{Audit, Format, StoreArguments};
 use crate::failure::Failure;
 
-pub(crate) async fn run(place: &Place, arguments: &Audit) -> Result<ExitCode, Failure> {
-    let Session { operations, caller } = Session::of(place, "audit")?;
+pub(crate) async fn run(store: &StoreArguments, arguments: &Audit) -> Result<ExitCode, Failure> {
+    let Session { operations, caller } = Session::of(store, "audit")?;
     let page = operations.newest_records(&caller, arguments.action.as_deref(), arguments.last).await?;
     let AuditPage { records, left_out, breaks, head } = page;
     match arguments.format {

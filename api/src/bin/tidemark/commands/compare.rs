@@ -9,11 +9,11 @@ use tidemark_api::operations::Comparison;
 use tidemark_report::{comparison, explanation, markdown, text};
 
 use super::{Session, corpus_name, now, print, print_as_it_is, print_json, shell_word, style};
-use crate::arguments::{Compare, Dimension, Place, ReportFormat};
+use crate::arguments::{Compare, Dimension, ReportFormat, StoreArguments};
 use crate::failure::Failure;
 use crate::progress;
 
-pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(store: &StoreArguments, arguments: &Compare) -> Result<ExitCode, Failure> {
     // What was typed is looked at before the store is.
     let corpus = corpus_name(&arguments.corpus)?;
     let segment = Segment::parse(&arguments.segment)?;
@@ -21,7 +21,7 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
     let options = Options { seed: arguments.seed, queries_listed: listed, ..Options::default() };
     let windows = [arguments.reference.as_str(), arguments.current.as_str()];
     let asked = Comparison::new(&corpus, windows, segment, options, now())?;
-    let session = Session::of(place, "compare")?;
+    let session = Session::of(store, "compare")?;
     let spinner = progress::spinner("comparing");
     let report = session.operations.compare(&session.caller, asked).await;
     spinner.finish_and_clear();
@@ -36,7 +36,7 @@ pub(crate) async fn run(place: &Place, arguments: &Compare) -> Result<ExitCode, 
                 print_as_it_is(&format!("\n{}", text(&explanation(&report), style())))?;
             }
             // The report names commands, not stores.
-            if let (Some(data), None) = (&place.data, std::env::var_os("TIDEMARK_DATA")) {
+            if let (Some(data), None) = (&store.data, std::env::var_os("TIDEMARK_DATA")) {
                 print(&format!("To type these as they are: export TIDEMARK_DATA={}\n", shell_word(data)))?;
             }
         }

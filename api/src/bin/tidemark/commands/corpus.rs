@@ -12,21 +12,23 @@ use tidemark_corpus::{
 use tidemark_schema::Label;
 
 use super::{Session, corpus_name, corpus_version, count, now, print, print_json, table};
-use crate::arguments::{Corpus, CorpusCommand, CorpusDiff, CorpusList, CorpusRegister, CorpusShow, Format, Place};
+use crate::arguments::{
+    Corpus, CorpusCommand, CorpusDiff, CorpusList, CorpusRegister, CorpusShow, Format, StoreArguments,
+};
 use crate::failure::Failure;
 use crate::progress;
 
-pub(crate) async fn run(place: &Place, arguments: &Corpus) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(store: &StoreArguments, arguments: &Corpus) -> Result<ExitCode, Failure> {
     match &arguments.command {
-        CorpusCommand::Register(arguments) => register(place, arguments).await?,
-        CorpusCommand::List(arguments) => list(place, arguments).await?,
-        CorpusCommand::Show(arguments) => show(place, arguments).await?,
-        CorpusCommand::Diff(arguments) => diff(place, arguments).await?,
+        CorpusCommand::Register(arguments) => register(store, arguments).await?,
+        CorpusCommand::List(arguments) => list(store, arguments).await?,
+        CorpusCommand::Show(arguments) => show(store, arguments).await?,
+        CorpusCommand::Diff(arguments) => diff(store, arguments).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn register(place: &Place, arguments: &CorpusRegister) -> Result<(), Failure> {
+async fn register(store: &StoreArguments, arguments: &CorpusRegister) -> Result<(), Failure> {
     let label = |text: &Option<String>, what: &str| -> Result<Option<Label>, Failure> {
         text.as_deref().map(str::parse).transpose().map_err(|error| Failure::usage(format!("the {what} {error}")))
     };
@@ -41,7 +43,7 @@ async fn register(place: &Place, arguments: &CorpusRegister) -> Result<(), Failu
     let spinner = progress::spinner("reading the manifest");
     let path = arguments.manifest.clone();
     let manifest = tokio::task::spawn_blocking(move || read_manifest(&path)).await.map_err(Failure::of)??;
-    let session = Session::of(place, "corpus")?;
+    let session = Session::of(store, "corpus")?;
     let registered = register_in(&session, version, manifest).await;
     spinner.finish_and_clear();
     print(&described(&registered?))
@@ -102,9 +104,9 @@ pub(crate) fn read_manifest(path: &Path) -> Result<EncodedManifest, Failure> {
     })
 }
 
-async fn list(place: &Place, arguments: &CorpusList) -> Result<(), Failure> {
+async fn list(store: &StoreArguments, arguments: &CorpusList) -> Result<(), Failure> {
     let corpus = arguments.corpus.as_deref().map(corpus_name).transpose()?;
-    let Session { operations, caller } = Session::of(place, "corpus")?;
+    let Session { operations, caller } = Session::of(store, "corpus")?;
     let versions = operations.versions(&caller, corpus.as_ref()).await?;
     if arguments.format == Format::Json {
         return print_json(&versions);
@@ -130,9 +132,9 @@ async fn list(place: &Place, arguments: &CorpusList) -> Result<(), Failure> {
     print(&table(&rows))
 }
 
-async fn show(place: &Place, arguments: &CorpusShow) -> Result<(), Failure> {
+async fn show(store: &StoreArguments, arguments: &CorpusShow) -> Result<(), Failure> {
     let (corpus, version) = (corpus_name(&arguments.corpus)?, corpus_version(&arguments.version)?);
-    let Session { operations, caller } = Session::of(place, "corpus")?;
+    let Session { operations, caller } = Session::of(store, "corpus")?;
     let record = operations.version(&caller, &corpus, &version).await?;
     if arguments.format == Format::Json { print_json(&record) } else { print(&shown(&record)) }
 }
@@ -154,10 +156,10 @@ fn shown(record: &CorpusVersionRecord) -> String {
     table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
 }
 
-async fn diff(place: &Place, arguments: &CorpusDiff) -> Result<(), Failure> {
+async fn diff(store: &StoreArguments, arguments: &CorpusDiff) -> Result<(), Failure> {
     let corpus = corpus_name(&arguments.corpus)?;
     let (before, after) = (corpus_version(&arguments.before)?, corpus_version(&arguments.after)?);
-    let Session { operations, caller } = Session::of(place, "corpus")?;
+    let Session { operations, caller } = Session::of(store, "corpus")?;
     let diff = operations.diff_versions(&caller, &corpus, [&before, &after]).await?;
     let summary = diff.summary(arguments.examples);
     if arguments.format == Format::Json {

@@ -13,7 +13,7 @@ use tidemark_report::{Style, comparison, markdown, text, trace};
 use super::{
     Session, compare, corpus, corpus_name, corpus_version, count, import, now, print, print_as_it_is, shell_word, style,
 };
-use crate::arguments::{Demo, Place};
+use crate::arguments::{Demo, StoreArguments};
 use crate::failure::Failure;
 
 /// Where the demo's store is made when no place is named.
@@ -21,13 +21,13 @@ const DIRECTORY: &str = "tidemark-demo";
 /// Marks a directory that a demo made and may therefore be made anew.
 const MARKER: &str = ".made-by-tidemark-demo";
 
-pub(crate) async fn run(place: &Place, _: &Demo) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(store: &StoreArguments, _: &Demo) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let data = place.data.clone().unwrap_or_else(|| DIRECTORY.to_owned());
+    let data = store.data.clone().unwrap_or_else(|| DIRECTORY.to_owned());
     let directory = PathBuf::from(&data);
     make_anew(&directory, &data)?;
-    let place = Place { data: Some(data.clone()), state: None, keys: None, tenant: place.tenant.clone() };
-    let session = Session::of(&place, "demo")?;
+    let store = StoreArguments { data: Some(data.clone()), state: None, keys: None, tenant: store.tenant.clone() };
+    let session = Session::of(&store, "demo")?;
     session.operations.create_store(&session.caller).await?;
     std::fs::write(directory.join(MARKER), "")?;
     let recording = directory.join("recording");

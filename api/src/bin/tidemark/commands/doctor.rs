@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use tidemark_api::operations::Examination;
 
 use super::{Session, count, print, print_json, table};
-use crate::arguments::{Doctor, Format, Place};
+use crate::arguments::{Doctor, Format, StoreArguments};
 use crate::failure::Failure;
 
-pub(crate) async fn run(place: &Place, arguments: &Doctor) -> Result<ExitCode, Failure> {
-    let Session { operations, caller } = Session::of(place, "doctor")?;
+pub(crate) async fn run(store: &StoreArguments, arguments: &Doctor) -> Result<ExitCode, Failure> {
+    let Session { operations, caller } = Session::of(store, "doctor")?;
     let findings = operations.examine(&caller).await?;
     match arguments.format {
         Format::Json => print_json(&findings)?,

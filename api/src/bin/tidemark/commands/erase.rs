@@ -5,15 +5,15 @@ use std::process::ExitCode;
 use tidemark_schema::Label;
 
 use super::{Session, count, print, print_json};
-use crate::arguments::{Erase, Format, Place};
+use crate::arguments::{Erase, Format, StoreArguments};
 use crate::failure::Failure;
 
-pub(crate) async fn run(place: &Place, arguments: &Erase) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(store: &StoreArguments, arguments: &Erase) -> Result<ExitCode, Failure> {
     let principal: Label = arguments
         .principal
         .parse()
         .map_err(|error| Failure::usage(format!("the principal {:?} {error}", arguments.principal)))?;
-    let Session { operations, caller } = Session::of(place, "erase")?;
+    let Session { operations, caller } = Session::of(store, "erase")?;
     if !arguments.yes {
         let events = operations.count_events(&caller, &principal).await?;
         print(&format!("{} events of {principal} would be erased for good; add --yes to do it\n", count(events)))?;

@@ -10,11 +10,11 @@ use tidemark_api::operations::export::{Error, Exported, Format, Scores, Selectio
 use tidemark_schema::Timestamp;
 
 use super::{Session, corpus_name, count, visible_lines};
-use crate::arguments::{Export, ExportFormat, ExportKind, Place, RunScores};
+use crate::arguments::{Export, ExportFormat, ExportKind, RunScores, StoreArguments};
 use crate::failure::Failure;
 use crate::progress;
 
-pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(store: &StoreArguments, arguments: &Export) -> Result<ExitCode, Failure> {
     let selection = selection(arguments)?;
     let format = match arguments.format {
         ExportFormat::Ndjson => Format::Ndjson,
@@ -28,7 +28,7 @@ pub(crate) async fn run(place: &Place, arguments: &Export) -> Result<ExitCode, F
     if arguments.scores.is_some() && arguments.format != ExportFormat::Trec {
         return Err(Failure::usage("--scores says how a run of TREC is written").hint("add --format trec"));
     }
-    let session = Session::of(place, "export")?;
+    let session = Session::of(store, "export")?;
     let Some(path) = &arguments.output else {
         let output = BufWriter::new(std::io::stdout());
         return match session.operations.export(&session.caller, &selection, format, output).await {

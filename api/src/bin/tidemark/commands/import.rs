@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use tidemark_api::operations::import::{Form, Options, Source, Summary, text};
 use tidemark_collector::decode::trec::Run;
-use tidemark_corpus::Judgements;
+use tidemark_corpus::Qrels;
 
 use tidemark_schema::Timestamp;
 
 use super::{Session, corpus_name, count, policy, print};
-use crate::arguments::{Import, ImportFormat, Place};
+use crate::arguments::{Import, ImportFormat, StoreArguments};
 use crate::failure::Failure;
 use crate::progress;
 
-pub(crate) async fn run(place: &Place, arguments: &Import) -> Result<ExitCode, Failure> {
-    let session = Session::of(place, "import")?.under(Arc::new(policy::chosen(&arguments.policy)?));
+pub(crate) async fn run(store: &StoreArguments, arguments: &Import) -> Result<ExitCode, Failure> {
+    let session = Session::of(store, "import")?.under(Arc::new(policy::chosen(&arguments.policy)?));
     session.operations.create_store(&session.caller).await?;
     if arguments.format == Some(ImportFormat::Qrels) {
         return judgements(&session, arguments).await;
@@ -32,7 +32,7 @@ pub(crate) async fn run(place: &Place, arguments: &Import) -> Result<ExitCode, F
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Judgements belong to a corpus and are no events.
+/// Qrels belong to a corpus and are no events.
 async fn judgements(session: &Session, arguments: &Import) -> Result<ExitCode, Failure> {
     let Some(corpus) = &arguments.corpus else {
         return Err(Failure::usage("judgements do not say of which corpus they are").hint("add --corpus NAME"));
@@ -41,12 +41,12 @@ async fn judgements(session: &Session, arguments: &Import) -> Result<ExitCode, F
         let hint = "join the files: cat a.qrels b.qrels | tidemark import --format qrels … -";
         return Err(Failure::usage("judgements replace those that were there, so one file holds all").hint(hint));
     };
-    let judgements = Judgements::read_trec(text(&source(file))?).map_err(|error| {
+    let judgements = Qrels::read_trec(text(&source(file))?).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         Failure::of(format!("{} is no file of judgements: {error}{cause}", file.display()))
             .hint("a line is `query iteration document grade`; nothing was changed")
     })?;
-    session.operations.put_judgements(&session.caller, &corpus_name(corpus)?, &judgements).await?;
+    session.operations.put_qrels(&session.caller, &corpus_name(corpus)?, &judgements).await?;
     let (count_of, queries) = (count(judgements.len()), count(judgements.queries()));
     print(&format!("{}: {count_of} judgements of {queries} queries\n", file.display()))?;
     Ok(ExitCode::SUCCESS)
@@ -56,7 +56,7 @@ fn source(file: &Path) -> Source {
     if file == Path::new("-") { Source::StandardInput } else { Source::File(file.to_owned()) }
 }
 
-/// Judgements were taken before.
+/// Qrels were taken before.
 fn form(format: ImportFormat) -> Option<Form> {
     match format {
         ImportFormat::Json => Some(Form::Json),

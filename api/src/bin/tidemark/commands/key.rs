@@ -5,16 +5,16 @@ use std::process::ExitCode;
 use tidemark_schema::FingerprintKeys;
 
 use super::{Session, print};
-use crate::arguments::{Key, KeyCommand, Place};
+use crate::arguments::{Key, KeyCommand, StoreArguments};
 use crate::failure::Failure;
 
-pub(crate) async fn run(place: &Place, arguments: &Key) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(store: &StoreArguments, arguments: &Key) -> Result<ExitCode, Failure> {
     let actor = match arguments.command {
         KeyCommand::Show => "key show",
         KeyCommand::Rotate => "key rotate",
         KeyCommand::ForgetPrevious => "key forget-previous",
     };
-    let Session { operations, caller } = Session::of(place, actor)?;
+    let Session { operations, caller } = Session::of(store, actor)?;
     let keys = match arguments.command {
         KeyCommand::Show => operations.keys(&caller).await?,
         KeyCommand::Rotate => operations.rotate_keys(&caller).await?,

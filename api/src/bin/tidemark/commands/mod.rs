@@ -26,11 +26,11 @@ use tidemark_lake::Location;
 use tidemark_report::{Style, visible};
 use tidemark_schema::{Clock, CorpusName, CorpusVersion, SystemClock, Timestamp};
 
-use crate::arguments::Place;
+use crate::arguments::StoreArguments;
 use crate::failure::Failure;
 
-fn location(place: &Place) -> Result<Location, Failure> {
-    let Some(data) = &place.data else {
+fn location(store: &StoreArguments) -> Result<Location, Failure> {
+    let Some(data) = &store.data else {
         let hint = "add --data DIR, or set TIDEMARK_DATA; `tidemark demo` makes a store to look at";
         return Err(Failure::usage("no store is named").hint(hint));
     };
@@ -45,10 +45,10 @@ struct Session {
 
 impl Session {
     /// `actor` is the name of the command in the audit log.
-    fn of(place: &Place, actor: &'static str) -> Result<Self, Failure> {
-        let directories = LocalDirectories { state: place.state.clone(), keys: place.keys.clone() };
-        let operations = Operations::on(location(place)?, directories, Arc::new(SystemClock))?;
-        Ok(Self { operations, caller: Caller::operator(actor, place.tenant.clone()) })
+    fn of(store: &StoreArguments, actor: &'static str) -> Result<Self, Failure> {
+        let directories = LocalDirectories { state: store.state.clone(), keys: store.keys.clone() };
+        let operations = Operations::on(location(store)?, directories, Arc::new(SystemClock))?;
+        Ok(Self { operations, caller: Caller::operator(actor, store.tenant.clone()) })
     }
 
     /// The same under a policy.

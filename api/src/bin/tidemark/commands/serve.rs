@@ -18,7 +18,7 @@ use tidemark_schema::{Clock, FingerprintKey, SystemClock};
 use tokio::net::TcpListener;
 
 use super::{Session, policy, print};
-use crate::arguments::{Place, Serve};
+use crate::arguments::{Serve, StoreArguments};
 use crate::background::Background;
 use crate::failure::Failure;
 
@@ -28,7 +28,7 @@ const START_WAIT: Duration = Duration::from_secs(10);
 const MERGE_WAIT: Duration = Duration::from_secs(5);
 const NOTE_WAIT: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(store: &StoreArguments, arguments: &Serve) -> Result<ExitCode, Failure> {
     for address in std::iter::once(arguments.listen).chain(arguments.otlp_grpc) {
         if !address.ip().is_loopback() {
             let hint = "listen on a loopback address and put a proxy with credentials in front of it";
@@ -39,7 +39,7 @@ pub(crate) async fn run(place: &Place, arguments: &Serve) -> Result<ExitCode, Fa
     log_to_standard_error();
     let policy = Arc::new(policy::chosen(&arguments.policy)?);
     let sources = sources(arguments.sources.as_deref())?;
-    let Session { operations, caller } = Session::of(place, "server")?.under(policy);
+    let Session { operations, caller } = Session::of(store, "server")?.under(policy);
     if !caller.tenant.is_default() {
         let hint = "leave --tenant out; `tidemark import --tenant NAME` takes events of a tenant from files";
         return Err(Failure::usage("the server records for the default tenant only").hint(hint));
@@ -184,11 +184,14 @@ async fn keep_maintained(
             () = stopped.clone() => return went_well,
         }
         let go_on = || stopped.peek().is_none();
-        let summaries = operations.maintain_all(&caller, &go_on).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "maintenance failed and will be tried again");
-            went_well = false;
-            Vec::new()
-        });
+        let summaries = match operations.maintain_all(&caller, &go_on).await {
+            Ok(summaries) => summaries,
+            Err(error) => {
+                tracing::warn!(%error, "maintenance failed and will be tried again");
+                went_well = false;
+                continue;
+            }
+        };
         went_well &= summaries.iter().all(|summary| summary.failures.is_empty());
         if !go_on() {
             return went_well;

@@ -8,13 +8,13 @@ use tidemark_api::operations::maintenance::Summary;
 use tidemark_api::operations::storage::{Storage as Report, size};
 
 use super::{Session, count, policy, print, print_json, table};
-use crate::arguments::{Format, Place, Storage};
+use crate::arguments::{Format, Storage, StoreArguments};
 use crate::failure::Failure;
 use crate::progress;
 
-pub(crate) async fn run(place: &Place, arguments: &Storage) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(store: &StoreArguments, arguments: &Storage) -> Result<ExitCode, Failure> {
     let policy = Arc::new(policy::load(arguments.policy.as_deref())?);
-    let Session { operations, caller } = Session::of(place, "storage --maintain")?.under(policy);
+    let Session { operations, caller } = Session::of(store, "storage --maintain")?.under(policy);
     let mut done = None;
     if arguments.maintain {
         let spinner = progress::spinner("dropping, merging, sweeping");

@@ -7,12 +7,12 @@ use tidemark_api::operations::storage::size;
 use tidemark_api::operations::{Quarantined, Verification};
 
 use super::{Session, count, print, print_json, table};
-use crate::arguments::{Format, Place, Verify};
+use crate::arguments::{Format, StoreArguments, Verify};
 use crate::failure::Failure;
 use crate::progress;
 
-pub(crate) async fn run(place: &Place, arguments: &Verify) -> Result<ExitCode, Failure> {
-    let session = Session::of(place, "verify")?;
+pub(crate) async fn run(store: &StoreArguments, arguments: &Verify) -> Result<ExitCode, Failure> {
+    let session = Session::of(store, "verify")?;
     let mut verification = verify(&session, arguments.head.as_deref()).await?;
     if arguments.set_aside {
         let quarantined = session.operations.quarantine(&session.caller, &verification).await?;

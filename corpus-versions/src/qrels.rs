@@ -6,17 +6,17 @@ use std::io::{self, BufRead, Read};
 use serde::{Deserialize, Serialize};
 use tidemark_schema::{DocumentId, Fingerprint};
 
-/// Judgements of one corpus; the queries by their fingerprints, grades from 0 (not relevant) upwards.
+/// Qrels of one corpus; the queries by their fingerprints, grades from 0 (not relevant) upwards.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Judgements(BTreeMap<Fingerprint, BTreeMap<DocumentId, u32>>);
+pub struct Qrels(BTreeMap<Fingerprint, BTreeMap<DocumentId, u32>>);
 
 /// Bytes of a file of judgements that are read.
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Why a file of judgements was not taken. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
-pub enum JudgementsError {
+pub enum InvalidQrels {
     /// It cannot be read.
     #[error("it cannot be read")]
     Read(#[from] io::Error),
@@ -36,20 +36,20 @@ pub enum JudgementsError {
     Empty,
 }
 
-impl Judgements {
+impl Qrels {
     /// Reads lines of `query iteration document grade`, as `trec_eval` does: the second field says nothing, and a grade
     /// below 0 (spam) counts as 0. A document that is judged twice for a query has to be judged alike.
-    pub fn read_trec(content: impl BufRead) -> Result<Self, JudgementsError> {
+    pub fn read_trec(content: impl BufRead) -> Result<Self, InvalidQrels> {
         let mut text = String::new();
         content.take(MOST_BYTES + 1).read_to_string(&mut text)?;
         if text.len() as u64 > MOST_BYTES {
-            return Err(JudgementsError::TooLarge);
+            return Err(InvalidQrels::TooLarge);
         }
-        let mut judgements = Self::default();
+        let mut qrels = Self::default();
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            judgements.add(line).map_err(|reason| JudgementsError::Line { line: number + 1, reason })?;
+            qrels.add(line).map_err(|reason| InvalidQrels::Line { line: number + 1, reason })?;
         }
-        if judgements.0.is_empty() { Err(JudgementsError::Empty) } else { Ok(judgements) }
+        if qrels.0.is_empty() { Err(InvalidQrels::Empty) } else { Ok(qrels) }
     }
 
     fn add(&mut self, line: &str) -> Result<(), String> {
@@ -95,12 +95,12 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, problem: &str) {
-        assert_eq!(Judgements::read_trec(text.as_bytes()).unwrap_err().to_string(), problem);
+        assert_eq!(Qrels::read_trec(text.as_bytes()).unwrap_err().to_string(), problem);
     }
 
     #[test]
     fn lines_are_read_as_trec_eval_reads_them() {
-        let judgements = Judgements::read_trec("1 0 184 2\n1 0 29 -1\n\n2 Q0 12\t1\r\n".as_bytes()).unwrap();
+        let judgements = Qrels::read_trec("1 0 184 2\n1 0 29 -1\n\n2 Q0 12\t1\r\n".as_bytes()).unwrap();
         assert_eq!((judgements.queries(), judgements.len()), (2, 3));
         let first: Vec<_> = judgements.of("1").unwrap().iter().map(|(id, grade)| (id.as_str(), *grade)).collect();
         assert_eq!(first, [("184", 2), ("29", 0)]);
