@@ -20,10 +20,14 @@ pub(crate) struct Quarantine {
 }
 
 impl Quarantine {
-    /// Counts what earlier starts have left in `directory`.
+    /// Counts what earlier starts have left in `directory`, which the log makes if it is not there yet.
     pub(crate) fn open(directory: PathBuf) -> io::Result<Self> {
         let mut quarantine = Self { directory, files: 0, bytes: 0 };
-        for entry in fs::read_dir(&quarantine.directory)? {
+        let entries = match fs::read_dir(&quarantine.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(quarantine),
+            entries => entries?,
+        };
+        for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
             if name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {

@@ -10,7 +10,7 @@ use crate::{Acknowledgement, Error, Refusal, Settings};
 async fn an_event_is_answered_once_as_new_and_then_as_known() {
     let directory = tempfile::tempdir().unwrap();
     let sink = Arc::new(Table::default());
-    let collector = start(&settings(directory.path()), &sink).await;
+    let collector = start(&settings(&directory.path().join("not there yet")), &sink).await;
     assert_eq!(
         collector.submit(vec![live(1), live(2), live(1)]).await.unwrap(),
         [Acknowledgement::Accepted, Acknowledgement::Accepted, Acknowledgement::Duplicate]
