@@ -204,8 +204,7 @@ impl Intake {
     }
 
     fn too_many(&self) -> ReadError {
-        let most = self.limits.batch_events;
-        ReadError::TooLarge(format!("the batch has more than {most} events; none of them was stored"))
+        too_large(&format!("the batch has more than {} events", self.limits.batch_events))
     }
 
     fn read_events(&self, content: &[u8], kind: Kind, now: Timestamp) -> Result<Read, ReadError> {
@@ -243,18 +242,14 @@ impl Intake {
     ) -> Result<Read, ReadError> {
         let (size, most) = (otlp::size(&content, encoding)?, self.limits.content_bytes);
         if size > most {
-            let reason = "none of them was stored";
-            return Err(ReadError::TooLarge(format!(
-                "the spans would take {size} bytes of memory, the limit is {most}; {reason}"
-            )));
+            return Err(too_large(&format!("the spans would take {size} bytes of memory, the limit is {most}")));
         }
         let room = self.memory.reserve(size)?;
         let request = otlp::parse(&content, encoding)?;
         drop(content);
         let (count, most) = (otlp::count(&request), self.limits.batch_events);
         if count > most {
-            let reason = "none of them was stored";
-            return Err(ReadError::TooLarge(format!("the request has {count} spans, the limit is {most}; {reason}")));
+            return Err(too_large(&format!("the request has {count} spans, the limit is {most}")));
         }
         let spans = otlp::decode_spans(&request, &self.sources, version_at, &self.embeddings, &self.context(now));
         let mut sorted = Sorted::new(self);
@@ -278,6 +273,10 @@ impl Intake {
         // Looked at under the lock: to a quota time never goes back, whichever request is decoded first.
         quotas.take(self.clock.now(), principal, &bounds, 1)
     }
+}
+
+fn too_large(reason: &str) -> ReadError {
+    ReadError::TooLarge(format!("{reason}; none of them was stored"))
 }
 
 /// Events that may be stored, and the answers so far.

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
-use tidemark_collector::intake::{Full, Room};
+use tidemark_collector::intake::{Body as Sent, Full, Room};
 use tidemark_collector::{Compression, CompressionError};
 
 use super::app::App;
@@ -17,13 +17,6 @@ use super::problem::{BUSY, INVALID, MALFORMED, Problem, TIMEOUT, TOO_LARGE, UNSU
 /// A question in JSON is short.
 const QUESTION_BYTES: usize = 64 * 1024;
 
-/// A body, and the room it takes until that is dropped.
-pub(crate) struct Received {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) compression: Compression,
-    pub(crate) room: Room,
-}
-
 /// The first room that a body takes; each further time it takes as much again as it has.
 const FIRST_ROOM: usize = 64 * 1024;
 /// How long a sender may be silent.
@@ -32,7 +25,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Reads a body of at most `limit` bytes as it was sent, compressed or not.
 ///
 /// Room is taken as the bytes arrive: what is announced, or could come, is no reason to turn others away.
-pub(crate) async fn receive(app: &App, request: Request, limit: usize) -> Result<Received, Problem> {
+pub(crate) async fn receive(app: &App, request: Request, limit: usize) -> Result<Sent, Problem> {
     let encoding = content_encoding(request.headers())?;
     let announced = content_length(request.headers());
     if announced.is_some_and(|bytes| bytes > limit) {
@@ -51,7 +44,7 @@ pub(crate) async fn receive(app: &App, request: Request, limit: usize) -> Result
     room.shrink(bytes.len());
     // No event and no manifest begins like a compressed file: `curl --data-binary @events.ndjson.gz` is understood.
     let compression = encoding.unwrap_or_else(|| Compression::of(&bytes));
-    Ok(Received { bytes, compression, room })
+    Ok(Sent { bytes, compression, room: Some(room) })
 }
 
 /// How long a body that is refused may take to arrive.

@@ -6,7 +6,7 @@ use axum::extract::Request;
 use tidemark_collector::intake::{Answers, Body, Format};
 
 use super::app::App;
-use super::body::{Received, pass_over, receive};
+use super::body::{pass_over, receive};
 use super::problem::Problem;
 use super::registered::Versions;
 
@@ -18,8 +18,7 @@ pub(crate) async fn take(app: &App, format: Format, request: Request) -> Result<
         pass_over(request.into_body(), most).await;
         return Err(refused.into());
     }
-    let Received { bytes, compression, room } = receive(app, request, most).await?;
-    take_bytes(app, format, Body { bytes, compression, room: Some(room) }).await
+    take_bytes(app, format, receive(app, request, most).await?).await
 }
 
 /// Stores the events of bytes that are there already.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tidemark_schema::{FingerprintKey, FingerprintKeys, TenantName};
 
-use super::{Action, Caller, Error, Operations, permit};
+use super::{Action, Caller, Error, Operations};
 
 /// The keys are those of all tenants, whichever is named.
 fn of_all_tenants(caller: &Caller) -> Caller {
@@ -13,15 +13,13 @@ fn of_all_tenants(caller: &Caller) -> Caller {
 impl Operations {
     /// The keys, which are made if there are none.
     pub async fn keys(&self, caller: &Caller) -> Result<FingerprintKeys, Error> {
-        permit(caller, Action::ShowKeys)?;
-        self.stores.open(&caller.tenant).await?;
+        self.store(caller, Action::ShowKeys).await?;
         Ok(self.stores.keys().load_or_create().await?)
     }
 
     /// Makes a new key and keeps the one before.
     pub async fn rotate_keys(&self, caller: &Caller) -> Result<FingerprintKeys, Error> {
-        permit(caller, Action::RotateKeys)?;
-        self.stores.open(&caller.tenant).await?;
+        self.store(caller, Action::RotateKeys).await?;
         let keys = self.stores.keys().rotate().await?;
         let previous = keys.previous.as_ref().map(FingerprintKey::id);
         let detail = json!({ "key": keys.current.id(), "previous": previous });
@@ -31,8 +29,7 @@ impl Operations {
 
     /// Forgets the key before: fingerprints that were made with it match nothing any more.
     pub async fn forget_previous_key(&self, caller: &Caller) -> Result<FingerprintKeys, Error> {
-        permit(caller, Action::ForgetKey)?;
-        self.stores.open(&caller.tenant).await?;
+        self.store(caller, Action::ForgetKey).await?;
         self.stores.keys().forget_previous()?;
         let keys = self.stores.keys().load_or_create().await?;
         self.record(&of_all_tenants(caller), "key", json!({ "key": keys.current.id() })).map_err(Error::WriteAudit)?;

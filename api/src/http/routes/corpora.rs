@@ -8,13 +8,14 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tidemark_collector::intake::Body;
 use tidemark_corpus::{CorpusVersionRecord, DiffSummary, NewVersion, Registered};
 use tidemark_schema::{CorpusName, CorpusVersion, Timestamp};
 use utoipa::ToSchema;
 
 use super::{maybe_parsed, parsed};
 use crate::http::app::App;
-use crate::http::body::{Received, receive};
+use crate::http::body::receive;
 use crate::http::manifest;
 use crate::http::problem::{INVALID, NOT_FOUND, Problem};
 use crate::http::query::Parameters;
@@ -102,7 +103,7 @@ pub(crate) async fn register(
     let new = params.version(&corpus, &version, app.clock.now())?;
     let location = request.uri().path().to_owned();
     let limits = app.options.limits;
-    let Received { bytes, compression, room: _room } = receive(&app, request, limits.manifest_body_bytes).await?;
+    let Body { bytes, compression, room: _room } = receive(&app, request, limits.manifest_body_bytes).await?;
     let gate = app.gate.clone();
     let register = move || async move {
         let manifest = manifest::read(&bytes, compression, &limits)?;

@@ -32,7 +32,7 @@ pub(crate) async fn run(store: &StoreArguments, arguments: &Import) -> Result<Ex
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Qrels belong to a corpus and are no events.
+/// Qrels belong to a corpus and are not events.
 async fn judgements(session: &Session, arguments: &Import) -> Result<ExitCode, Failure> {
     let Some(corpus) = &arguments.corpus else {
         return Err(Failure::usage("judgements do not say of which corpus they are").hint("add --corpus NAME"));
@@ -56,7 +56,7 @@ fn source(file: &Path) -> Source {
     if file == Path::new("-") { Source::StandardInput } else { Source::File(file.to_owned()) }
 }
 
-/// Qrels were taken before.
+/// Qrels have a way of their own.
 fn form(format: ImportFormat) -> Option<Form> {
     match format {
         ImportFormat::Json => Some(Form::Json),
